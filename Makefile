@@ -1,0 +1,63 @@
+# Two commands do everything: `make bench` and `make test`. Both create .venv and install what is pinned.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATASET ?= fashion-mnist-784-euclidean
+FALLBACK := digits-64-euclidean
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_ENGINES := $(VENV)/.installed-engines
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help bench engines test test-slow lint coverage clean
+
+help:
+	@echo "make bench      install, get real data, run the suite 'quick', draw plots and tables"
+	@echo "make test       install, run all fast tests"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make lint       ruff and mypy --strict"
+	@echo "make coverage   the fast tests, with kernels interpreted so that coverage sees them"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'annbench needs Python 3.11 or newer')"
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	$(PIP) install --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+$(INSTALLED_ENGINES): $(INSTALLED)
+	$(PIP) install --constraint constraints.txt --editable ".[engines]"
+	@touch $@
+
+bench: $(INSTALLED)
+	@if $(BIN)/annbench prepare $(DATASET); then \
+	  $(BIN)/annbench run quick --dataset $(DATASET); \
+	else \
+	  echo "make bench: $(DATASET) could not be had (see above); going on with $(FALLBACK), which is always there"; \
+	  $(BIN)/annbench run quick --dataset $(FALLBACK); \
+	fi
+	@$(BIN)/annbench report
+
+engines: $(INSTALLED_ENGINES)
+
+test: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+coverage: $(INSTALLED_DEV)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" --cov=harness --cov=algorithms --cov-report=term
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,175 @@
+"""Exact nearest neighbours: the measure of all others, and the engine of the ground truth.
+
+One query is a single pass over the rows, at the speed of memory. Many queries are blocks of matrix products (BLAS);
+candidates that pass a running threshold are kept, ranked again in float64, and certified against rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from algorithms.brute_force import kernels
+from algorithms.kernels.topk import offer_block
+from harness.contract import Algorithm, ExactNeighbors, Search
+from harness.errors import ParameterError
+from harness.metric import Metric, normalise
+
+# Shapes that keep a block of products (QUERY_BLOCK x ROW_BLOCK float32) in the second-level cache or near it.
+QUERY_BLOCK = 512
+ROW_BLOCK = 1024
+# Candidates kept beyond k, so that rounding in the products can't push a true neighbour out unnoticed.
+SPARE = 28
+# Products of float32 vectors are off by less than this many units of rounding times sqrt(dim) |q| |x|, but for chances
+# that are negligible (Higham and Mary, SIAM J. Sci. Comput. 41, 2019).
+ROUNDING_FACTOR = 6.0
+
+Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+class BruteForce(Algorithm, ExactNeighbors):
+    """Exact search under every metric.
+
+    `fit` keeps a reference to float32 rows under euclidean and ip, normalised ones under angular, 64-bit words under
+    hamming, and the sets themselves under jaccard.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = Metric(metric)
+        self._inner_product = self._metric in (Metric.ANGULAR, Metric.IP)
+
+    def compile(self, sample: Any) -> None:
+        """Compile what a search of this metric calls, on copies of the sample."""
+        for queries in (sample[:1], sample[: min(len(sample), 3)]):
+            warm = BruteForce(self._metric)
+            warm.fit(sample)
+            warm.searcher()(queries, 1)
+
+    def fit(self, train: Any, *, threads: int = 1) -> None:
+        """Keep `train` (n, dim); there is no index to build."""
+        del threads  # a pass over the rows is all there is to do
+        self._rows = train
+        if self._metric is Metric.JACCARD:
+            self._universe = int(train.indices.max(initial=-1)) + 1
+        elif self._metric is Metric.HAMMING:
+            self._rows = _words(train)
+        elif self._metric is Metric.ANGULAR:
+            self._rows = normalise(train)
+        if self._metric.is_dense:
+            squares = np.einsum("ij,ij->i", self._rows, self._rows, dtype=np.float64)
+            self._largest_norm = float(np.sqrt(squares.max(initial=0.0)))
+            offsets = np.zeros_like(squares) if self._inner_product else 0.5 * squares
+            self._offsets = offsets.astype(np.float32)
+
+    def searcher(self, *, threads: int = 1, **search_params: Any) -> Search:
+        """Bind the number of threads, which serve batches; one query is answered by one thread."""
+        if search_params:
+            raise ParameterError(f"brute_force has no search parameters; got {', '.join(search_params)}")
+        one = self._search_one()
+
+        def search(queries: Any, k: int) -> NDArray[np.int64]:
+            if len(queries) == 1:
+                return one(queries, k)
+            return self.nearest(queries, k, threads=threads)[0]
+
+        return search
+
+    def index_bytes(self) -> int:
+        """Return the size of the rows that a search reads."""
+        if self._metric is Metric.JACCARD:
+            return int(self._rows.indptr.nbytes + self._rows.indices.nbytes)
+        return int(self._rows.nbytes)
+
+    def _search_one(self) -> Callable[[Any, int], NDArray[np.int64]]:
+        rows = self._rows
+        if self._metric in (Metric.HAMMING, Metric.JACCARD):
+            return lambda queries, k: self._scan(queries, k)[0]
+        scan = kernels.scan_dot if self._inner_product else kernels.scan_l2
+
+        def search(queries: Any, k: int) -> NDArray[np.int64]:
+            ids = np.empty((1, k), np.int64)
+            # The norm of the query scales all its dot products alike, so angular needs no normalised query.
+            scan(rows, queries[0], np.empty(k, np.float32), ids[0])
+            return ids
+
+        return search
+
+    def nearest(self, queries: Any, k: int, *, threads: int = 1) -> Answer:
+        """Find the k nearest rows of each query; see `harness.contract.ExactNeighbors`."""
+        m = len(queries)
+        ids, distances = np.empty((m, k), np.int64), np.empty((m, k), np.float64)
+        search = self._search_block if self._metric.is_dense else self._scan_block
+        if self._metric is Metric.ANGULAR:
+            queries = normalise(queries)
+
+        def work(start: int) -> None:
+            part = slice(start, min(start + QUERY_BLOCK, m))
+            search(queries[part], ids[part], distances[part])
+
+        starts = range(0, m, QUERY_BLOCK)
+        # Each thread multiplies and scans blocks of its own: BLAS with threads inside would wait for every scan.
+        with threadpool_limits(limits=1, user_api="blas"):
+            if threads > 1 and len(starts) > 1:
+                with ThreadPoolExecutor(threads) as pool:
+                    list(pool.map(work, starts))
+            else:
+                for start in starts:
+                    work(start)
+        if self._metric is Metric.EUCLIDEAN:
+            np.sqrt(distances, out=distances)
+        elif self._metric is Metric.ANGULAR:
+            distances += 1.0
+            np.maximum(distances, 0.0, out=distances)
+        return ids, distances
+
+    def _search_block(self, queries: NDArray[np.float32], ids: Any, distances: Any) -> None:
+        (m, dim), n, k = queries.shape, len(self._rows), ids.shape[1]
+        keep = min(n, k + SPARE)
+        # Every buffer holds the candidates that may still be among the `keep` best: see `offer_block`.
+        capacity = keep + max(keep, 64)
+        scores = np.empty((m, capacity), np.float32)
+        candidates = np.empty((m, capacity), np.int64)
+        counts = np.zeros(m, np.int64)
+        thresholds = np.full(m, np.inf, np.float32)
+        products = np.empty((m, min(ROW_BLOCK, n)), np.float32)
+        for first in range(0, n, ROW_BLOCK):
+            rows = self._rows[first : first + ROW_BLOCK]
+            out = products[:, : len(rows)]
+            np.matmul(queries, rows.T, out=out)
+            offsets = self._offsets[first : first + len(rows)]
+            offer_block(out, offsets, first, thresholds, counts, scores, candidates, keep)
+        norms = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+        reach = norms if self._inner_product else norms + self._largest_norm
+        unit = float(np.finfo(np.float32).eps) / 2
+        slack = ROUNDING_FACTOR * np.sqrt(dim) * unit * reach * self._largest_norm
+        kernels.refine(
+            self._rows, queries, self._inner_product, counts, scores, candidates, keep, slack, distances, ids
+        )
+
+    def _scan_block(self, queries: Any, ids: Any, distances: Any) -> None:
+        for i in range(len(queries)):
+            ids[i], distances[i] = (found[0] for found in self._scan(queries[i : i + 1], ids.shape[1]))
+
+    def _scan(self, queries: Any, k: int) -> Answer:
+        """Search bits or sets with one query by a pass over all of them."""
+        ids, distances = np.empty((1, k), np.int64), np.empty((1, k), np.float64)
+        if self._metric is Metric.JACCARD:
+            marks = np.zeros(self._universe, np.uint8)
+            kernels.scan_sets(self._rows.indptr, self._rows.indices, queries.row(0), marks, distances[0], ids[0])
+        else:
+            kernels.scan_bits(self._rows, _words(queries)[0], distances[0], ids[0])
+            distances /= 8.0 * queries.shape[1]
+        return ids, distances
+
+
+def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """View packed bits as 64-bit words, (n, ceil(bytes / 8)); the padding is zeros, equal everywhere."""
+    n, width = packed.shape
+    words = np.zeros((n, -(-width // 8) * 8), np.uint8)
+    words[:, :width] = packed
+    return words.view(np.uint64)

@@ -1,0 +1,144 @@
+"""Kernels of the exact search: one query against all rows, and the refinement of a block's candidates in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from algorithms.kernels.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.topk import insert, select, sort_prefix
+
+Array = Any
+
+
+@kernel
+def scan_l2(rows: Array, query: Array, distances: Array, ids: Array) -> None:
+    """Fill `distances` and `ids` (k,) with the nearest rows under squared L2, ascending; -1 where there are fewer."""
+    distances[:] = np.inf
+    ids[:] = -1
+    worst = len(ids) - 1
+    for i in range(rows.shape[0]):
+        distance = squared_l2(rows, i, query)
+        if distance < distances[worst]:
+            insert(distances, ids, distance, i)
+
+
+@kernel
+def scan_dot(rows: Array, query: Array, distances: Array, ids: Array) -> None:
+    """Fill `distances` and `ids` (k,) with the rows of the largest dot products, as negative dots ascending."""
+    distances[:] = np.inf
+    ids[:] = -1
+    worst = len(ids) - 1
+    for i in range(rows.shape[0]):
+        distance = -dot(rows, i, query)
+        if distance < distances[worst]:
+            insert(distances, ids, distance, i)
+
+
+@kernel
+def scan_exact(rows: Array, query: Array, inner_product: bool, distances: Array, ids: Array) -> None:
+    """Do what `scan_l2` and `scan_dot` do, in float64: for queries whose candidates could not be certified."""
+    distances[:] = np.inf
+    ids[:] = -1
+    worst = len(ids) - 1
+    for i in range(rows.shape[0]):
+        if inner_product:
+            distance = -exact_dot(rows, i, query)
+        else:
+            distance = exact_squared_l2(rows, i, query)
+        if distance < distances[worst]:
+            insert(distances, ids, distance, i)
+
+
+@kernel
+def scan_bits(rows: Array, query: Array, distances: Array, ids: Array) -> None:
+    """Fill `distances` and `ids` (k,) with the rows that differ in the fewest bits; `rows` (n, words) uint64."""
+    distances[:] = np.inf
+    ids[:] = -1
+    worst = len(ids) - 1
+    for i in range(rows.shape[0]):
+        distance = np.float64(differing_bits(rows, i, query))
+        if distance < distances[worst]:
+            insert(distances, ids, distance, i)
+
+
+@kernel
+def scan_sets(indptr: Array, indices: Array, members: Array, marks: Array, distances: Array, ids: Array) -> None:
+    """Fill `distances` and `ids` (k,) with the sets of the smallest Jaccard distance to the set `members`.
+
+    `marks` (universe,) uint8 is all zeros on entry and on return; in between it marks the members of the query.
+    """
+    distances[:] = np.inf
+    ids[:] = -1
+    worst = len(ids) - 1
+    for member in members:
+        if member < marks.shape[0]:
+            marks[member] = 1
+    for i in range(indptr.shape[0] - 1):
+        both = 0
+        for j in range(indptr[i], indptr[i + 1]):
+            both += marks[indices[j]]
+        either = indptr[i + 1] - indptr[i] + members.shape[0] - both
+        distance = 1.0 - both / either if either > 0 else 1.0
+        if distance < distances[worst]:
+            insert(distances, ids, distance, i)
+    for member in members:
+        if member < marks.shape[0]:
+            marks[member] = 0
+
+
+@kernel
+def refine(
+    rows: Array,
+    queries: Array,
+    inner_product: bool,
+    counts: Array,
+    scores: Array,
+    candidates: Array,
+    keep: int,
+    slack: Array,
+    distances: Array,
+    ids: Array,
+) -> int:
+    """Rank each query's candidates by their float64 distance, and certify that no other row can be nearer.
+
+    `scores` and `candidates` (m, capacity) are what `offer_block` left, `slack` (m,) bounds the rounding error of a
+    score. Fills `distances` (m, k) float64 and `ids` (m, k) int64. A query is certified when its k-th exact score is
+    below the worst kept score by more than the slack; the others are searched again in float64. Returns how many were.
+    """
+    m, k = ids.shape
+    again = 0
+    exact = np.empty(candidates.shape[1], np.float64)
+    for i in range(m):
+        count = counts[i]
+        worst_kept = np.inf
+        if count > keep:
+            worst_kept = select(scores[i], candidates[i], count, keep)
+            count = keep
+        elif count == keep:
+            worst_kept = scores[i, :count].max()
+        for j in range(count):
+            if inner_product:
+                exact[j] = -exact_dot(rows, candidates[i, j], queries[i])
+            else:
+                exact[j] = exact_squared_l2(rows, candidates[i, j], queries[i])
+        sort_prefix(exact, candidates[i], count)
+        found = min(k, count)
+        ids[i, :found] = candidates[i, :found]
+        distances[i, :found] = exact[:found]
+        ids[i, found:] = -1
+        distances[i, found:] = np.inf
+        if count == keep and count < rows.shape[0]:
+            kth = exact[found - 1]
+            if not inner_product:
+                # Scores leave out |q|^2 and are halved: |x|^2 / 2 - q.x = (|x - q|^2 - |q|^2) / 2.
+                norm = 0.0
+                for j in range(queries.shape[1]):
+                    norm += np.float64(queries[i, j]) * np.float64(queries[i, j])
+                kth = 0.5 * (kth - norm)
+            if kth > worst_kept - slack[i]:
+                scan_exact(rows, queries[i], inner_product, distances[i], ids[i])
+                again += 1
+    return again

@@ -1,0 +1,1 @@
+"""Kernels that the from-scratch algorithms share: plain Python compiled by numba."""

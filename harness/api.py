@@ -1,0 +1,111 @@
+"""The Python face of annbench, for notebooks and scripts: the verbs of the command line as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ConfigError
+from harness.folders import data_folder, plots_folder, results_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.plan.suites import Suite
+
+
+def suite_for(
+    name: str | None = None,
+    *,
+    dataset: str | Sequence[str] | None = None,
+    algorithm: str | Sequence[str] | None = None,
+    **changes: Any,
+) -> Suite:
+    """Return a suite by name with changes on top; without a name, `default` narrowed to what is given.
+
+    `changes` are fields of `harness.plan.suites.Suite`: group, k, mode, queries, passes, ...; None = no change.
+    """
+    from pydantic import ValidationError
+
+    from harness.plan.suites import Suite, find_suite
+    from harness.registry import describe
+
+    base = find_suite(name or "default")
+    fields = {key: value for key, value in changes.items() if value is not None}
+    for key, value in (("datasets", dataset), ("algorithms", algorithm)):
+        if value is not None and value != []:
+            fields[key] = (value,) if isinstance(value, str) else tuple(value)
+    try:
+        return Suite.model_validate({**base.model_dump(), **fields})
+    except ValidationError as problem:
+        raise ConfigError(describe(problem)) from None
+
+
+def run(
+    suite: str | None = None,
+    *,
+    dataset: str | Sequence[str] | None = None,
+    algorithm: str | Sequence[str] | None = None,
+    plugins: Sequence[Path | str] = (),
+    data: Path | str | None = None,
+    results: Path | str | None = None,
+    threads: int = 1,
+    build_threads: int | None = None,
+    memory: int | None = None,
+    force: bool = False,
+    listener: Callable[[str, dict[str, Any]], None] | None = None,
+    **changes: Any,
+) -> pd.DataFrame:
+    """Measure what is missing of a suite, and return all its results as a tidy table, a row a search setting.
+
+    `dataset` and `algorithm` narrow or widen the suite (names or the words all, from-scratch, core), `changes` are
+    fields of a suite: group, k, mode, queries, passes, pass_seconds, timeout. A dataset that isn't there is prepared.
+    `memory` is in bytes.
+    """
+    from harness.measure.session import Options, execute, plan_run
+    from harness.registry import load_registry
+    from harness.sources.prepare import prepare
+
+    wanted = suite_for(suite, dataset=dataset, algorithm=algorithm, **changes)
+    options = Options(
+        data=data_folder(Path(data) if data else None),
+        results=results_folder(Path(results) if results else None),
+        threads=threads,
+        build_threads=build_threads,
+        memory=memory,
+        force=force,
+    )
+    registry = load_registry([Path(p) for p in plugins])
+    for name in wanted.datasets:
+        prepare(name, folder=options.data, progress=False)
+    execute(wanted, registry, plan_run(wanted, registry, options), options, listener or (lambda *_: None))
+    table = load_results(options.results)
+    return table[table["dataset"].isin(wanted.datasets) & (table["k"] == wanted.k) & (table["mode"] == wanted.mode)]
+
+
+def load_results(results: Path | str | None = None) -> pd.DataFrame:
+    """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals."""
+    from harness.analyse.table import tidy
+    from harness.store import ResultStore
+
+    return tidy(ResultStore(results_folder(Path(results) if results else None)).results())
+
+
+def report(
+    results: Path | str | None = None, plots: Path | str | None = None, *, dataset: str | None = None
+) -> list[Path]:
+    """Draw the plots and write the tables of a store; return the files."""
+    from harness.report.write import write_report
+    from harness.store import ResultStore
+
+    store = ResultStore(results_folder(Path(results) if results else None))
+    folder = plots_folder(Path(plots) if plots else None)
+    return write_report(store.results(), store.failures(), folder, dataset=dataset)
+
+
+def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:
+    """Put a dataset into the data folder and return its path; see `harness.sources.prepare.prepare`."""
+    from harness.sources.prepare import prepare as prepare_dataset
+
+    return prepare_dataset(name_or_path, folder=data_folder(Path(data) if data else None), **options)

@@ -1,0 +1,60 @@
+"""The command `annbench`: one file a verb, and errors of ours in one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness import __version__
+from harness.cli import check, export, listing, prepare, report, results, run
+from harness.errors import AnnbenchError
+
+app = typer.Typer(
+    name="annbench",
+    help="Measure approximate nearest-neighbour indexes on real data, and draw figures that say how far to trust them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog="Example: annbench run quick && annbench report",
+)
+app.command("list")(listing.show)
+app.command("prepare")(prepare.prepare)
+app.command("run")(run.run)
+app.add_typer(results.app, name="results")
+app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("check")(check.check)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"annbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Measure approximate nearest-neighbour indexes on real data, and draw figures that say how far to trust them."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    try:
+        app()
+    except AnnbenchError as problem:
+        typer.echo(f"annbench: {problem}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("annbench: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # a pager or `head` closed the pipe: nothing is wrong
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Options that several verbs share, and the parsing of sizes and durations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import ConfigError
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder of datasets [default: datasets, or $ANNBENCH_HOME/datasets].")
+]
+Results = Annotated[
+    Path | None, typer.Option("--results", help="Folder of results [default: results, or $ANNBENCH_HOME/results].")
+]
+Plots = Annotated[
+    Path | None, typer.Option("--plots", help="Folder of plots and tables [default: plots, or $ANNBENCH_HOME/plots].")
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Folder (or config.yml) of a plug-in of your own; repeatable.")
+]
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_bytes(text: str | None) -> int | None:
+    """Read a size such as 8G, 500M or 1073741824; None stays None."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"{text!r} is not a size; write it like 8G, 500M or a number of bytes")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_seconds(text: str | None) -> float | None:
+    """Read a duration such as 90, 90s, 15m or 2h; None stays None."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text.lower())
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"{text!r} is not a duration; write it like 90s, 15m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]

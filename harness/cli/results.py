@@ -1,0 +1,135 @@
+"""`annbench results`: look at what was measured, remove it, bring in results of another machine or tool."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Data, Results
+from harness.errors import StoreError
+
+if TYPE_CHECKING:
+    from harness.store import ResultStore
+
+app = typer.Typer(
+    help="List, show, remove and merge results.", no_args_is_help=True, epilog="Example: annbench results list"
+)
+
+Patterns = Annotated[
+    list[str], typer.Argument(help="Result files, or patterns over their paths such as 'digits*' or '*hnswlib*'.")
+]
+
+
+def _store(results: Path | None) -> ResultStore:
+    from harness.folders import results_folder
+    from harness.store import ResultStore
+
+    return ResultStore(results_folder(results))
+
+
+@app.command("list")
+def list_results(results: Results = None) -> None:
+    """List all results and all that did not finish.
+
+    Example: annbench results list
+    """
+    from harness.analyse.measures import MEASURES
+
+    store = _store(results)
+    count = 0
+    for result in store.results():
+        count += 1
+        recall, qps = MEASURES["recall"].function(result), MEASURES["qps"].function(result)
+        path = result.path.relative_to(store.folder) if result.path else ""
+        disturbed = f", {result.passes - result.undisturbed} disturbed" if result.undisturbed < result.passes else ""
+        typer.echo(f"{path}  recall {recall:.4f}  {qps:,.0f}/s  {result.passes} passes{disturbed}")
+    for failure in store.failures():
+        path = failure.path.relative_to(store.folder) if failure.path else ""
+        typer.echo(f"{path}  {failure.reason}")
+        count += 1
+    if not count:
+        typer.echo(f"{store.folder} holds no results; measure some with: annbench run quick")
+
+
+@app.command()
+def show(patterns: Patterns, results: Results = None) -> None:
+    """Show all that is known of a result: spec, machine, passes, memory, versions.
+
+    Example: annbench results show '*hnswlib*ef-40*'
+    """
+    from harness.store import FAILURE_SUFFIX, read_failure
+
+    store = _store(results)
+    for path in _matching(store, patterns):
+        typer.echo(str(path))
+        if path.suffix == FAILURE_SUFFIX:
+            failure = read_failure(path)
+            typer.echo(json.dumps(vars(failure) if failure else {}, indent=1, default=str))
+        else:
+            typer.echo(store.read(path).document.model_dump_json(indent=1))
+
+
+@app.command()
+def rm(
+    patterns: Patterns,
+    results: Results = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove results, so that the next run measures them anew.
+
+    Example: annbench results rm '*annoy*'
+    """
+    paths = _matching(_store(results), patterns)
+    for path in paths:
+        typer.echo(str(path))
+    if not yes:
+        typer.confirm(f"Remove these {len(paths)} files?", abort=True)
+    for path in paths:
+        path.unlink()
+    typer.echo(f"removed {len(paths)}")
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Other folders of results.")],
+    results: Results = None,
+    data: Data = None,
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="The folders were written by ann-benchmarks; import them.")
+    ] = False,
+) -> None:
+    """Copy results of other folders into this one; where both have a setting, the one with more passes stays.
+
+    Example: annbench results merge ../other-machine/results
+    """
+    from harness.folders import data_folder
+
+    store = _store(results)
+    for folder in folders:
+        if foreign:
+            from harness.interop.ann_benchmarks import import_folder
+
+            counts = import_folder(folder, store, data_folder(data))
+            typer.echo(f"{folder}: {counts}")
+        else:
+            copied, known = store.merge(folder)
+            typer.echo(f"{folder}: {copied} copied, {known} were here already")
+
+
+def _matching(store: ResultStore, patterns: list[str]) -> list[Path]:
+    """Return the files of results and failures that a pattern names; none is an error."""
+    from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX
+
+    files = [p for s in (RESULT_SUFFIX, FAILURE_SUFFIX) for p in store.folder.rglob(f"*{s}") if p.name[0] != "."]
+    found = []
+    for path in sorted(files):
+        relative = str(path.relative_to(store.folder))
+        if any(fnmatch(relative, pattern) or path == Path(pattern) for pattern in patterns):
+            found.append(path)
+    if not found:
+        raise StoreError(f"no result in {store.folder} matches {' '.join(patterns)}; see: annbench results list")
+    return found

@@ -1,0 +1,184 @@
+"""`annbench run`: measure what is missing of a suite."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.measure.session import Options, Summary
+    from harness.plan.expand import Plan
+
+
+class Mode(StrEnum):
+    """How queries are asked: one a call, or all in one call."""
+
+    SINGLE = "single"
+    BATCH = "batch"
+
+
+class Group(StrEnum):
+    """The grids of parameters that each algorithm has."""
+
+    QUICK = "quick"
+    DEFAULT = "default"
+    FULL = "full"
+
+
+def run(
+    suite: Annotated[str | None, typer.Argument(help="Suite by name (annbench list suites), or a YAML file.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", "-d", help="Dataset; repeatable.")] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch; repeatable."),
+    ] = None,
+    group: Annotated[Group | None, typer.Option(help="Grids to measure.")] = None,
+    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="One query a call, or all in one call.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
+    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    passes: Annotated[int | None, typer.Option(min=1, help="Passes over the queries for each setting.")] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Only the first so many queries.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what is done, or failed before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be measured.")] = False,
+    data: Data = None,
+    results: Results = None,
+    plugin: Plugins = None,
+) -> None:
+    """Measure indexes; what is measured already is skipped, so an interrupted run goes on where it stopped.
+
+    Example: annbench run quick
+
+    Example: annbench run -d fashion-mnist-784-euclidean -a hnswlib -a faiss-hnsw --group default
+
+    Example: annbench run -d mine-128-angular --mode batch --threads 2 --timeout 15m --memory 8G
+    """
+    from rich.console import Console
+
+    from harness.api import suite_for
+    from harness.folders import data_folder, results_folder
+    from harness.measure.session import Options, plan_run
+    from harness.registry import load_registry
+    from harness.sources.prepare import prepare
+
+    console = Console(stderr=True, highlight=False)
+    wanted = suite_for(
+        suite,
+        dataset=dataset,
+        algorithm=algorithm,
+        group=group,
+        k=k,
+        mode=mode,
+        queries=queries,
+        passes=passes,
+        timeout=parse_seconds(timeout),
+    )
+    options = Options(
+        data=data_folder(data),
+        results=results_folder(results),
+        threads=threads,
+        build_threads=build_threads,
+        memory=parse_bytes(memory),
+        force=force,
+    )
+    for name in wanted.datasets:
+        prepare(name, folder=options.data, console=console)
+    registry = load_registry(plugin or [])
+    plans = plan_run(wanted, registry, options)
+    _say_plans(console, plans)
+    if not dry_run:
+        _execute(console, wanted, registry, plans, options)
+
+
+def _say_plans(console: Console, plans: list[tuple[str, Plan]]) -> None:
+    from rich.markup import escape
+
+    for dataset, plan in plans:
+        console.print(
+            f"[bold]{escape(dataset)}[/]: {len(plan.builds)} builds with {plan.searches} settings to measure, "
+            f"{plan.done} done" + (f", {plan.failed_before} failed before" if plan.failed_before else "")
+        )
+        for name, why in plan.skipped.items():
+            console.print(f"  [dim]left out {escape(name)}: {escape(why)}[/]")
+        for build in plan.builds:
+            console.print(f"  {escape(build.algorithm)} [dim]{escape(build.slug)} x {len(build.searches)}[/]")
+
+
+def _execute(console: Console, suite: Any, registry: Any, plans: list[tuple[str, Plan]], options: Options) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from harness.measure.session import execute
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    total = sum(plan.searches for _, plan in plans)
+    # Two updates a second: the bar must not become a neighbour that disturbs what it shows.
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
+        display = _Display(console, progress, total * suite.passes, suite.passes)
+        try:
+            summary = execute(suite, registry, plans, options, display)
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print("\n[bold]Interrupted.[/] Every pass that ended is kept; the same command goes on from here.")
+            raise typer.Exit(130) from None
+    _say_summary(console, summary, options.results)
+
+
+def _say_summary(console: Console, summary: Summary, results: Path) -> None:
+    from rich.markup import escape
+
+    parts = [f"{summary.measured} settings measured", f"{summary.done} done before"]
+    if summary.failed:
+        parts.append(f"[red]{summary.failed} failed[/]")
+    if summary.failed_before:
+        parts.append(f"{summary.failed_before} failed before (--force tries again)")
+    console.print(f"{', '.join(parts)}; results in {escape(str(results))}; draw them with: annbench report")
+
+
+class _Display:
+    """Shows a run: a bar over all passes, and a line for each build and each failure."""
+
+    def __init__(self, console: Console, progress: Any, total: int, passes: int) -> None:
+        self._console, self._progress, self._passes = console, progress, passes
+        self._task = progress.add_task("starting", total=total)
+        self._spec: Any = None
+        self._seen: dict[int, int] = {}
+        self._disturbed = 0
+
+    def __call__(self, event: str, content: dict[str, Any]) -> None:
+        from rich.markup import escape
+
+        if event == "build":
+            self._spec = content["spec"]
+            self._seen, self._disturbed = {}, 0
+            self._describe("checking")
+        elif event == "stage":
+            self._describe(content["name"])
+        elif event == "built":
+            name = f"{self._spec.algorithm} {self._spec.slug}"
+            self._console.print(f"{escape(name)}: built in {content['seconds']:.1f} s")
+        elif event == "pass":
+            count = self._seen[content["search"]] = self._seen.get(content["search"], 0) + 1
+            if count <= self._passes:
+                self._progress.advance(self._task)
+        elif event == "search-failed":
+            self._progress.advance(self._task, self._passes - self._seen.get(content["search"], 0))
+            self._console.print(f"  [red]a setting failed:[/] {escape(str(content['message']))}")
+        elif event == "build-failed":
+            self._progress.advance(self._task, self._passes * len(self._spec.searches))
+            self._console.print(f"[red]{escape(self._spec.algorithm)} failed:[/] {escape(str(content['reason']))}")
+        elif event == "note":
+            self._console.print(f"  [dim]{escape(str(content['text']))}[/]")
+
+    def _describe(self, stage: str) -> None:
+        from rich.markup import escape
+
+        self._progress.update(self._task, description=escape(f"{self._spec.algorithm}: {stage}"))

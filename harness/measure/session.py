@@ -1,0 +1,220 @@
+"""A whole run: plan, check each plug-in once, and measure what is missing, dataset by dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.atomic import write_text
+from harness.dataset import read_header
+from harness.errors import ConfigError
+from harness.measure.job import Job
+from harness.measure.machine import describe_environment, describe_machine, usable_cores
+from harness.measure.runner import Limits, run_build, run_child
+from harness.plan.expand import Plan, Settings, chosen, expand_suite
+from harness.plan.suites import Suite
+from harness.registry import CONFIG_NAME, Entry, Registry
+from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX, Failure, ResultStore
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+CHECK_SECONDS = 300.0
+# What the operating system and the parent need beside the child.
+_MEMORY_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where things are and how much a run may use; `threads` serve batch searches, `memory` is in bytes."""
+
+    data: Path
+    results: Path
+    threads: int = 1
+    build_threads: int | None = None
+    memory: int | None = None
+    force: bool = False
+    seed: int = 0
+
+
+@dataclass
+class Summary:
+    """What a run did: settings measured, done before, failed, and algorithms left out with the reason."""
+
+    measured: int = 0
+    done: int = 0
+    failed: int = 0
+    failed_before: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[str, Plan]]:
+    """Expand a suite over its datasets, which must be prepared; nothing is measured."""
+    cores = usable_cores()
+    for name, value in (("threads", options.threads), ("build threads", options.build_threads or 1)):
+        if not 1 <= value <= len(cores):
+            raise ConfigError(f"{name}: {value}, but this process may use 1 to {len(cores)} cores")
+    settings = Settings(
+        threads=options.threads,
+        build_threads=options.build_threads or len(cores),
+        machine=str(describe_machine()["key"]),
+        seed=options.seed,
+        force=options.force,
+    )
+    entries = chosen(registry, suite.algorithms)
+    store = ResultStore(options.results)
+    plans = []
+    for name in suite.datasets:
+        plan = expand_suite(suite, read_header(options.data, name), entries, settings, store)
+        if not plan.searches and not plan.done and not plan.failed_before:
+            reasons = "; ".join(f"{who}: {why}" for who, why in plan.skipped.items())
+            raise ConfigError(f"nothing to measure on {name}: {reasons or 'no algorithm was chosen'}")
+        plans.append((name, plan))
+    return plans
+
+
+def execute(
+    suite: Suite, registry: Registry, plans: Sequence[tuple[str, Plan]], options: Options, listener: Listener
+) -> Summary:
+    """Measure what the plans hold. Every pass is kept as it ends, so an interrupted run goes on where it stopped."""
+    summary = Summary()
+    store = ResultStore(options.results)
+    limits = Limits(suite.timeout, options.memory or int(psutil.virtual_memory().total * _MEMORY_SHARE))
+    for dataset, plan in plans:
+        summary.done += plan.done
+        summary.failed_before += plan.failed_before
+        summary.skipped |= plan.skipped
+        for number, build in enumerate(plan.builds, 1):
+            entry = registry[build.algorithm]
+            listener("build", {"spec": build, "dataset": dataset, "number": number, "of": len(plan.builds)})
+            if options.force:
+                _clear(store, build)
+            breaches = conformance(entry, build, suite, options, limits)
+            if breaches:
+                _record_breaches(store, build, breaches)
+                listener("build-failed", {"reason": f"not conforming ({breaches[0]})", "stage": "check"})
+                summary.failed += len(build.searches)
+                continue
+            failed = run_build(_job("measure", entry, build, suite, options), limits, listener)
+            summary.failed += failed
+            summary.measured += len(build.searches) - failed
+    return summary
+
+
+def _clear(store: ResultStore, build: BuildSpec) -> None:
+    """Remove what is known of a build that is to be measured anew."""
+    for search in (None, *build.searches):
+        for suffix in (RESULT_SUFFIX, FAILURE_SUFFIX):
+            store.path(build.folder, build.stem(search), suffix).unlink(missing_ok=True)
+
+
+def _job(kind: Any, entry: Entry, build: BuildSpec, suite: Suite, options: Options) -> Job:
+    import os
+
+    cores = usable_cores()
+    return Job(
+        kind=kind,
+        build=build,
+        config=str(entry.folder / CONFIG_NAME),
+        plugin=str(entry.plugin or ""),
+        data=str(options.data.resolve()),
+        results=str(options.results.resolve()),
+        passes=suite.passes,
+        pass_seconds=suite.pass_seconds,
+        cores=tuple(cores),
+        # The last cores: the first one serves most interrupts.
+        search_cores=tuple(cores[-build.threads :]),
+        parent=os.getpid(),
+        machine=describe_machine(),
+        environment=describe_environment(),
+    )
+
+
+def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits) -> list[str]:
+    """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand."""
+    note = _note_path(entry, build, options)
+    try:
+        return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = check(entry, build.metric, suite.group, options, limits)
+    content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
+    write_text(note, json.dumps(content, indent=1) + "\n")
+    return found
+
+
+def _note_path(entry: Entry, build: BuildSpec, options: Options) -> Path:
+    key = (entry.config.model_dump_json(), build.metric, build.provenance)
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
+    return options.results / ".conformance" / f"{entry.name}-{build.metric}-{digest}.json"
+
+
+def check(entry: Entry, metric: str, group: str, options: Options, limits: Limits | None = None) -> list[str]:
+    """Check that a plug-in keeps its contract, with the first build of a group; return what it breaks."""
+    if why := entry.why_not():
+        raise ConfigError(f"{entry.name}: {why}")
+    groups: dict[str, Any] = {**entry.config.groups}
+    ordered = [*groups.get(group, ()), *(grid for grids in groups.values() for grid in grids)]
+    grids = [grid for grid in ordered if grid.metrics is None or metric in grid.metrics]
+    if not grids:
+        raise ConfigError(f"{entry.name}: no group has a grid for {metric}")
+    searches = _ends(grids[0].search)
+    build = BuildSpec(
+        dataset="check",
+        metric=metric,
+        k=10,
+        mode="single",
+        threads=1,
+        build_threads=1,
+        queries=1,
+        algorithm=entry.name,
+        params=freeze(_firsts(grids[0].build)),
+        provenance=Provenance("", "", (), ""),
+        searches=tuple(SearchSpec(freeze(search)) for search in searches),
+    )
+    suite = Suite(datasets=("check",))
+    limits = limits or Limits(CHECK_SECONDS, int(psutil.virtual_memory().total * _MEMORY_SHARE))
+    bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
+    outcome = run_child(_job("check", entry, build, suite, options), bounded, lambda *_: None)
+    if outcome.finished:
+        return outcome.findings
+    return [*outcome.findings, f"{outcome.reason} during the check; {_last_line(outcome.detail)}"]
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return f"last words: {lines[-1][:200]}" if lines else "it printed nothing"
+
+
+def _firsts(grid: Any) -> dict[str, Any]:
+    one = grid[0] if isinstance(grid, list) and grid else grid
+    return {key: value[0] if isinstance(value, list) else value for key, value in dict(one or {}).items()}
+
+
+def _ends(grid: Any) -> list[dict[str, Any]]:
+    """Return the first and the last setting of a grid: the least and the most thorough, as grids are written."""
+    grids = grid if isinstance(grid, list) else [grid]
+    last = grids[-1] if grids else {}
+    return [
+        _firsts(grids),
+        {key: value[-1] if isinstance(value, list) else value for key, value in dict(last or {}).items()},
+    ]
+
+
+def _record_breaches(store: ResultStore, build: BuildSpec, breaches: list[str]) -> None:
+    failure = Failure(
+        spec=build.identity(None),
+        reason=f"not conforming ({breaches[0]})",
+        detail="\n".join(breaches),
+        stage="check",
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    )
+    store.write_failure(store.path(build.folder, build.stem(None), FAILURE_SUFFIX), failure)

@@ -1,0 +1,154 @@
+"""One timed pass over the queries, and the signs by which a pass is called disturbed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contract import Search
+from harness.measure.machine import steal_ticks
+from harness.spec import Mode
+
+PASS_FLOOR_SECONDS = 0.25
+LEAST_CPU_SHARE = 0.97
+MOST_STEAL = 0.03
+MOST_YARDSTICK_DEVIATION = 0.05
+# Time of other threads of this process, as a share of the pass, above which a plug-in exceeds its allowance of one.
+MOST_FOREIGN_CPU = 0.05
+
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+class Yardstick:
+    """A fixed piece of work of about 2 ms, timed before and after each pass.
+
+    It gathers at random from a table of a second-level cache's size, so that it slows down with the clock, with a
+    neighbour on the core, and with a neighbour in the cache. The smallest of a few goes is one reading.
+    """
+
+    _TABLE = 1 << 17  # 512 KiB of float32
+    _GOES = 3
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self._table = rng.random(self._TABLE, dtype=np.float32)
+        order = rng.integers(0, self._TABLE, 1 << 20)
+        self._out = np.empty(order.size, np.float32)
+        times = []
+        for _ in range(4):
+            started = perf_counter_ns()
+            np.take(self._table, order, out=self._out, mode="clip")
+            times.append(perf_counter_ns() - started)
+        per_item = min(times) / order.size
+        self._order = order[: max(1, min(order.size, int(2e6 / self._GOES / max(per_item, 1e-3))))]
+        self._out = self._out[: self._order.size]
+        self._readings: deque[int] = deque(maxlen=401)
+        for _ in range(15):
+            self.read()
+
+    def read(self) -> int:
+        """Do the work and return how long it took, in ns."""
+        best = 1 << 62
+        for _ in range(self._GOES):
+            started = perf_counter_ns()
+            np.take(self._table, self._order, out=self._out, mode="clip")
+            best = min(best, perf_counter_ns() - started)
+        self._readings.append(best)
+        return best
+
+    def deviation(self, reading: int) -> float:
+        """Return how far a reading is from the median of all, as a share of it."""
+        return abs(reading / median(self._readings) - 1.0)
+
+
+@dataclass
+class Pass:
+    """One pass: its latencies and what the system said of it. Shares are of the wall time, in 0..1."""
+
+    latencies_ns: NDArray[np.int64]  # (rounds, calls)
+    answers: list[Any] = field(repr=False)
+    wall_ns: int
+    cpu_share: float
+    foreign_cpu: float
+    steal: float
+    yardstick: float
+    counters: dict[str, int]
+    disturbed: bool
+
+    def record(self) -> dict[str, Any]:
+        """Return what is kept of the pass beside its latencies."""
+        kept = asdict(self)
+        for name in ("latencies_ns", "answers", "counters"):
+            del kept[name]
+        return {key: round(value, 4) if isinstance(value, float) else value for key, value in kept.items()}
+
+
+def call_once(search: Search, queries: Any, k: int, mode: Mode, latencies: NDArray[np.int64]) -> list[Any]:
+    """Answer the queries once: one call a query in single mode, one call for all in batch mode.
+
+    Writes the time of each call, in ns, to `latencies` (calls,), and returns what each call returned.
+    """
+    if mode == "batch":
+        started = perf_counter_ns()
+        answer = search(queries, k)
+        latencies[0] = perf_counter_ns() - started
+        return [answer]
+    answers: list[Any] = [None] * len(latencies)
+    clock = perf_counter_ns
+    for i in range(len(latencies)):
+        query = queries[i : i + 1]
+        started = clock()
+        answer = search(query, k)
+        latencies[i] = clock() - started
+        answers[i] = answer
+    return answers
+
+
+def run_pass(
+    search: Search,
+    queries: Any,
+    k: int,
+    *,
+    mode: Mode,
+    rounds: int,
+    cores: list[int],
+    yardstick: Yardstick,
+    counters: Callable[[], Any],
+) -> Pass:
+    """Time one pass: the queries `rounds` times over, with garbage collection already off."""
+    calls = 1 if mode == "batch" else len(queries)
+    latencies = np.zeros((rounds, calls), np.int64)
+    before = yardstick.read()
+    counted = dict(counters())
+    stolen = steal_ticks(cores)
+    process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
+    answers = call_once(search, queries, k, mode, latencies[0])
+    for r in range(1, rounds):
+        call_once(search, queries, k, mode, latencies[r])
+    wall = perf_counter_ns() - started
+    thread = time.thread_time_ns() - thread
+    process = time.process_time_ns() - process
+    steal = (steal_ticks(cores) - stolen) / _TICKS / (wall / 1e9)
+    deviation = max(yardstick.deviation(before), yardstick.deviation(yardstick.read()))
+    cpu_share = thread / wall
+    lonely = mode == "single" and (cpu_share < LEAST_CPU_SHARE or steal > MOST_STEAL)
+    return Pass(
+        latencies_ns=latencies,
+        answers=answers,
+        wall_ns=wall,
+        cpu_share=cpu_share,
+        foreign_cpu=max(0, process - thread) / wall,
+        steal=steal,
+        yardstick=deviation,
+        counters={key: int(value) - int(counted.get(key, 0)) for key, value in dict(counters()).items()},
+        disturbed=lonely or deviation > MOST_YARDSTICK_DEVIATION,
+    )

@@ -1,0 +1,305 @@
+"""The child process: build one index, search it with every setting in turn, and write each pass as it ends.
+
+Started by `harness.measure.runner` as `python -P -m harness.measure.worker DESCRIPTOR`, with the job on standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gc
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.conformance import Subject, findings, fingerprint
+from harness.contract import Algorithm, Saves
+from harness.dataset import Dataset, open_dataset
+from harness.errors import AnnbenchError, PluginError, StoreError
+from harness.measure.job import Events, Job
+from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
+from harness.measure.recorder import ExactDistances, Recorder, prefix
+from harness.measure.timing import PASS_FLOOR_SECONDS, Yardstick, call_once, run_pass
+from harness.metric import Metric
+from harness.plan.grid import expand
+from harness.registry import Entry
+from harness.spec import SearchSpec
+from harness.store import Process
+
+# Queries answered, untimed, after each bind: the passes of other settings came in between.
+REBIND_QUERIES = 20
+LEAST_QUERIES = 10
+MOST_ROUNDS = 1000
+COMPILE_ROWS = 256
+
+
+class Stop(Exception):  # noqa: N818 - not an error: the end of a build that was reported already
+    """The build can't go on; what happened was sent."""
+
+
+def main() -> int:
+    """Run the job on standard input; report on the descriptor that the first argument names."""
+    os.set_inheritable(int(sys.argv[1]), False)  # noqa: FBT003 - the call takes it by position only
+    events = Events(int(sys.argv[1]))
+    job = Job.from_json(sys.stdin.read())
+    die_with_parent(job.parent)
+    try:
+        if job.kind == "check":
+            _check(job, events)
+        else:
+            _Build(job, events).run()
+    except Stop:
+        return 0
+    except StoreError as problem:
+        events.send("store-failed", message=str(problem))
+        return 0
+    except AnnbenchError as problem:
+        events.send("failed", message=str(problem), detail="")
+        return 0
+    events.send("done")
+    return 0
+
+
+def _check(job: Job, events: Events) -> None:
+    entry = job.entry()
+
+    def resolve(variables: Any) -> Any:
+        # The job's parameters are expressions still: they follow the size of the small sets of the check.
+        build = expand(dict(job.build.params), variables)[0]
+        searches = [expand(dict(search.params), variables)[0] for search in job.build.searches]
+        return dict(build), [dict(search) for search in searches]
+
+    subject = Subject(
+        name=entry.name,
+        make=entry.load(),
+        metric=Metric(job.build.metric),
+        ordered=entry.config.ordered,
+        is_floor=entry.config.purpose == "floor",
+        resolve=resolve,
+    )
+    for finding in findings(subject):
+        events.send("finding", text=finding)
+
+
+class _Build:
+    """One build and its search settings."""
+
+    def __init__(self, job: Job, events: Events) -> None:
+        self._job = job
+        self._events = events
+        self._spec = job.build
+
+    def run(self) -> None:
+        """Do the stages one after the other; each is announced before it starts, so that a crash can be placed."""
+        np.random.seed(self._spec.seed)  # noqa: NPY002 - for the plug-ins that use the global generators
+        random.seed(self._spec.seed)
+        self._stage("load")
+        started = time.perf_counter()
+        dataset = open_dataset(Path(self._job.data), self._spec.dataset)
+        loaded = time.perf_counter() - started
+        entry = self._job.entry()
+        algorithm = self._make(entry)
+        process = self._fit(entry, algorithm, dataset, loaded)
+        self._events.send("built", seconds=process.build_seconds)
+        distances = ExactDistances(dataset)
+        recorders = [Recorder(self._job, entry, search, dataset, distances, process) for search in self._spec.searches]
+        self._measure(algorithm, dataset, recorders, process)
+        self._save(entry, algorithm, process)
+        for recorder in recorders:
+            recorder.rewrite()
+
+    def _stage(self, name: str, search: int | None = None) -> None:
+        self._events.send("stage", name=name, search=search)
+
+    def _make(self, entry: Entry) -> Algorithm:
+        self._stage("import")
+        make = entry.load()
+        self._stage("init")
+        with self._reporting("constructing it"):
+            return make(Metric(self._spec.metric), **dict(self._spec.params))
+        raise Stop
+
+    @contextlib.contextmanager
+    def _reporting(self, what: str) -> Any:
+        """Turn whatever a plug-in raises into one event, and end the build."""
+        try:
+            yield
+        except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything
+            self._events.send("failed", message=_message(problem, what), detail=traceback.format_exc())
+            raise Stop from None
+
+    def _fit(self, entry: Entry, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process:
+        spec, train = self._spec, dataset.train
+        self._stage("compile")
+        started = time.perf_counter()
+        with self._reporting("compile"):
+            algorithm.compile(prefix(train, COMPILE_ROWS))
+        compiled = time.perf_counter() - started
+        before = fingerprint(train)
+        gc.collect()
+        reset_peak_memory()
+        held = unique_memory()
+        self._stage("fit")
+        began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        gc.disable()
+        started = time.perf_counter()
+        with self._reporting("fit"):
+            algorithm.fit(train, threads=spec.build_threads)
+        seconds = time.perf_counter() - started
+        gc.enable()
+        self._stage("after fit")
+        if fingerprint(train) != before:
+            raise PluginError(f"{entry.name}: fit changed the vectors that it was given, so no figure of it would hold")
+        with self._reporting("index_bytes"):
+            size = algorithm.index_bytes()
+        return Process(
+            pid=os.getpid(),
+            started=began,
+            build_seconds=seconds,
+            compile_seconds=compiled,
+            load_seconds=loaded,
+            index_bytes=size,
+            uss_before_fit=held,
+            uss_after_fit=unique_memory(),
+            peak_build=peak_memory(),
+        )
+
+    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder], process: Process) -> None:
+        from threadpoolctl import threadpool_limits
+
+        job, spec = self._job, self._spec
+        cores = list(job.search_cores)
+        yardstick = Yardstick()
+        reset_peak_memory()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        with threadpool_limits(limits=spec.threads):
+            pin_all_threads(cores)
+            counts = [self._warm_up(algorithm, dataset, recorder, i) for i, recorder in enumerate(recorders)]
+            for _ in range(max((r.first_round(job.passes) for r in recorders), default=0)):
+                for i, recorder in enumerate(recorders):
+                    if recorder.needs(job.passes) and recorder.first_round(job.passes):
+                        self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
+            # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
+            while any(recorder.needs(job.passes) for recorder in recorders):
+                for i, recorder in enumerate(recorders):
+                    if recorder.needs(job.passes):
+                        self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
+            pin_all_threads(list(job.cores))
+        gc.enable()
+        process.peak_search = peak_memory()
+
+    def _failed(self, recorder: Recorder, number: int, problem: Exception) -> None:
+        recorder.failed = True
+        message = _message(problem, "search")
+        self._events.send("search-failed", search=number, message=message, detail=traceback.format_exc())
+
+    def _bind(self, algorithm: Algorithm, search: SearchSpec) -> Any:
+        return algorithm.searcher(threads=self._spec.threads, **dict(search.params))
+
+    def _warm_up(self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int) -> int:
+        """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
+        spec, limit = self._spec, self._job.pass_seconds
+        self._stage("search", number)
+        try:
+            search = self._bind(algorithm, recorder.search)
+            asked = recorder.queries or spec.queries
+            if spec.mode == "batch":
+                search(prefix(dataset.test, min(asked, REBIND_QUERIES)), spec.k)
+            else:
+                search(prefix(dataset.test, 1), spec.k)
+            latencies = np.zeros(1, np.int64)
+            count, spent, step = 0, 0.0, 1
+            answers: list[Any] = []
+            while count < asked and (spent < limit or count < LEAST_QUERIES):
+                step = min(asked - count, max(1, step))
+                part = dataset.test[count : count + step]
+                latencies = np.zeros(1 if spec.mode == "batch" else step, np.int64)
+                answers = call_once(search, part, spec.k, spec.mode, latencies)
+                recorder.neighbors(answers, step)
+                count += step
+                spent += latencies.sum() / 1e9
+                # The next step takes what the time left allows, at the speed so far, and at most twice this one.
+                left = max(0.0, limit - spent) * count / max(spent, 1e-9)
+                step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
+            if recorder.queries is not None:
+                count = recorder.queries
+        except StoreError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything, for one setting only
+            self._failed(recorder, number, problem)
+            return 0
+        recorder.rounds = min(MOST_ROUNDS, max(1, int(np.ceil(PASS_FLOOR_SECONDS / max(spent, 1e-6)))))
+        return count
+
+    def _pass(
+        self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int, count: int, yardstick: Yardstick
+    ) -> None:
+        spec = self._spec
+        self._stage("search", number)
+        queries = prefix(dataset.test, count)
+        try:
+            search = self._bind(algorithm, recorder.search)
+            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.rounds > 1 else 1))
+            call_once(search, warm, spec.k, spec.mode, np.zeros(len(warm), np.int64))
+            timed = run_pass(
+                search,
+                queries,
+                spec.k,
+                mode=spec.mode,
+                rounds=recorder.rounds,
+                cores=list(self._job.search_cores),
+                yardstick=yardstick,
+                counters=algorithm.counters,
+            )
+            recorder.add(timed, count)
+        except StoreError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - the same
+            self._failed(recorder, number, problem)
+            return
+        seconds = float(timed.latencies_ns.sum()) / 1e9
+        qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
+        self._events.send("pass", search=number, disturbed=timed.disturbed, qps=qps)
+
+    def _save(self, entry: Entry, algorithm: Algorithm, process: Process) -> None:
+        """Time saving and loading, for those who can; it comes last, so that a failure costs no figure."""
+        if not isinstance(algorithm, Saves):
+            return
+        self._stage("save")
+        folder = Path(tempfile.mkdtemp(prefix="annbench-save-"))
+        try:
+            target = folder / "index"
+            started = time.perf_counter()
+            algorithm.save(target)
+            process.save_seconds = time.perf_counter() - started
+            files = [target] if target.is_file() else [f for f in target.rglob("*") if f.is_file()]
+            process.saved_bytes = sum(file.stat().st_size for file in files)
+            fresh = entry.load()(Metric(self._spec.metric), **dict(self._spec.params))
+            if isinstance(fresh, Saves):
+                started = time.perf_counter()
+                fresh.load(target)
+                process.restore_seconds = time.perf_counter() - started
+        except Exception as problem:  # noqa: BLE001 - saving is an extra: its failure is told, and nothing is lost
+            self._events.send("note", text=_message(problem, "save or load"))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _message(problem: Exception, what: str) -> str:
+    if isinstance(problem, AnnbenchError):
+        return f"{what}: {problem}"
+    return f"{what} raised {type(problem).__name__}: {problem}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Plans: from suites and grids to frozen specs."""

@@ -1,0 +1,145 @@
+"""From a suite to frozen BuildSpecs, less what the store already holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.dataset import Header
+from harness.errors import ConfigError
+from harness.plan.grid import expand
+from harness.plan.suites import Suite
+from harness.registry import Entry, Registry
+from harness.spec import BuildSpec, Provenance, SearchSpec
+from harness.store import FAILURE_SUFFIX, ResultStore
+
+WORDS = ("all", "from-scratch", "core")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is measured, whatever the algorithm: the options of `annbench run` that a suite doesn't hold."""
+
+    threads: int = 1
+    build_threads: int = 1
+    machine: str = ""
+    seed: int = 0
+    force: bool = False
+
+
+@dataclass
+class Plan:
+    """What there is to do: `builds` with their missing `searches`, what is done, and what was left out and why."""
+
+    builds: list[BuildSpec] = field(default_factory=list)
+    done: int = 0
+    failed_before: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def searches(self) -> int:
+        """Count the search settings that are still to be measured."""
+        return sum(len(build.searches) for build in self.builds)
+
+
+def chosen(registry: Registry, names: Sequence[str]) -> list[Entry]:
+    """Resolve algorithm names and the words all, from-scratch and core; the floor comes first, and always."""
+    found: dict[str, Entry] = {}
+    for name in names:
+        for entry in _matching(registry, name):
+            found[entry.name] = entry
+    floors = {entry.name: entry for entry in registry.values() if entry.config.purpose == "floor"}
+    return list((floors | found).values())
+
+
+def _matching(registry: Registry, name: str) -> list[Entry]:
+    if name not in WORDS:
+        return [registry[name]]
+    entries = [entry for entry in registry.values() if entry.config.purpose == "index"]
+    if name == "from-scratch":
+        return [entry for entry in entries if entry.config.origin == "from-scratch"]
+    return [entry for entry in entries if name == "all" or entry.config.extra is None]
+
+
+def expand_suite(
+    suite: Suite, dataset: Header, entries: Sequence[Entry], settings: Settings, store: ResultStore
+) -> Plan:
+    """Expand a suite over one dataset, and drop what `store` holds with enough passes or as a failure.
+
+    Raises ConfigError where k is beyond the ground truth, or no chosen algorithm can run.
+    """
+    depth = dataset.depth
+    if suite.k > depth:
+        raise ConfigError(
+            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less, "
+            f"or: annbench prepare {dataset.name} --neighbors {suite.k} --force"
+        )
+    plan = Plan()
+    for entry in entries:
+        if why := _unusable(entry, dataset, suite):
+            if entry.config.purpose == "index":
+                plan.skipped[entry.name] = why
+            continue
+        for build in _builds(suite, dataset, entry, settings):
+            _add(plan, build, suite, settings, store)
+    return plan
+
+
+def _unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
+    if why := entry.why_not():
+        return why
+    if dataset.metric not in entry.config.metrics:
+        return f"knows {', '.join(entry.config.metrics)}, not {dataset.metric}"
+    if suite.group not in entry.config.groups:
+        return f"has no group {suite.group!r}"
+    return ""
+
+
+def _builds(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> list[BuildSpec]:
+    variables = {"n": dataset.n, "dim": dataset.dimension, "k": suite.k}
+    provenance = Provenance(
+        dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine
+    )
+    queries = min(suite.queries or dataset.queries, dataset.queries)
+    merged: dict[BuildSpec, dict[SearchSpec, None]] = {}
+    for grid in entry.config.groups[suite.group]:
+        if grid.metrics is not None and dataset.metric not in grid.metrics:
+            continue
+        searches = [SearchSpec(params) for params in expand(grid.search, variables)]
+        for params in expand(grid.build, variables):
+            build = BuildSpec(
+                dataset=dataset.name,
+                metric=str(dataset.metric),
+                k=suite.k,
+                mode=suite.mode,
+                threads=settings.threads if suite.mode == "batch" else 1,
+                build_threads=settings.build_threads,
+                queries=queries,
+                algorithm=entry.name,
+                params=params,
+                provenance=provenance,
+                seed=settings.seed,
+            )
+            merged.setdefault(build, {}).update(dict.fromkeys(searches))
+    return [build.only(tuple(searches)) for build, searches in merged.items()]
+
+
+def _add(plan: Plan, build: BuildSpec, suite: Suite, settings: Settings, store: ResultStore) -> None:
+    if settings.force:
+        plan.builds.append(build)
+        return
+    if store.path(build.folder, build.stem(None), FAILURE_SUFFIX).exists():
+        plan.failed_before += len(build.searches)
+        return
+    missing = []
+    for search in build.searches:
+        stem = build.stem(search)
+        path = store.path(build.folder, stem)
+        if path.exists() and store.read(path).enough(suite.passes):
+            plan.done += 1
+        elif store.path(build.folder, stem, FAILURE_SUFFIX).exists():
+            plan.failed_before += 1
+        else:
+            missing.append(search)
+    if missing:
+        plan.builds.append(build.only(tuple(missing)))

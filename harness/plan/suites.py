@@ -1,0 +1,72 @@
+"""Suites: named plans of datasets, algorithms and grids."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import ConfigError, UnknownNameError
+from harness.registry import describe
+
+Group = Literal["quick", "default", "full"]
+Mode = Literal["single", "batch"]
+
+DEFAULT_PASSES = 7
+DEFAULT_TIMEOUT = 7200.0
+
+
+class Suite(BaseModel):
+    """What to measure. `queries` is a prefix of the test set (None = all), `pass_seconds` bounds one pass.
+
+    A setting too slow to answer all its queries within `pass_seconds` gets fewer, and its result says so.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    about: str = ""
+    datasets: tuple[str, ...] = Field(min_length=1)
+    algorithms: tuple[str, ...] = ("core",)
+    group: Group = "default"
+    k: int = Field(default=10, ge=1)
+    mode: Mode = "single"
+    queries: int | None = Field(default=None, ge=1)
+    passes: int = Field(default=DEFAULT_PASSES, ge=1)
+    pass_seconds: float = Field(default=60.0, gt=0)
+    timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0)
+
+
+@cache
+def load_suites() -> dict[str, Suite]:
+    """Read the suites that come with annbench."""
+    return read_suites(Path(__file__).with_name("suites.yml"))
+
+
+def read_suites(path: Path) -> dict[str, Suite]:
+    """Read a file of suites; raise ConfigError that names the file, the suite and the value."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(document, dict) or not document:
+        raise ConfigError(f"{path}: should be a table of suites")
+    suites = {}
+    for name, content in document.items():
+        try:
+            suites[str(name)] = Suite.model_validate(content)
+        except ValidationError as problem:
+            raise ConfigError(f"{path}: {name}: {describe(problem)}") from None
+    return suites
+
+
+def find_suite(name: str) -> Suite:
+    """Return a suite by name, or the first of a file whose path is given; an unknown name suggests the nearest."""
+    if name.endswith((".yml", ".yaml")):
+        return next(iter(read_suites(Path(name)).values()))
+    try:
+        return load_suites()[name]
+    except KeyError:
+        raise UnknownNameError("suite", name, load_suites()) from None

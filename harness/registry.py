@@ -1,0 +1,268 @@
+"""The plug-ins by name: `algorithms/*/config.yml`, entry points, and paths given by hand.
+
+Nothing of a plug-in is imported until `Entry.load`, so a missing library reads "not installed", not a traceback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from harness.contract import Algorithm
+from harness.errors import ConfigError, PluginError, UnknownNameError
+from harness.metric import Metric
+
+ENTRY_POINT_GROUP = "annbench.algorithms"
+CONFIG_NAME = "config.yml"
+GROUPS = ("quick", "default", "full")
+
+Grid = Mapping[str, Any]
+
+# A name is a folder of the result store and a word on the command line.
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+
+
+def _known_metric(value: Any) -> Metric:
+    try:
+        return Metric(value)
+    except UnknownNameError as problem:
+        raise ValueError(str(problem)) from None  # pydantic adds the key and the value
+
+
+_MetricName = Annotated[Metric, BeforeValidator(_known_metric)]
+
+
+class GroupConfig(BaseModel):
+    """One grid of builds, each crossed with one grid of searches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    build: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    search: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    metrics: tuple[_MetricName, ...] | None = None
+
+
+class AlgorithmConfig(BaseModel):
+    """What `config.yml` says under an algorithm's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    constructor: str = Field(pattern=r"^[\w.]+:\w+$")
+    origin: Literal["from-scratch", "library"]
+    metrics: tuple[_MetricName, ...] = Field(min_length=1)
+    requires: tuple[str, ...] = ()
+    ordered: bool = True
+    purpose: Literal["index", "floor"] = "index"
+    extra: str | None = None
+    about: str = ""
+    groups: dict[Literal["quick", "default", "full"], list[GroupConfig]]
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _always_lists(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: grids if isinstance(grids, list) else [grids] for name, grids in value.items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named algorithm: what its config says, and where its source is."""
+
+    name: str
+    config: AlgorithmConfig
+    folder: Path
+    plugin: Path | None = None  # given by hand: its parent must be on sys.path before the import
+
+    def missing(self) -> list[str]:
+        """List required distributions that are not installed."""
+        return [name for name in self.config.requires if _version(name) is None]
+
+    def versions(self) -> dict[str, str]:
+        """Return the installed version of each required distribution."""
+        return {name: _version(name) or "missing" for name in self.config.requires}
+
+    def why_not(self) -> str:
+        """Say why the algorithm can't be used and how to mend that; empty where it can."""
+        absent = self.missing()
+        if not absent:
+            return ""
+        remedy = (
+            f"pip install 'annbench[{self.config.extra}]'" if self.config.extra else f"pip install {' '.join(absent)}"
+        )
+        return f"{', '.join(absent)} not installed; {remedy}"
+
+    def source_hash(self) -> str:
+        """Hash the plug-in's Python source, and the shared kernels where it is built on them. Returns 16 hex digits."""
+        folders = [self.folder]
+        kernels = self.folder.parent / "kernels"
+        if self.config.origin == "from-scratch" and kernels.is_dir():
+            folders.append(kernels)
+        digest = hashlib.sha256(self.config.constructor.encode())
+        for folder in folders:
+            files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]
+            for file in files:
+                content = file.read_bytes()
+                name = file.relative_to(folder).as_posix() if folder.is_dir() else file.name
+                digest.update(f"{folder.name}/{name}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()[:16]
+
+    def load(self) -> type[Algorithm]:
+        """Import the class; raise PluginError in one line where that fails."""
+        if why := self.why_not():
+            raise PluginError(f"{self.name}: {why}")
+        module_name, class_name = self.config.constructor.split(":")
+        if self.plugin is not None:
+            parent = str(self.plugin.parent)
+            if parent not in sys.path:
+                sys.path.insert(0, parent)
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as problem:
+            raise PluginError(f"{self.name}: importing {module_name} failed: {problem!r}") from problem
+        self._came_from_plugin(module_name)
+        found = getattr(module, class_name, None)
+        if not (isinstance(found, type) and issubclass(found, Algorithm)):
+            raise PluginError(f"{self.name}: {self.config.constructor} is not a subclass of harness.contract.Algorithm")
+        return found
+
+    def _came_from_plugin(self, module_name: str) -> None:
+        """Raise PluginError where a module of the plug-in's name, but from elsewhere, was imported in its place."""
+        top = module_name.split(".", maxsplit=1)[0]
+        if self.plugin is None or not (
+            (self.plugin.parent / top).is_dir() or (self.plugin.parent / f"{top}.py").exists()
+        ):
+            return
+        origin = getattr(sys.modules[top], "__file__", None) or next(
+            iter(getattr(sys.modules[top], "__path__", "")), ""
+        )
+        if not Path(origin).resolve().is_relative_to(self.plugin.parent.resolve()):
+            raise PluginError(f"{self.name}: the name {top!r} belongs to {origin} already; rename the plug-in's folder")
+
+
+@cache
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+class Registry(Mapping[str, Entry]):
+    """Algorithms by name; an unknown name suggests the nearest."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries: dict[str, Entry] = {}
+        for entry in entries:
+            if entry.name in self._entries:
+                raise ConfigError(
+                    f"two algorithms are called {entry.name!r}: {self._entries[entry.name].folder} and {entry.folder}"
+                )
+            self._entries[entry.name] = entry
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return the entry called `name`."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownNameError("algorithm", name, self._entries) from None
+
+    def __iter__(self) -> Any:
+        """Iterate over names in order."""
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        """Count the algorithms."""
+        return len(self._entries)
+
+
+def load_registry(plugins: Sequence[Path] = ()) -> Registry:
+    """Collect the built-in algorithms, those of installed packages, and those at `plugins`: folders or configs."""
+    entries: list[Entry] = []
+    for config in sorted(_builtin_folder().glob(f"*/{CONFIG_NAME}")):
+        entries += read_config(config)
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        entries += read_config(_package_folder(point.module, point.name) / CONFIG_NAME)
+    for path in plugins:
+        entries += plugin_entries(path)
+    return Registry(entries)
+
+
+def _builtin_folder() -> Path:
+    """Find `algorithms` by its import path, so that a wheel works as the checkout does; nothing in it is run."""
+    spec = importlib.util.find_spec("algorithms")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("the package 'algorithms' is not installed beside 'harness'; reinstall annbench")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _package_folder(module: str, name: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:  # the parent package of a dotted name is not there
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"entry point {name!r} of {ENTRY_POINT_GROUP} names {module!r}, which can't be found")
+    return Path(spec.origin).parent
+
+
+def plugin_entries(path: Path) -> list[Entry]:
+    """Read the plug-in at `path`: a folder that holds `config.yml`, or the config file itself."""
+    config = path / CONFIG_NAME if path.is_dir() else path
+    if not config.exists():
+        raise ConfigError(f"plug-in {path}: no {CONFIG_NAME} there; see CONTRIBUTING.md for what it holds")
+    return read_config(config, plugin=config.parent.resolve())
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML where the same key twice is an error: the first of two algorithms of one name would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
+    """Read one `config.yml`: a table of algorithm names; raise ConfigError that names file, key and value."""
+    try:
+        document = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(document, dict) or not document:
+        raise ConfigError(f"{path}: should be a table of algorithm names, each with its constructor")
+    entries = []
+    for name, content in document.items():
+        if not _NAME.fullmatch(str(name)):
+            raise ConfigError(f"{path}: {name!r} can't be an algorithm's name; use letters, digits, '-', '_', '.', '+'")
+        try:
+            config = AlgorithmConfig.model_validate(content)
+        except ValidationError as problem:
+            raise ConfigError(f"{path}: {name}: {describe(problem)}") from None
+        entries.append(Entry(str(name), config, path.parent.resolve(), plugin))
+    return entries
+
+
+def describe(problem: ValidationError) -> str:
+    """Put a pydantic error in one line: where, what, and the value that was given."""
+    parts = []
+    for error in problem.errors():
+        where = ".".join(str(step) for step in error["loc"]) or "document"
+        parts.append(f"{where}: {error['msg']} (given: {error.get('input')!r:.80})")
+    return "; ".join(parts)

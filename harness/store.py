@@ -1,0 +1,330 @@
+"""The result store: one HDF5 file for each search setting, a superset of the ann-benchmarks result layout.
+
+History of the format, a line a version (`schema_version` of the attribute `annbench`):
+  1  first: latencies_ns (repetitions, q), repetition_pass, pass_disturbed, pass_process, kth_distance(_file)
+
+Files are written whole. Reading never writes. Derived figures are not stored: `harness.analyse` computes them.
+A file with fewer passes than were asked for is a valid result; a later run adds what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.atomic import reason, replacing, write_text, writing_hdf5
+from harness.errors import StoreError
+from harness.spec import label
+
+if TYPE_CHECKING:
+    import h5py
+
+SCHEMA_VERSION = 1
+RESULT_SUFFIX = ".hdf5"
+FAILURE_SUFFIX = ".json"
+_ATTRIBUTE = "annbench"
+# What h5py raises for a damaged file depends on which byte is damaged.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+# NaN and infinity are written as such: as null they could not be read back.
+_EXTENSIBLE = ConfigDict(extra="allow", ser_json_inf_nan="constants")
+
+
+def allowance(passes: int) -> int:
+    """Bound the passes that are run to get `passes` undisturbed ones: half as many again, at least two more."""
+    return passes + max(2, passes // 2)
+
+
+class Process(BaseModel):
+    """What one child process said of its build. Times in seconds, memory in bytes."""
+
+    model_config = _EXTENSIBLE
+
+    pid: int
+    started: str
+    build_seconds: float
+    compile_seconds: float = 0.0
+    load_seconds: float = 0.0
+    index_bytes: int | None = None
+    uss_before_fit: int | None = None
+    uss_after_fit: int | None = None
+    peak_build: int | None = None
+    peak_search: int | None = None
+    save_seconds: float | None = None
+    restore_seconds: float | None = None
+    saved_bytes: int | None = None
+
+
+class Document(BaseModel):
+    """The attribute `annbench` of a result file: the spec, the machine, and how the measuring went."""
+
+    model_config = _EXTENSIBLE
+
+    schema_version: int
+    spec: dict[str, Any]
+    origin: str = "library"
+    purpose: str = "index"
+    machine: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    processes: list[Process] = Field(default_factory=list)
+    passes: list[dict[str, Any]] = Field(default_factory=list)
+    counters: dict[str, int] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    created: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """All that was measured of one search setting.
+
+    `latencies_ns` (repetitions, q) int64 in single mode, (repetitions, 1) in batch mode, where one call answers all;
+    `repetition_pass` (repetitions,) says to which pass a row belongs; `pass_disturbed` and `pass_process` (passes,);
+    `neighbors` (q, k) int64 padded with -1 and `distances` (q, k) float64 padded with inf, row i being query i;
+    `kth_distance` (q,) the exact distance of the true k-th neighbour, `kth_distance_file` the dataset's own figure.
+    """
+
+    document: Document
+    latencies_ns: NDArray[np.int64]
+    repetition_pass: NDArray[np.int32]
+    pass_disturbed: NDArray[np.bool_]
+    pass_process: NDArray[np.int32]
+    neighbors: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    kth_distance: NDArray[np.float64]
+    kth_distance_file: NDArray[np.floating[Any]]
+    path: Path | None = None
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Return what `BuildSpec.identity` gave: dataset, metric, k, mode, algorithm, build, search, ..."""
+        return self.document.spec
+
+    @property
+    def queries(self) -> int:
+        """Count the queries that were measured, which may be fewer than were asked for."""
+        return len(self.neighbors)
+
+    @property
+    def passes(self) -> int:
+        """Count the passes, disturbed ones included."""
+        return len(self.pass_disturbed)
+
+    @property
+    def undisturbed(self) -> int:
+        """Count the passes that nothing disturbed."""
+        return int((~self.pass_disturbed).sum())
+
+    def enough(self, passes: int) -> bool:
+        """Say whether `passes` undisturbed passes are there, or as many tries as are allowed for that."""
+        return self.undisturbed >= passes or self.passes >= allowance(passes)
+
+    @property
+    def name(self) -> str:
+        """Name the setting for people: `hnswlib (M=16, ef=40)`."""
+        params = {**self.spec["build"], **(self.spec["search"] or {})}
+        return f"{self.spec['algorithm']} ({label(params)})" if params else str(self.spec["algorithm"])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What did not finish, and why. `search` is None where the build itself failed."""
+
+    spec: dict[str, Any]
+    reason: str  # "timeout", "out of memory", "crashed (SIGSEGV)", "failed (message)", "not conforming (message)"
+    detail: str = ""
+    stage: str = ""
+    created: str = ""
+    limits: dict[str, Any] | None = None
+    path: Path | None = None
+
+
+class ResultStore:
+    """A folder of results: `<dataset>/<k>/<algorithm>[-batch]/<slug>-<8 hex>.hdf5`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, relative: str, stem: str, suffix: str = RESULT_SUFFIX) -> Path:
+        """Return where the result called `stem` is kept."""
+        return self.folder / relative / f"{stem}{suffix}"
+
+    def write(self, path: Path, result: Result) -> None:
+        """Write a result whole, in place of an older one."""
+        if len(result.latencies_ns) == 0 or result.queries == 0:
+            raise StoreError(f"{path}: nothing was measured (no pass, or no query), so there is no result to write")
+        try:
+            with writing_hdf5(path) as file:
+                _write(file, result)
+        except OSError as refused:
+            raise StoreError(
+                f"{path}: could not be written ({reason(refused)}); earlier results are whole. "
+                "Free disk space, then give the same command again: it goes on where it stopped"
+            ) from None
+
+    def write_failure(self, path: Path, failure: Failure) -> None:
+        """Write what did not finish, as JSON."""
+        content = {key: value for key, value in vars(failure).items() if key != "path"}
+        try:
+            write_text(path, json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, default=str) + "\n")
+        except OSError as refused:
+            raise StoreError(f"{path}: could not be written ({reason(refused)})") from None
+
+    def read(self, path: Path) -> Result:
+        """Read one result; raise StoreError in one line where that can't be done."""
+        return read_result(path)
+
+    def paths(self) -> list[Path]:
+        """List the result files in order of their names."""
+        return sorted(p for p in self.folder.rglob(f"*{RESULT_SUFFIX}") if not p.name.startswith("."))
+
+    def results(self) -> Iterator[Result]:
+        """Read every result, those of other tools in the same layout apart (`harness.interop` reads them)."""
+        for path in self.paths():
+            if is_ours(path):
+                yield self.read(path)
+
+    def failures(self) -> Iterator[Failure]:
+        """Read all that did not finish."""
+        for path in sorted(self.folder.rglob(f"*{FAILURE_SUFFIX}")):
+            if not path.name.startswith("."):
+                found = read_failure(path)
+                if found is not None:
+                    yield found
+
+    def merge(self, other: Path) -> tuple[int, int]:
+        """Copy what is missing here from another store; return how many were copied and how many were here already."""
+        if not other.is_dir():
+            raise StoreError(f"{other}: no such folder to merge from")
+        copied = known = 0
+        for suffix in (RESULT_SUFFIX, FAILURE_SUFFIX):
+            for source in sorted(other.rglob(f"*{suffix}")):
+                if source.name.startswith(".") or (suffix == FAILURE_SUFFIX and read_failure(source) is None):
+                    continue
+                if suffix == RESULT_SUFFIX:
+                    theirs = read_result(source)  # a broken file is refused before anything of it is copied
+                target = self.folder / source.relative_to(other)
+                if target.exists() and (suffix == FAILURE_SUFFIX or read_result(target).passes >= theirs.passes):
+                    known += 1
+                    continue
+                try:
+                    with replacing(target) as temporary:
+                        shutil.copyfile(source, temporary)
+                except OSError as refused:
+                    raise StoreError(f"{target}: could not be written ({reason(refused)})") from None
+                copied += 1
+        return copied, known
+
+
+def _write(file: h5py.File, result: Result) -> None:
+    spec, document = result.spec, result.document
+    file["latencies_ns"] = result.latencies_ns
+    file["repetition_pass"] = result.repetition_pass
+    file["pass_disturbed"] = result.pass_disturbed
+    file["pass_process"] = result.pass_process
+    file["kth_distance"] = result.kth_distance
+    file["kth_distance_file"] = result.kth_distance_file
+    file["neighbors"] = result.neighbors.astype(np.int32)
+    file["distances"] = result.distances
+    # From here on: what ann-benchmarks' own scripts read. Its best_search_time is the smallest mean over repetitions.
+    q = result.queries
+    means = result.latencies_ns.sum(axis=1) / (1e9 * q)
+    best = int(np.argmin(means))
+    single = result.latencies_ns.shape[1] == q and spec["mode"] == "single"
+    file["times"] = result.latencies_ns[best] / 1e9 if single else np.full(q, means[best])
+    process = document.processes[-1] if document.processes else None
+    file.attrs.update(
+        {
+            "batch_mode": spec["mode"] == "batch",
+            "best_search_time": float(means[best]),
+            "candidates": float((result.neighbors >= 0).sum(axis=1).mean()),
+            "name": result.name,
+            "run_count": len(means),
+            "distance": spec["metric"],
+            "count": int(spec["k"]),
+            "build_time": process.build_seconds if process else 0.0,
+            "index_size": (process.index_bytes or 0) / 1024 if process else 0.0,
+            "algo": spec["algorithm"],
+            "dataset": spec["dataset"],
+            "expect_extra": False,
+            "dist_comps": int(document.counters.get("distance_computations", 0)) * len(means),
+            _ATTRIBUTE: document.model_dump_json(),
+        }
+    )
+
+
+def is_ours(path: Path) -> bool:
+    """Say whether a result file carries our attribute; a file that can't be opened counts: reading it complains."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return _ATTRIBUTE in file.attrs
+    except _DAMAGE:
+        return True
+
+
+def read_result(path: Path) -> Result:
+    """Read one result file of ours; extra groups (ann-benchmarks adds `metrics`) are left alone."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such result") from None
+    except _DAMAGE as problem:
+        raise StoreError(f"{path}: truncated or not a result file ({reason(problem)}); remove it, run again") from None
+
+
+def _read(file: h5py.File, path: Path) -> Result:
+    if _ATTRIBUTE not in file.attrs:
+        raise StoreError(f"{path}: not written by annbench; import it with: annbench results merge --foreign FOLDER")
+    try:
+        content = json.loads(file.attrs[_ATTRIBUTE])
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{path}: the attribute '{_ATTRIBUTE}' is damaged; remove the file and run again") from None
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise StoreError(f"{path}: schema {version!r} is no version number; remove the file and run again")
+    if version != SCHEMA_VERSION:
+        age, way = ("newer", "upgrade with: pip install -U annbench")
+        if version < SCHEMA_VERSION:
+            age, way = ("older", "measure anew with: annbench run --force")
+        raise StoreError(f"{path}: schema {version} is {age} than this annbench's ({SCHEMA_VERSION}); {way}")
+    try:
+        document = Document.model_validate(content)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise StoreError(f"{path}: '{_ATTRIBUTE}' is damaged at {first['loc']}: {first['msg']}") from None
+    return Result(
+        document=document,
+        latencies_ns=file["latencies_ns"][:],
+        repetition_pass=file["repetition_pass"][:],
+        pass_disturbed=file["pass_disturbed"][:].astype(bool),
+        pass_process=file["pass_process"][:],
+        neighbors=file["neighbors"][:].astype(np.int64),
+        distances=file["distances"][:],
+        kth_distance=file["kth_distance"][:],
+        kth_distance_file=file["kth_distance_file"][:],
+        path=path,
+    )
+
+
+def read_failure(path: Path) -> Failure | None:
+    """Read a failure; None for JSON that is not one of ours."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {key: content[key] for key in ("spec", "reason", "detail", "stage", "created", "limits")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(known["spec"], dict):
+        return None
+    return Failure(**known, path=path)
