@@ -63,7 +63,7 @@ def _main_checks(subject: Subject) -> Iterator[str]:
     if fingerprint(train) != prints[0]:
         yield "fit changed the vectors that it was given"
     first = algorithm.searcher(**searches[-1])
-    raw = first(queries, _K)
+    raw, raw_one = first(queries, _K), first(queries[:1], _K)
     together = as_neighbors(raw, _QUERIES, _K, _N)
     kept = np.array(together)
     one_by_one = _singly(first, queries, _K)
@@ -79,10 +79,11 @@ def _main_checks(subject: Subject) -> Iterator[str]:
     again = algorithm.searcher(**searches[-1])
     if (_singly(again, queries, _K) != one_by_one).any():
         yield "the answer changed after another setting was bound in between"
-    if (as_neighbors(raw, _QUERIES, _K, _N) != kept).any():
+    changed = (as_neighbors(raw_one, 1, _K, _N) != one_by_one[:1]).any()
+    if changed or (as_neighbors(raw, _QUERIES, _K, _N) != kept).any():
         yield "a later call changed what an earlier one had returned"
     size = algorithm.index_bytes()
-    if not (size is None or (isinstance(size, int | np.integer) and size >= 0)):
+    if size is not None and size < 0:
         yield f"index_bytes gave {size!r}: it should be a count of bytes, or None"
 
 

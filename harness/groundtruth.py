@@ -54,7 +54,7 @@ def exact_neighbors(
             if not isinstance(engine, ExactNeighbors):
                 raise PluginError(f"{ENGINE} can't give exact neighbours with distances")
             rows = _block(train, first, row_step)
-            engine.fit(rows, threads=threads)  # type: ignore[attr-defined]
+            engine.fit(rows, threads=threads)
             for start in range(0, q, query_step):
                 part = slice(start, min(start + query_step, q))
                 found, away = engine.nearest(_block(test, start, query_step), min(k, len(rows)), threads=threads)

@@ -179,6 +179,14 @@ class Registry(Mapping[str, Entry]):
         except KeyError:
             raise UnknownNameError("algorithm", name, self._entries) from None
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether an algorithm is called `name`."""
+        return name in self._entries
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry called `name`, else `default`."""
+        return self._entries.get(name, default)
+
     def __iter__(self) -> Any:
         """Iterate over names in order."""
         return iter(sorted(self._entries))

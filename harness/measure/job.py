@@ -26,6 +26,7 @@ class Job:
     results: str
     passes: int
     pass_seconds: float
+    least_pass_seconds: float
     cores: tuple[int, ...]
     search_cores: tuple[int, ...]
     parent: int

@@ -129,6 +129,7 @@ def _job(kind: Any, entry: Entry, build: BuildSpec, suite: Suite, options: Optio
         results=str(options.results.resolve()),
         passes=suite.passes,
         pass_seconds=suite.pass_seconds,
+        least_pass_seconds=suite.least_pass_seconds,
         cores=tuple(cores),
         # The last cores: the first one serves most interrupts.
         search_cores=tuple(cores[-build.threads :]),
@@ -161,7 +162,7 @@ def check(entry: Entry, metric: str, group: str, options: Options, limits: Limit
     """Check that a plug-in keeps its contract, with the first build of a group; return what it breaks."""
     if why := entry.why_not():
         raise ConfigError(f"{entry.name}: {why}")
-    groups: dict[str, Any] = {**entry.config.groups}
+    groups: dict[str, Any] = {str(name): grids for name, grids in entry.config.groups.items()}
     ordered = [*groups.get(group, ()), *(grid for grids in groups.values() for grid in grids)]
     grids = [grid for grid in ordered if grid.metrics is None or metric in grid.metrics]
     if not grids:

@@ -18,7 +18,6 @@ from harness.contract import Search
 from harness.measure.machine import steal_ticks
 from harness.spec import Mode
 
-PASS_FLOOR_SECONDS = 0.25
 LEAST_CPU_SHARE = 0.97
 MOST_STEAL = 0.03
 MOST_YARDSTICK_DEVIATION = 0.05
@@ -92,17 +91,19 @@ class Pass:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in kept.items()}
 
 
-def call_once(search: Search, queries: Any, k: int, mode: Mode, latencies: NDArray[np.int64]) -> list[Any]:
+def call_once(
+    search: Search, queries: Any, k: int, mode: Mode, latencies: NDArray[np.int64], answers: list[Any]
+) -> None:
     """Answer the queries once: one call a query in single mode, one call for all in batch mode.
 
-    Writes the time of each call, in ns, to `latencies` (calls,), and returns what each call returned.
+    Writes the time of each call, in ns, to `latencies` (calls,), and what it returned to `answers`, a list as long.
     """
     if mode == "batch":
         started = perf_counter_ns()
         answer = search(queries, k)
         latencies[0] = perf_counter_ns() - started
-        return [answer]
-    answers: list[Any] = [None] * len(latencies)
+        answers[0] = answer
+        return
     clock = perf_counter_ns
     for i in range(len(latencies)):
         query = queries[i : i + 1]
@@ -110,7 +111,6 @@ def call_once(search: Search, queries: Any, k: int, mode: Mode, latencies: NDArr
         answer = search(query, k)
         latencies[i] = clock() - started
         answers[i] = answer
-    return answers
 
 
 def run_pass(
@@ -127,13 +127,13 @@ def run_pass(
     """Time one pass: the queries `rounds` times over, with garbage collection already off."""
     calls = 1 if mode == "batch" else len(queries)
     latencies = np.zeros((rounds, calls), np.int64)
+    answers: list[Any] = [None] * calls
     before = yardstick.read()
     counted = dict(counters())
     stolen = steal_ticks(cores)
     process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
-    answers = call_once(search, queries, k, mode, latencies[0])
-    for r in range(1, rounds):
-        call_once(search, queries, k, mode, latencies[r])
+    for r in range(rounds):
+        call_once(search, queries, k, mode, latencies[r], answers)
     wall = perf_counter_ns() - started
     thread = time.thread_time_ns() - thread
     process = time.process_time_ns() - process

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from harness.conformance import Subject, findings, fingerprint
-from harness.contract import Algorithm, Saves
+from harness.contract import Algorithm, Saves, Search
 from harness.dataset import Dataset, open_dataset
 from harness.errors import AnnbenchError, PluginError, StoreError
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.recorder import ExactDistances, Recorder, prefix
-from harness.measure.timing import PASS_FLOOR_SECONDS, Yardstick, call_once, run_pass
+from harness.measure.timing import Yardstick, call_once, run_pass
 from harness.metric import Metric
 from harness.plan.grid import expand
 from harness.registry import Entry
@@ -206,9 +206,16 @@ class _Build:
     def _bind(self, algorithm: Algorithm, search: SearchSpec) -> Any:
         return algorithm.searcher(threads=self._spec.threads, **dict(search.params))
 
+    def _call_once(self, search: Search, queries: Any) -> tuple[list[Any], Any]:
+        """Answer queries untimed; return the answers and the latencies all the same."""
+        calls = 1 if self._spec.mode == "batch" else len(queries)
+        answers, latencies = [None] * calls, np.zeros(calls, np.int64)
+        call_once(search, queries, self._spec.k, self._spec.mode, latencies, answers)
+        return answers, latencies
+
     def _warm_up(self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int) -> int:
         """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
-        spec, limit = self._spec, self._job.pass_seconds
+        job, spec, limit = self._job, self._spec, self._job.pass_seconds
         self._stage("search", number)
         try:
             search = self._bind(algorithm, recorder.search)
@@ -217,14 +224,11 @@ class _Build:
                 search(prefix(dataset.test, min(asked, REBIND_QUERIES)), spec.k)
             else:
                 search(prefix(dataset.test, 1), spec.k)
-            latencies = np.zeros(1, np.int64)
             count, spent, step = 0, 0.0, 1
-            answers: list[Any] = []
             while count < asked and (spent < limit or count < LEAST_QUERIES):
                 step = min(asked - count, max(1, step))
                 part = dataset.test[count : count + step]
-                latencies = np.zeros(1 if spec.mode == "batch" else step, np.int64)
-                answers = call_once(search, part, spec.k, spec.mode, latencies)
+                answers, latencies = self._call_once(search, part)
                 recorder.neighbors(answers, step)
                 count += step
                 spent += latencies.sum() / 1e9
@@ -238,7 +242,7 @@ class _Build:
         except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything, for one setting only
             self._failed(recorder, number, problem)
             return 0
-        recorder.rounds = min(MOST_ROUNDS, max(1, int(np.ceil(PASS_FLOOR_SECONDS / max(spent, 1e-6)))))
+        recorder.rounds = min(MOST_ROUNDS, max(1, int(np.ceil(job.least_pass_seconds / max(spent, 1e-6)))))
         return count
 
     def _pass(
@@ -250,7 +254,7 @@ class _Build:
         try:
             search = self._bind(algorithm, recorder.search)
             warm = prefix(queries, min(count, REBIND_QUERIES if recorder.rounds > 1 else 1))
-            call_once(search, warm, spec.k, spec.mode, np.zeros(len(warm), np.int64))
+            self._call_once(search, warm)
             timed = run_pass(
                 search,
                 queries,

@@ -22,7 +22,8 @@ DEFAULT_TIMEOUT = 7200.0
 class Suite(BaseModel):
     """What to measure. `queries` is a prefix of the test set (None = all), `pass_seconds` bounds one pass.
 
-    A setting too slow to answer all its queries within `pass_seconds` gets fewer, and its result says so.
+    A setting too slow to answer all its queries within `pass_seconds` gets fewer, and its result says so; one so fast
+    that it is done before `least_pass_seconds` answers them several times over.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +37,7 @@ class Suite(BaseModel):
     queries: int | None = Field(default=None, ge=1)
     passes: int = Field(default=DEFAULT_PASSES, ge=1)
     pass_seconds: float = Field(default=60.0, gt=0)
+    least_pass_seconds: float = Field(default=0.25, ge=0)
     timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0)
 
 

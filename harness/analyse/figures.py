@@ -1,0 +1,176 @@
+"""Figures of a result: recall, speed, build and memory, each a function of one `Result`.
+
+`harness.analyse.measures` gives them their names, units and directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.store import Process, Result
+
+# Below three quiet passes a median over them says less than one over all passes does.
+MIN_UNDISTURBED = 3
+
+# Recomputed distances are sums in float64: two equal ones differ by rounding only. The same relative slack is ours for
+# `recall`; the floor (1e-6 * 1e-6) is for distances of 0, where a relative slack is none.
+_RECALL_SLACK = 1e-6
+_LEAST_SLACK = 1e-12
+_ANNB_SLACK = 1e-3
+_WORST_SHARE = 0.05
+
+# --- recall --------------------------------------------------------------------------------------------------------
+
+
+def hits_within(result: Result, slack: float) -> NDArray[np.float64]:
+    """Return each query's share of returned ids no farther than `d_k + slack |d_k|`, (q,) float64.
+
+    `d_k` is the exact distance of the true k-th neighbour, so that ties count and negative inner products work.
+    Padding (inf) is a miss. Where fewer than k true neighbours exist, `d_k` is inf: then every real id counts, and the
+    denominator is the number of rows there are (`environment["train_rows"]`), or k where the file doesn't say.
+    """
+    k = int(result.spec["k"])
+    bound = result.kth_distance.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        limit = bound + np.maximum(slack * np.abs(bound), _LEAST_SLACK)
+    hits = (result.distances[:, :k] <= limit[:, None]) & (result.neighbors[:, :k] >= 0)
+    exist = np.full(len(bound), float(k))
+    rows = train_rows(result)
+    if 0 < rows < k:
+        exist[np.isposinf(bound)] = rows
+    shares: NDArray[np.float64] = np.minimum(hits.sum(axis=1) / exist, 1.0)
+    # An import without its dataset doesn't know the true distances: that is no recall of 0.
+    shares[np.isnan(bound)] = np.nan
+    return shares
+
+
+def query_recall(result: Result) -> NDArray[np.float64]:
+    """Return recall@k of each query, (q,) float64: `d <= d_k + 1e-6 max(|d_k|, 1e-6)`."""
+    return hits_within(result, _RECALL_SLACK)
+
+
+def recall_annb(result: Result) -> float:
+    """Return mean recall as ann-benchmarks defines it; nan where the dataset's own distances are not known."""
+    # numpy: a float32 array plus a Python float stays float32, as the single row does in ann-benchmarks' own loop.
+    k = int(result.spec["k"])
+    if np.isnan(result.kth_distance_file).any():
+        return math.nan
+    limit = result.kth_distance_file + _ANNB_SLACK
+    return mean((result.distances[:, :k] <= limit[:, None]).sum(axis=1).astype(np.float64)) / k
+
+
+def recall_worst(result: Result) -> float:
+    """Return the mean recall of the 5% of queries that were answered worst."""
+    shares = np.sort(query_recall(result))
+    return mean(shares[: max(1, math.ceil(_WORST_SHARE * len(shares)))])
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+def quoted_passes(result: Result) -> NDArray[np.intp]:
+    """Return the numbers of the passes that figures come from: the undisturbed ones, or all if those are too few."""
+    measured = np.bincount(result.repetition_pass, minlength=result.passes)[: result.passes] > 0
+    quiet = np.flatnonzero(measured & ~result.pass_disturbed)
+    return quiet if len(quiet) >= MIN_UNDISTURBED else np.flatnonzero(measured)
+
+
+def pass_latencies(result: Result) -> NDArray[np.float64]:
+    """Return seconds for each query in each quoted pass, the mean over its repetitions.
+
+    (passes, q) float64 in single mode; (passes, 1) in batch mode, where it is the time of the call over its queries.
+    """
+    quoted = quoted_passes(result)
+    out = np.empty((len(quoted), result.latencies_ns.shape[1]))
+    for row, number in enumerate(quoted):
+        out[row] = result.latencies_ns[result.repetition_pass == number].mean(axis=0)
+    if result.spec["mode"] == "batch":
+        out /= max(result.queries, 1)
+    return out * 1e-9
+
+
+def pass_qps(result: Result) -> NDArray[np.float64]:
+    """Return the queries per second of each quoted pass, (passes,) float64: queries answered over summed latency."""
+    latencies = pass_latencies(result)
+    if not latencies.size:
+        return np.empty(0)
+    mean = latencies.mean(axis=1)
+    with np.errstate(divide="ignore"):
+        return np.where(mean > 0, 1.0 / mean, np.nan)
+
+
+def qps(result: Result) -> float:
+    """Return the median queries per second over the quoted passes."""
+    values = pass_qps(result)
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def qps_annb(result: Result) -> float:
+    """Return queries per second of the best repetition."""
+    totals = result.latencies_ns.sum(axis=1)
+    best = totals.min() / (1e9 * result.queries) if len(totals) and result.queries else 0.0
+    return float(1.0 / best) if best > 0 else math.nan
+
+
+def latency_percentile(share: float) -> Callable[[Result], float]:
+    """Return a function that gives a percentile of latency in microseconds."""
+
+    def latency(result: Result) -> float:
+        rows = np.isin(result.repetition_pass, quoted_passes(result))
+        values = result.latencies_ns[rows]
+        return float(np.percentile(values, share)) / 1e3 if values.size else math.nan
+
+    return latency
+
+
+# --- what the build cost -------------------------------------------------------------------------------------------
+
+
+def over_processes(
+    pick: Callable[[Process], float | None], combine: Callable[[Any], Any] = np.median
+) -> Callable[[Result], float]:
+    """Return a function that combines what each process said, leaving out those that said nothing."""
+
+    def figure(result: Result) -> float:
+        values = [value for process in result.document.processes if (value := pick(process)) is not None]
+        return float(combine(values)) if values else math.nan
+
+    return figure
+
+
+def growth(process: Process) -> float | None:
+    """Return how much memory of its own a process gained by fit, in bytes."""
+    if process.uss_after_fit is None or process.uss_before_fit is None:
+        return None
+    return float(process.uss_after_fit - process.uss_before_fit)
+
+
+index_bytes = over_processes(lambda process: process.index_bytes)
+
+
+def bytes_per_vector(result: Result) -> float:
+    """Return index bytes over the number of vectors."""
+    rows = train_rows(result)
+    return index_bytes(result) / rows if rows > 0 else math.nan
+
+
+def distance_computations(result: Result) -> float:
+    """Return distances computed for a query."""
+    count = result.document.counters.get("distance_computations")
+    return count / result.queries if count is not None and result.queries else math.nan
+
+
+def train_rows(result: Result) -> int:
+    """Return the number of vectors searched, as the file's environment says; 0 where it doesn't."""
+    value = result.document.environment.get("train_rows")
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+
+
+def mean(values: NDArray[np.float64]) -> float:
+    """Return the mean; nan of nothing."""
+    return float(values.mean()) if values.size else math.nan

@@ -1,0 +1,205 @@
+"""How far a figure can be trusted: bootstrap intervals over process, pass and query.
+
+The scheme. Queries are drawn anew (with replacement) for all passes at once, since all passes ask the same queries;
+processes are drawn anew, and passes within them; QPS is the median over the drawn passes. Recall is taken over the same
+drawn queries, so that recall and QPS of a replicate belong together.
+
+A bootstrap of seven passes is too narrow: a drawn variance is short by (n - 1) / n, and the normal quantile ignores
+that the spread itself is estimated. Hesterberg (2015, "What Teachers Should Know About the Bootstrap", 3.2) expands the
+percentiles by the t quantile for n - 1 degrees of freedom. We do so with one refinement: the degrees of freedom are
+Welch and Satterthwaite's over the three parts (process, pass, query), because thousands of queries deserve no expansion
+and two processes deserve much. The replicates themselves are stretched about the estimate, in logs, so that plain
+percentiles of whatever is computed from them (QPS at a recall, a ratio) cover as the interval does.
+`tests/analyse/test_statistics.py` checks the coverage by simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.analyse.figures import pass_latencies, query_recall, quoted_passes
+from harness.errors import AnnbenchError
+from harness.store import Result
+
+DEFAULT_LEVEL = 0.95
+DEFAULT_REPLICATES = 1000
+
+# Two passes have one degree of freedom, and a t quantile of 12.7: beyond this factor in logs (1e6) a bound is no news.
+_WIDEST_LOG = 13.8
+
+
+class Range(NamedTuple):
+    """An interval; nan on both sides where it can't be known."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Intervals of one result, with the joint replicates behind them.
+
+    `qps_samples` and `recall_samples` (replicates,) float64 belong together row by row. One pass alone says nothing of
+    the spread between passes: then `qps` is (nan, nan) and its samples all equal the estimate.
+    """
+
+    level: float
+    qps: Range
+    recall: Range
+    qps_samples: NDArray[np.float64]
+    recall_samples: NDArray[np.float64]
+
+
+class _Layout(NamedTuple):
+    """Passes in order of their process: `start[p]` and `size[p]` say where those of process p stand."""
+
+    order: NDArray[np.intp]
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def interval(
+    result: Result, *, level: float = DEFAULT_LEVEL, replicates: int = DEFAULT_REPLICATES, seed: int = 0
+) -> Intervals:
+    """Estimate the interval of QPS and of recall by a bootstrap over process, pass and query.
+
+    With one process the interval is that build's own: how much builds differ can't be seen. Results with the same
+    number of queries draw the same queries under the same `seed`, so settings can be compared replicate by replicate.
+    Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
+    """
+    if not 0 < level < 1:
+        raise AnnbenchError(f"the level of an interval must lie between 0 and 1, e.g. 0.95: given {level}")
+    if replicates < 2:
+        raise AnnbenchError(f"a bootstrap needs at least 2 replicates, and 1,000 for 95%: given {replicates}")
+    weights = _query_weights(result.queries, replicates, seed)
+    recall = _recall_samples(query_recall(result), weights)
+    qps = _qps_samples(result, weights, level, np.random.default_rng((seed, 1)))
+    known = len(quoted_passes(result)) > 1
+    return Intervals(
+        level=level,
+        qps=percentile_range(qps, level) if known else Range(math.nan, math.nan),
+        recall=percentile_range(recall, level),
+        qps_samples=qps,
+        recall_samples=recall,
+    )
+
+
+def percentile_range(samples: NDArray[np.float64], level: float = DEFAULT_LEVEL) -> Range:
+    """Return the central interval that holds `level` of the samples; (nan, nan) for none or where one is nan."""
+    if samples.size == 0 or np.isnan(samples).any():
+        return Range(math.nan, math.nan)
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    return Range(float(low), float(high))
+
+
+@lru_cache(maxsize=2)
+def _query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
+    """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""
+    rng = np.random.default_rng((seed, 0))
+    weights = np.empty((queries, replicates), np.float32)
+    for column in range(replicates):
+        drawn = rng.integers(0, max(queries, 1), queries)
+        weights[:, column] = np.bincount(drawn, minlength=queries)
+    weights /= max(queries, 1)
+    weights.flags.writeable = False
+    return weights
+
+
+def _recall_samples(shares: NDArray[np.float64], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    if not len(shares):
+        return np.full(weights.shape[1], np.nan)
+    # Misses are weighted, not hits: a recall of exactly 1 then stays exactly 1 in float32.
+    misses = (1.0 - shares).astype(np.float32)
+    missed: NDArray[np.float32] = misses @ weights
+    return 1.0 - missed.astype(np.float64)
+
+
+def _qps_samples(
+    result: Result, weights: NDArray[np.float32], level: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return replicates of QPS, (replicates,), stretched so that their percentiles cover."""
+    replicates = weights.shape[1]
+    latencies = pass_latencies(result)
+    means = latencies.mean(axis=1) if latencies.size else np.empty(0)
+    if not len(means) or not (means > 0).all():
+        return np.full(replicates, np.nan)
+    by_pass = -np.log(means)  # (passes,) log QPS
+    estimate = float(np.median(by_pass))
+    if len(means) == 1:
+        return np.full(replicates, math.exp(estimate))
+    layout = _layout(result.pass_process[quoted_passes(result)])
+    if result.spec["mode"] == "single":
+        # Scaled to about 1 before float32; (passes, q) @ (q, replicates) gives each pass's mean over drawn queries.
+        scaled = (latencies / means.mean()).astype(np.float32) @ weights
+        by_query = -np.log(scaled.astype(np.float64) * means.mean())
+    else:
+        by_query = np.repeat(by_pass[:, None], replicates, axis=1)
+    drawn = _drawn_passes(layout, replicates, rng)
+    samples = np.median(np.take_along_axis(by_query, drawn, axis=0), axis=0)
+    query_variance = float(np.median(by_query, axis=0).var(ddof=1))
+    pass_variance = float(np.median(by_pass[drawn], axis=0).var(ddof=1))
+    factor = _stretch(by_pass[layout.order], layout, query_variance, pass_variance, len(result.neighbors), level)
+    moved = np.clip((samples - estimate) * factor, -_WIDEST_LOG, _WIDEST_LOG)
+    stretched: NDArray[np.float64] = np.exp(estimate + moved)
+    return stretched
+
+
+def _layout(process: NDArray[np.int32]) -> _Layout:
+    order = np.argsort(process, kind="stable")
+    _, start, size = np.unique(process[order], return_index=True, return_counts=True)
+    return _Layout(order, start.astype(np.int64), size.astype(np.int64))
+
+
+def _drawn_passes(layout: _Layout, replicates: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw processes, then passes within them: (passes, replicates) row numbers."""
+    processes = len(layout.size)
+    slot = np.repeat(np.arange(processes), layout.size)  # each process is replaced as a whole
+    chosen = rng.integers(0, processes, (processes, replicates))[slot]
+    within = (rng.random(chosen.shape) * layout.size[chosen]).astype(np.int64)
+    drawn: NDArray[np.intp] = layout.order[layout.start[chosen] + within]
+    return drawn
+
+
+def _stretch(
+    by_pass: NDArray[np.float64],
+    layout: _Layout,
+    query_variance: float,
+    drawn_variance: float,
+    queries: int,
+    level: float,
+) -> float:
+    """Return the factor by which replicates are spread: t over normal quantile, and what redrawing falls short of.
+
+    `by_pass` (passes,) log QPS in the layout's order; the variances are those of the median under redrawn queries only
+    and redrawn passes only.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    n, processes = len(by_pass), len(layout.size)
+    groups = np.split(by_pass, layout.start[1:])
+    within_df = n - processes
+    within = sum(float(((g - g.mean()) ** 2).sum()) for g in groups) / within_df if within_df else 0.0
+    means = np.array([g.mean() for g in groups])
+    between = max(0.0, float(means.var(ddof=1)) - within * processes / n) if processes > 1 else 0.0
+    # (variance of the estimate, degrees of freedom) of process, pass and query
+    parts = [(between / processes, processes - 1), (within / n, within_df), (query_variance, queries - 1)]
+    total = sum(variance for variance, _ in parts)
+    squares = sum(variance**2 / df for variance, df in parts if df > 0)
+    if squares <= 0:
+        return 1.0
+    freedom = max(total**2 / squares, 1.0)
+    tail = (1 + level) / 2
+    expansion = float(stdtrit(freedom, tail) / ndtri(tail))
+    # A nested bootstrap of means gives this for their variance, which is short by n / (n - 1) for one process.
+    nested = float(means.var()) / processes + within * within_df / n**2
+    short = (between / processes + within / n) / nested if nested > 0 else 1.0
+    whole = query_variance + drawn_variance
+    return (
+        expansion * math.sqrt((query_variance + drawn_variance * max(short, 1.0)) / whole) if whole > 0 else expansion
+    )

@@ -1,0 +1,341 @@
+"""The tidy table, a row a setting, and what is read off it: groups that may be compared, and QPS at a recall."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.analyse.frontier import Frontier, fastest_at, interval_at, qps_at, skyline
+from harness.analyse.measures import MEASURES
+from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, interval
+from harness.spec import label
+from harness.store import Failure, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_TARGETS = (0.9, 0.95, 0.99)
+MEASURED = "measured"
+FLOOR = "floor"
+
+# A setting whose QPS is within this factor of the no-op plug-in's measures the harness as much as the index.
+FLOOR_FACTOR = 2.0
+
+_KEY = ["dataset", "k", "mode", "threads", "machine"]
+_TEXT = [
+    "dataset", "metric", "mode", "machine", "machine_name", "algorithm", "origin", "purpose", "status", "detail",
+    "stage", "label", "build_label", "search_label", "dataset_sha256", "created", "path",
+]  # fmt: skip
+_COUNTS = [
+    "k", "threads", "passes", "disturbed", "processes", "queries", "queries_asked", "train_rows", "dimension",
+]  # fmt: skip
+_BOUNDS = ["qps_low", "qps_high", "recall_low", "recall_high"]
+_OBJECTS = ["build", "search", "notes", "qps_samples", "recall_samples"]
+
+COLUMNS = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS, "near_floor", *_OBJECTS)
+"""The columns of the tidy table. `qps_samples` and `recall_samples` hold arrays, `build` and `search` dicts."""
+
+
+class GroupKey(NamedTuple):
+    """What results must share to be compared."""
+
+    dataset: str
+    k: int
+    mode: str
+    threads: int
+    machine: str
+
+
+class Group(NamedTuple):
+    """Rows of the tidy table that may be compared."""
+
+    key: GroupKey
+    rows: pd.DataFrame
+
+
+def tidy(
+    results: Iterable[Result],
+    failures: Iterable[Failure] = (),
+    *,
+    level: float = DEFAULT_LEVEL,
+    replicates: int = DEFAULT_REPLICATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Put each result in a row, with every measure and its intervals; each failure too, with its reason as `status`.
+
+    Results are read one at a time and let go, so a store larger than memory can be handed in as a generator. A failure
+    of a setting that has since been measured is left out. `near_floor` marks rows whose QPS is within twice of the
+    no-op plug-in's on the same dataset, k, mode, threads and machine.
+    """
+    rows = []
+    measured: set[str] = set()
+    for result in results:
+        measured.add(_canonical(result.spec))
+        rows.append(_result_row(result, level, replicates, seed))
+    rows += [_failure_row(failure) for failure in failures if _canonical(failure.spec) not in measured]
+    return _frame(rows)
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name)) for name in COLUMNS[:-6]})
+    table["near_floor"] = _near_floor(table)
+    for name in _OBJECTS:
+        table[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return table
+
+
+def _dtype(name: str) -> Any:
+    return str if name in _TEXT else "int64" if name in _COUNTS else "float64"
+
+
+def _canonical(spec: Mapping[str, Any]) -> str:
+    return json.dumps(spec, sort_keys=True, default=str)
+
+
+def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
+    build, search = dict(spec.get("build") or {}), dict(spec.get("search") or {})
+    return {
+        "dataset": str(spec.get("dataset", "")),
+        "metric": str(spec.get("metric", "")),
+        "k": int(spec.get("k", 0)),
+        "mode": str(spec.get("mode", "single")),
+        "threads": int(spec.get("threads", 1)),
+        "machine": str(spec.get("machine", "")),
+        "algorithm": str(spec.get("algorithm", "")),
+        "queries_asked": int(spec.get("queries", 0)),
+        "dataset_sha256": str(spec.get("dataset_sha256", "")),
+        "build": build,
+        "search": search,
+        "build_label": label(build),
+        "search_label": label(search),
+        "label": label({**build, **search}),
+    }
+
+
+def _result_row(result: Result, level: float, replicates: int, seed: int) -> dict[str, Any]:
+    document = result.document
+    bounds = interval(result, level=level, replicates=replicates, seed=seed)
+    cells = _spec_cells(result.spec)
+    cells |= {
+        "origin": document.origin,
+        "purpose": document.purpose,
+        "status": MEASURED,
+        "detail": "",
+        "stage": "",
+        "machine": str(document.machine.get("key") or cells["machine"]),
+        "machine_name": machine_name(document.machine),
+        "created": document.created,
+        "path": "" if result.path is None else str(result.path),
+        "passes": result.passes,
+        "disturbed": result.passes - result.undisturbed,
+        "processes": len(np.unique(result.pass_process)),
+        "queries": result.queries,
+        "queries_asked": _whole(document.environment.get("queries_asked")) or cells["queries_asked"],
+        "train_rows": _whole(document.environment.get("train_rows")),
+        "dimension": _whole(document.environment.get("dimension")),
+        "qps_low": bounds.qps.low,
+        "qps_high": bounds.qps.high,
+        "recall_low": bounds.recall.low,
+        "recall_high": bounds.recall.high,
+        "qps_samples": bounds.qps_samples,
+        "recall_samples": bounds.recall_samples,
+        "notes": list(document.notes),
+    }
+    return cells | {name: measure(result) for name, measure in MEASURES.items()}
+
+
+def _failure_row(failure: Failure) -> dict[str, Any]:
+    cells = dict.fromkeys((*MEASURES, *_BOUNDS), math.nan) | dict.fromkeys(_COUNTS, 0)
+    cells |= _spec_cells(failure.spec) | {
+        "origin": "",
+        "purpose": "index",
+        "status": failure.reason,
+        "detail": failure.detail,
+        "stage": failure.stage,
+        "machine_name": "",
+        "created": failure.created,
+        "path": "" if failure.path is None else str(failure.path),
+        "notes": [],
+        "qps_samples": np.empty(0),
+        "recall_samples": np.empty(0),
+    }
+    return cells
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+
+
+def machine_name(machine: Mapping[str, Any]) -> str:
+    """Name a machine for people: its processor, and how many cores were used; empty where the file doesn't say."""
+    cpu = " ".join(str(machine.get("cpu") or "").split())
+    cores = _whole(machine.get("cores"))
+    if not cores:
+        return cpu
+    return f"{cpu or 'unknown processor'}, {cores} core{'s' if cores != 1 else ''}"
+
+
+def _near_floor(table: pd.DataFrame) -> NDArray[np.bool_]:
+    floors = table[table["purpose"] == FLOOR].groupby(_KEY)["qps"].max()
+    limit = np.array([floors.get(key, math.inf) for key in table[_KEY].itertuples(index=False, name=None)], float)
+    # A floor without a figure, or none at all, marks nothing.
+    near: NDArray[np.bool_] = table["qps"].to_numpy(float) > np.nan_to_num(limit, nan=math.inf) / FLOOR_FACTOR
+    return near & (table["purpose"] != FLOOR).to_numpy(bool)
+
+
+def groups(table: pd.DataFrame) -> list[Group]:
+    """Split the table into rows that may be compared: one dataset, k, mode, number of threads and machine."""
+    return [Group(_group_key(rows), rows) for _, rows in table.groupby(_KEY, sort=True)]
+
+
+def _group_key(rows: pd.DataFrame) -> GroupKey:
+    first = rows.iloc[0]
+    return GroupKey(
+        str(first["dataset"]), int(first["k"]), str(first["mode"]), int(first["threads"]), str(first["machine"])
+    )
+
+
+def newest(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep of each setting what was measured last: an edited plug-in's earlier figures stay in the store, unplotted.
+
+    Settings are told apart by all but provenance: an older version of a plug-in, a library or a dataset file gives way.
+    """
+    marks = [*_KEY, "algorithm", "queries_asked", "status"]
+    keys = table[marks].assign(
+        build=[_canonical(value) for value in table["build"]],
+        search=[_canonical(value) for value in table["search"]],
+        created=table["created"],
+        position=np.arange(len(table)),
+    )
+    keys = keys.sort_values(["created", "position"], kind="stable")
+    kept = keys.drop_duplicates([*marks, "build", "search"], keep="last")["position"]
+    return table.iloc[np.sort(kept.to_numpy())].reset_index(drop=True)
+
+
+def indexes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were measured and are indexes: neither failures nor the floor."""
+    return rows[(rows["status"] == MEASURED) & (rows["purpose"] != FLOOR)]
+
+
+def floor_qps(rows: pd.DataFrame) -> float:
+    """Return the QPS of the no-op plug-in among the rows of one group; nan where it wasn't measured."""
+    found = rows.loc[(rows["purpose"] == FLOOR) & (rows["status"] == MEASURED), "qps"].dropna()
+    return float(found.max()) if len(found) else math.nan
+
+
+def on_frontier(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mark the rows of one group that no other setting of the same algorithm beats in recall and QPS: (rows,) bool."""
+    out = np.zeros(len(rows), np.bool_)
+    usable = ((rows["status"] == MEASURED) & (rows["purpose"] != FLOOR)).to_numpy()
+    names = rows["algorithm"].to_numpy()
+    recall, qps = rows["recall"].to_numpy(float), rows["qps"].to_numpy(float)
+    for name in dict.fromkeys(names[usable]):
+        mine = np.flatnonzero(usable & (names == name))
+        out[mine[skyline(recall[mine], qps[mine])]] = True
+    return out
+
+
+def targets_table(
+    data: pd.DataFrame | Iterable[Result],
+    targets: Sequence[float] = DEFAULT_TARGETS,
+    *,
+    level: float = DEFAULT_LEVEL,
+) -> pd.DataFrame:
+    """Give each algorithm's QPS at each recall, with its interval and the setting to use.
+
+    A row for each group and algorithm. Columns: those of `GroupKey`, `algorithm`, `origin`, `settings` (how many were
+    measured), `best_recall`, and for each target `t`: `qps@t`, `low@t`, `high@t`, `relation@t` ("=", ">=",
+    "not reached"), `near_floor@t`, and of the fastest setting that reaches it `setting@t`, `build_seconds@t`,
+    `index_bytes@t`. Within a group the fastest at the first target comes first; those that don't reach it follow, by
+    the next target, then by their best recall.
+    """
+    import pandas as pd
+
+    table = data if isinstance(data, pd.DataFrame) else tidy(data, level=level)
+    out: list[dict[str, Any]] = []
+    for key, rows in groups(table):
+        floor = floor_qps(rows)
+        found = [
+            {**key._asdict(), **_targets_row(str(name), mine, targets, floor, level)}
+            for name, mine in indexes(rows).groupby("algorithm", sort=True)
+        ]
+        out += sorted(found, key=lambda row: _rank(row, targets))
+    columns = [*_KEY, "algorithm", "origin", "settings", "best_recall"]
+    columns += [
+        f"{name}@{target:g}"
+        for target in targets
+        for name in ("qps", "low", "high", "relation", "near_floor", "setting", "build_seconds", "index_bytes")
+    ]
+    return pd.DataFrame(out, columns=columns)
+
+
+def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor: float, level: float) -> dict[str, Any]:
+    line = Frontier.of(mine["recall"].to_numpy(float), mine["qps"].to_numpy(float))
+    points = mine.iloc[line.indices]
+    recalls, speeds = _stacked(points, "recall_samples"), _stacked(points, "qps_samples")
+    # One pass alone gives no interval: nor does a reading that rests on it.
+    known = bool(points["qps_low"].notna().all()) and recalls.shape == speeds.shape
+    row: dict[str, Any] = {
+        "algorithm": name,
+        "origin": mine["origin"].iloc[0],
+        "settings": len(mine),
+        "best_recall": float(mine["recall"].max()),
+    }
+    for target in targets:
+        at = qps_at(target, line)
+        bounds = (math.nan, math.nan)
+        if known and at.relation != "not reached":
+            bounds = interval_at(target, recalls, speeds, level=level)
+        chosen = fastest_at(target, line)
+        use = None if chosen is None else mine.iloc[chosen]
+        row |= {
+            f"qps@{target:g}": at.value,
+            f"low@{target:g}": bounds[0],
+            f"high@{target:g}": bounds[1],
+            f"relation@{target:g}": at.relation,
+            f"near_floor@{target:g}": bool(at.value > floor / FLOOR_FACTOR),
+            f"setting@{target:g}": "" if use is None else str(use["label"]),
+            f"build_seconds@{target:g}": math.nan if use is None else float(use["build_seconds"]),
+            f"index_bytes@{target:g}": math.nan if use is None else float(use["index_bytes"]),
+        }
+    return row
+
+
+def _stacked(points: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    samples = list(points[column])
+    return np.stack(samples) if samples else np.empty((0, 0))
+
+
+def _rank(row: Mapping[str, Any], targets: Sequence[float]) -> tuple[Any, ...]:
+    speeds = [row[f"qps@{target:g}"] for target in targets]
+    return (*(math.inf if math.isnan(qps) else -qps for qps in speeds), -row["best_recall"], row["algorithm"])
+
+
+def caveats(rows: pd.DataFrame) -> list[str]:
+    """Say in sentences what a reader of one group should know before comparing; empty where nothing is odd."""
+    measured = rows[rows["status"] == MEASURED]
+    said = []
+    if len(set(measured["dataset_sha256"])) > 1:
+        said.append("the results come from different versions of the dataset file: recall is not comparable")
+    short = measured[measured["queries"] < measured["queries_asked"]]
+    for name, mine in short.groupby("algorithm"):
+        few, asked = int(mine["queries"].min()), int(mine["queries_asked"].max())
+        said.append(f"{name} was measured on as few as {few:,} of {asked:,} queries")
+    asked_for = sorted(set(measured["queries_asked"]))
+    if len(asked_for) > 1:
+        counts = ", ".join(f"{int(count):,}" for count in asked_for)
+        said.append(f"settings were asked for with different numbers of queries: {counts}")
+    lone = int((measured["passes"] < 2).sum())
+    if lone:
+        said.append(f"{lone} of {len(measured)} settings have a single pass, so no interval for QPS")
+    disturbed, passes = int(measured["disturbed"].sum()), int(measured["passes"].sum())
+    if disturbed:
+        said.append(f"{disturbed:,} of {passes:,} passes were disturbed; they count only where fewer than 3 were not")
+    return said

@@ -1,0 +1,1 @@
+"""Other benchmarks: their results brought into ours."""

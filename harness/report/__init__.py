@@ -1,0 +1,1 @@
+"""Pictures and tables of what was measured. Only this package imports matplotlib."""

@@ -1,0 +1,192 @@
+"""Write the report of a store: pictures, tables, and `index.md` that shows them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.analyse.table import Group, caveats, groups, newest, targets_table, tidy
+from harness.atomic import write_text
+from harness.errors import AnnbenchError, UnknownNameError
+from harness.report import tables
+from harness.report.figure import FORMATS, machine_title, save
+from harness.report.latency import LATENCY_TARGET, latency_figure
+from harness.report.plots import COST_TARGET, cost_speed_figure, speed_figure
+from harness.report.style import drawing
+from harness.store import Failure, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INDEX_NAME = "index.md"
+_STEM_LIMIT = 80
+_Measured = TypeVar("_Measured", Result, Failure)
+
+_PICTURES = (
+    ("recall-qps", "Recall against queries per second", speed_figure),
+    (
+        "recall-qps-logit",
+        "The same, with recall stretched towards 1",
+        lambda group: speed_figure(group, logit=True),
+    ),
+    ("build-time", f"Build time against speed at recall {COST_TARGET:g}", cost_speed_figure),
+    (
+        "index-size",
+        f"Index size against speed at recall {COST_TARGET:g}",
+        lambda group: cost_speed_figure(group, "index_bytes"),
+    ),
+    ("latency", f"Latency at recall of at least {LATENCY_TARGET:g}", latency_figure),
+)
+
+
+def write_report(
+    results: Iterable[Result],
+    failures: Iterable[Failure],
+    folder: Path,
+    *,
+    dataset: str | None = None,
+    formats: Sequence[str] = ("png", "svg"),
+) -> list[Path]:
+    """Write pictures and tables of all results, or of one dataset's, into `folder`; return the files, `index.md` first.
+
+    Results are read one at a time, so a generator serves. Results of different machines are never mixed: each gets a
+    section. Raises AnnbenchError where there is nothing to report, an unknown format is asked for, or a file can't be
+    written.
+    """
+    for kind in formats:
+        if kind not in FORMATS:
+            raise AnnbenchError(f"pictures can't be written as {kind!r}; choose from {', '.join(FORMATS)}")
+    seen: set[str] = set()
+    table = tidy(_of(dataset, results, seen), _of(dataset, failures, seen))
+    if table.empty:
+        if dataset is not None and seen:
+            raise UnknownNameError("dataset with results", dataset, seen)
+        what = f" of {dataset}" if dataset is not None else ""
+        raise AnnbenchError(
+            f"there are no results{what} to report; measure some first with: annbench run"
+            + (f" --dataset {dataset}" if dataset is not None else "")
+        )
+    return write_tidy(table, folder, formats=formats)
+
+
+def write_tidy(table: pd.DataFrame, folder: Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write the report of a tidy table, as `write_report` does."""
+    latest = newest(table)
+    parts = groups(latest)
+    stems = _stems([part.key for part in parts])
+    sections, paths = [], []
+    try:
+        for part, stem in zip(parts, stems, strict=True):
+            section, written = _write_group(part, folder, stem, formats)
+            sections.append(section)
+            paths += written
+        index = folder / INDEX_NAME
+        write_text(index, _index(sections, len(table) - len(latest)))
+    except OSError as refused:
+        raise AnnbenchError(
+            f"{folder}: the report could not be written ({refused.strerror or refused}); choose another folder or "
+            "free some space"
+        ) from None
+    return [index, *paths]
+
+
+def _of(dataset: str | None, items: Iterable[_Measured], seen: set[str]) -> Iterator[_Measured]:
+    for item in items:
+        name = str(item.spec.get("dataset", ""))
+        seen.add(name)
+        if dataset is None or name == dataset:
+            yield item
+
+
+def _stems(keys: Sequence[Any]) -> list[str]:
+    """Name the files of each group: `digits-64-euclidean-k10-single`; the machine is named where there are several."""
+    stems: list[str] = []
+    for key in keys:
+        alike = [other for other in keys if other[:-1] == key[:-1]]
+        threads = f"-{key.threads}threads" if key.mode == "batch" or key.threads != 1 else ""
+        machine = f"-{key.machine or 'unknown'}" if len(alike) > 1 else ""
+        wanted = _safe(f"{key.dataset[:_STEM_LIMIT]}-k{key.k}-{key.mode}{threads}{machine[:20]}")
+        stem, number = wanted, 2
+        while stem.lower() in {known.lower() for known in stems}:
+            stem, number = f"{wanted}-{number}", number + 1
+        stems.append(stem)
+    return stems
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "unnamed"
+
+
+def _write_group(group: Group, folder: Path, stem: str, formats: Sequence[str]) -> tuple[str, list[Path]]:
+    """Write one group's files; return its section of the index and the files."""
+    rows = group.rows
+    paths: list[Path] = []
+    pictures: list[str] = []
+    with drawing():
+        for name, caption, draw in _PICTURES if formats else ():
+            figure = draw(group)
+            if figure is None:
+                continue
+            written = save(figure, folder, f"{stem}-{name}", formats)
+            paths += written
+            pictures.append(_picture(caption, written))
+    texts = {}
+    if tables.has_results(rows):
+        texts["targets.md"] = tables.targets_markdown(rows)
+        texts["targets.csv"] = tables.to_csv(targets_table(rows))
+        texts["settings.md"] = tables.settings_markdown(rows)
+    texts["settings.csv"] = tables.to_csv(rows)
+    failures = tables.failures_markdown(rows)
+    if failures:
+        texts["failures.md"] = failures
+    for suffix, text in texts.items():
+        paths.append(folder / f"{stem}-{suffix}")
+        write_text(paths[-1], text)
+    return _section(group, stem, pictures, texts), paths
+
+
+def _picture(caption: str, written: Sequence[Path]) -> str:
+    shown = next((path for path in written if path.suffix in {".png", ".svg"}), None)
+    links = ", ".join(f"[{path.suffix[1:].upper()}]({path.name})" for path in written)
+    return f"**{caption}** ({links})\n" + (f"\n![{caption}]({shown.name})\n" if shown else "")
+
+
+def _section(group: Group, stem: str, pictures: Sequence[str], texts: dict[str, str]) -> str:
+    key, rows = group
+    mode = f"all queries in one call, {key.threads} threads" if key.mode == "batch" else "one query at a time"
+    machine = tables.escape(machine_title(key, rows))
+    code = tables.escape(key.machine, 20)
+    where = f"{machine} ({code})" if code and code != machine else machine
+    parts = [f"## {tables.escape(key.dataset)}, k = {key.k}, {mode}, on {where}\n"]
+    notes = caveats(rows)
+    if notes:
+        parts.append("Before you compare:\n\n" + "\n".join(f"- {tables.escape(note)}" for note in notes) + "\n")
+    if "targets.md" in texts:
+        parts.append("### Queries per second at a recall\n")
+        parts.append(texts["targets.md"])
+        parts.append(
+            "In brackets: 95% intervals by a bootstrap over processes, passes and queries; a low end of 0 says that "
+            "the recall may not be reached at all. `≥`: every setting lies above that recall, so the fastest is "
+            "quoted. Between two settings log QPS is taken as linear in recall.\n"
+        )
+    parts += pictures
+    if "failures.md" in texts:
+        parts.append("### What did not finish\n")
+        parts.append(texts["failures.md"])
+    links = ", ".join(f"[{suffix}]({stem}-{suffix})" for suffix in texts)
+    parts.append(f"Files: {links}\n")
+    return "\n".join(parts)
+
+
+def _index(sections: Sequence[str], superseded: int) -> str:
+    head = (
+        "# Benchmark results\n\nEvery figure is a median over passes that nothing disturbed; never the best of them.\n"
+    )
+    if superseded:
+        head += (
+            f"\n{superseded:,} earlier measurements of the same settings, under other versions of a plug-in, a library "
+            "or a dataset, are left out; the store still has them.\n"
+        )
+    return "\n".join([head, *sections])

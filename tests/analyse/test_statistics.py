@@ -1,0 +1,172 @@
+"""Intervals: their coverage by simulation, and what they must do at the edges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.analyse.measures import MEASURES
+from harness.analyse.statistics import Intervals, interval
+from harness.errors import AnnbenchError
+
+K = 10
+
+
+def experiment(
+    factory: Any, rng: np.random.Generator, *, passes: int, processes: int, pass_sigma: float, process_sigma: float
+) -> tuple[Any, float, float]:
+    """Draw a result from a known truth; return it with the true QPS and recall.
+
+    A query has a difficulty (gamma, mean 1) that sets both its latency and how many of its ids are found; a pass and a
+    process are slow or quick as a whole (log-normal, median 1).
+    """
+    q = 250
+    difficulty = rng.gamma(4.0, 0.25, q)
+    process = np.arange(passes) * processes // passes
+    effect = np.exp(rng.normal(0, process_sigma, processes)[process] + rng.normal(0, pass_sigma, passes))
+    latencies = 1e6 * effect[:, None] * difficulty * rng.gamma(20.0, 0.05, (passes, q))
+    found = rng.random((q, K)) < np.exp(-0.1 * difficulty)[:, None]
+    base = factory.make_result(queries=q, k=K, passes=passes)
+    result = replace(
+        base,
+        latencies_ns=latencies.round().astype(np.int64),
+        pass_process=process.astype(np.int32),
+        distances=np.where(found, 0.5, 2.0),
+    )
+    return result, 1000.0, (1 + 0.1 * 0.25) ** -4.0  # E[exp(-0.1 d)] of a gamma
+
+
+def coverage(factory: Any, runs: int, *, replicates: int = 400, **truth: Any) -> tuple[float, float]:
+    """Return the share of simulated experiments whose intervals hold the truth, for QPS and for recall."""
+    rng = np.random.default_rng(7)
+    hits = np.zeros(2)
+    for _ in range(runs):
+        result, qps, recall = experiment(factory, rng, **truth)
+        found = interval(result, replicates=replicates)
+        hits += [found.qps.low <= qps <= found.qps.high, found.recall.low <= recall <= found.recall.high]
+    return float(hits[0] / runs), float(hits[1] / runs)
+
+
+ONE_PROCESS = {"passes": 7, "processes": 1, "pass_sigma": 0.05, "process_sigma": 0.0}
+
+
+def test_intervals_cover_roughly(factory: Any) -> None:
+    """Of 80 experiments at least 69 hold the truth: fewer has a chance below 1 in 1,000 at a coverage of 95%."""
+    qps, recall = coverage(factory, 80, **ONE_PROCESS)
+    assert qps >= 69 / 80
+    assert recall >= 69 / 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "truth",
+    [
+        ONE_PROCESS,
+        ONE_PROCESS | {"pass_sigma": 0.15},
+        ONE_PROCESS | {"pass_sigma": 0.01},
+        ONE_PROCESS | {"passes": 3},
+        {"passes": 15, "processes": 3, "pass_sigma": 0.03, "process_sigma": 0.03},
+        {"passes": 14, "processes": 2, "pass_sigma": 0.03, "process_sigma": 0.03},
+        {"passes": 25, "processes": 5, "pass_sigma": 0.05, "process_sigma": 0.05},
+    ],
+    ids=["usual", "noisy", "quiet", "three passes", "three builds", "two builds", "five builds"],
+)
+def test_intervals_cover(factory: Any, truth: dict[str, Any]) -> None:
+    """Over 400 experiments the coverage is 95% less at most 4 for QPS (wider is let pass) and 3.5 for recall."""
+    qps, recall = coverage(factory, 400, **truth)
+    assert qps >= 0.91
+    assert 0.915 <= recall <= 0.985
+
+
+def test_intervals_hold_the_estimate_and_repeat(factory: Any) -> None:
+    """The interval lies around the figure that is quoted, and the same call gives the same numbers."""
+    result = factory.make_result(passes=7, pass_spread=0.05, recall=0.93)
+    first, again = interval(result), interval(result)
+    assert first.qps.low < MEASURES["qps"](result) < first.qps.high
+    assert first.recall.low < MEASURES["recall"](result) < first.recall.high
+    assert first.qps == again.qps
+    assert np.array_equal(first.qps_samples, again.qps_samples)
+    assert interval(result, seed=1).qps != first.qps
+    assert interval(result, level=0.5).qps.high < first.qps.high
+
+
+def test_recall_and_qps_are_drawn_jointly(factory: Any) -> None:
+    """Where hard queries are both slow and badly answered, replicates with more of them are lower in both."""
+    result = factory.make_result(queries=200, passes=5, pass_spread=0.0)
+    hard = np.arange(200) % 4 == 0
+    latencies = np.where(hard, 5_000_000, 1_000_000) * np.ones((5, 1), np.int64)
+    distances = np.where(hard[:, None], 2.0, 0.5) * np.ones((1, 10))
+    found = interval(replace(result, latencies_ns=latencies, distances=distances))
+    assert np.corrcoef(found.qps_samples, found.recall_samples)[0, 1] > 0.95
+
+
+def test_batch_results_have_intervals(factory: Any) -> None:
+    """In batch mode passes are drawn for QPS and queries for recall."""
+    result = factory.make_result(mode="batch", passes=7, pass_spread=0.05, recall=0.9)
+    found = interval(result)
+    assert found.qps.low < MEASURES["qps"](result) < found.qps.high
+    assert found.recall.low < 0.9 < found.recall.high
+
+
+def test_a_single_pass_gives_no_interval(factory: Any) -> None:
+    """One pass says nothing of the spread between passes, but its queries still do for recall."""
+    result = factory.make_result(passes=1)
+    found = interval(result)
+    assert math.isnan(found.qps.low)
+    assert math.isnan(found.qps.high)
+    assert np.allclose(found.qps_samples, MEASURES["qps"](result))
+    assert found.recall.low < 0.9 < found.recall.high
+
+
+def test_two_passes_give_a_wide_one(factory: Any) -> None:
+    """With one degree of freedom the interval is many times wider than the passes lie apart, and finite."""
+    result = factory.make_result(passes=2, mode="batch", pass_spread=0.02)
+    found = interval(result)
+    assert 0 < found.qps.low < found.qps.high < math.inf
+    values = np.log([found.qps.low, found.qps.high])
+    apart = np.ptp(np.log(result.latencies_ns[:, 0]))
+    assert np.ptp(values) > 5 * apart
+
+
+def test_uneven_processes(factory: Any) -> None:
+    """Processes with 1, 2 and 4 passes, in any order, are drawn without error."""
+    result = factory.make_result(passes=7, pass_spread=0.05)
+    mixed = replace(result, pass_process=np.array([2, 0, 1, 2, 1, 2, 2], np.int32))
+    found = interval(mixed)
+    assert found.qps.low < MEASURES["qps"](mixed) < found.qps.high
+
+
+def test_equal_passes_and_perfect_recall(factory: Any) -> None:
+    """Where nothing varies the interval is the figure itself."""
+    result = factory.make_result(mode="batch", pass_spread=0.0, recall=1.0)
+    found = interval(result)
+    assert found.recall == (1.0, 1.0)
+    assert found.qps == pytest.approx((MEASURES["qps"](result),) * 2)
+
+
+def test_disturbed_passes_are_left_out(factory: Any) -> None:
+    """A disturbed pass that was ten times slower doesn't widen the interval."""
+    result = factory.make_result(passes=7, pass_spread=0.0, disturbed=(3,), mode="batch")
+    latencies = result.latencies_ns.copy()
+    latencies[3] *= 10
+    found = interval(replace(result, latencies_ns=latencies))
+    assert found.qps.high / found.qps.low < 1.001
+
+
+def test_nothing_measured(factory: Any) -> None:
+    """Without a pass the interval is nan and not an error."""
+    result = factory.make_result(passes=0)
+    found: Intervals = interval(replace(result, latencies_ns=np.empty((0, 100), np.int64)))
+    assert math.isnan(found.qps.low)
+
+
+def test_bad_settings_are_refused(factory: Any) -> None:
+    """A level in percent and a lone replicate are answered with what was expected."""
+    with pytest.raises(AnnbenchError, match=r"0\.95: given 95"):
+        interval(factory.make_result(), level=95)
+    with pytest.raises(AnnbenchError, match="at least 2"):
+        interval(factory.make_result(), replicates=1)

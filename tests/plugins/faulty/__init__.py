@@ -1,0 +1,209 @@
+"""Plug-ins that misbehave, each in one way, on data larger than the small sets of the conformance check."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import threading
+import time
+
+import numpy as np
+
+from harness.contract import Algorithm
+
+# The check before timing uses fewer vectors than this; faults that wait for more get past it.
+REAL = 700
+
+
+class Exact(Algorithm):
+    """A correct exact search in NumPy; `setting` changes nothing."""
+
+    def __init__(self, metric):
+        self.metric = metric
+
+    def fit(self, train, *, threads=1):
+        self.train = train
+        self.real = len(train) > REAL
+
+    def searcher(self, *, threads=1, setting=0):
+        def search(queries, k):
+            distances = ((queries[:, None, :] - self.train[None, :, :]) ** 2).sum(axis=2)
+            return np.argsort(distances, axis=1, kind="stable")[:, :k]
+
+        return search
+
+
+def crash():
+    """Read address zero."""
+    ctypes.string_at(0)
+
+
+class SegfaultInFit(Exact):
+    """Crashes while it builds."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            crash()
+
+
+class SegfaultInSearch(Exact):
+    """Crashes in one setting."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+        if self.real and setting == 2:
+            return lambda queries, k: crash()
+        return inner
+
+
+class Exits(Exact):
+    """Ends the process, politely."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            os._exit(0)
+
+
+class Hangs(Exact):
+    """Never finishes its build."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        while self.real:
+            time.sleep(1)
+
+
+class HangsInSearch(Exact):
+    """Never answers in one setting."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+        if self.real and setting == 2:
+            return lambda queries, k: time.sleep(3600)
+        return inner
+
+
+class EatsMemory(Exact):
+    """Takes memory until it is stopped."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        kept = []
+        while self.real:
+            kept.append(np.ones(4 << 20, np.uint8))
+            time.sleep(0.002)
+
+
+class RaisesInFit(Exact):
+    """Raises while it builds."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            raise RuntimeError("no luck today")
+
+
+class RaisesInSearch(Exact):
+    """Raises in one setting."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+
+        def search(queries, k):
+            if self.real and setting == 2:
+                raise ValueError("setting 2 is beyond me")
+            return inner(queries, k)
+
+        return search
+
+
+class WrongShape(Exact):
+    """Returns k + 1 ids."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+        return lambda queries, k: inner(queries, k + 1)
+
+
+class DuplicateIds(Exact):
+    """Returns the nearest id twice."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+
+        def search(queries, k):
+            ids = inner(queries, k)
+            ids[:, -1] = ids[:, 0]
+            return ids
+
+        return search
+
+
+class DuplicatesLater(Exact):
+    """Returns the nearest id twice on real data, in one setting only."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+
+        def search(queries, k):
+            ids = inner(queries, k)
+            if self.real and setting == 3:
+                ids[:, -1] = ids[:, 0]
+            return ids
+
+        return search
+
+
+def overwrite(vectors):
+    """Write to read-only vectors, as a careless C library would."""
+    ctypes.memset(vectors.ctypes.data, 0, 64)
+
+
+class ChangesInput(Exact):
+    """Writes to what it was given."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        overwrite(train)
+
+
+class ChangesInputLater(Exact):
+    """Writes to what it was given, but on real data only."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            overwrite(train)
+
+
+class Greedy(Exact):
+    """Computes in a second thread while it is asked for one."""
+
+    def searcher(self, *, threads=1, setting=0):
+        inner = super().searcher()
+        if not self.real or setting != 2:
+            return inner
+
+        def search(queries, k):
+            # BLAS is held to one thread, but nobody holds a plug-in's own threads.
+            other = threading.Thread(target=inner, args=(queries, k))
+            other.start()
+            answer = inner(queries, k)
+            other.join()
+            return answer
+
+        return search
+
+
+class LeavesAChild(Exact):
+    """Leaves a process of its own behind, which holds on to all that it inherited."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+            child.start()
+            os._exit(3)
