@@ -1,0 +1,61 @@
+"""scikit-learn's exact trees: branch and bound over a kd-tree (Bentley 1975) or a ball tree (Omohundro 1989)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn import neighbors
+
+from harness.contract import Algorithm, Search, Vectors
+from harness.errors import ParameterError
+from harness.metric import Metric, normalise
+
+_METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR)
+
+
+class _Tree(Algorithm):
+    """What both trees share; a subclass names the library's class."""
+
+    tree: Any
+
+    def __init__(self, metric: Metric, *, leaf_size: int = 40) -> None:
+        self.metric = Metric(metric)
+        if self.metric not in _METRICS:
+            raise ParameterError(
+                f"scikit-learn trees: metric {metric} is not supported; use one of {', '.join(_METRICS)}"
+            )
+        if leaf_size < 1:
+            raise ParameterError(f"scikit-learn trees: leaf_size = {leaf_size}; use at least 1, usually 10 to 100")
+        self.leaf_size = leaf_size
+
+    def fit(self, train: Vectors, *, threads: int = 1) -> None:
+        """Build the tree over a float64 copy of the rows, on one thread."""
+        del threads
+        # Among unit vectors |q - x|^2 = |q|^2 + 1 - 2 q.x ranks as the angle does, whatever the query's norm.
+        self._tree = self.tree(normalise(train) if self.metric is Metric.ANGULAR else train, leaf_size=self.leaf_size)
+        self._n = len(train)
+
+    def searcher(self, *, threads: int = 1) -> Search:  # type: ignore[override]
+        """Bind nothing: the search is exact, and runs on one thread."""
+        del threads
+        query, n = self._tree.query, self._n
+        return lambda queries, k: query(queries, min(k, n), return_distance=False)
+
+    def index_bytes(self) -> int:
+        """Return the size of the tree's arrays, the float64 rows among them."""
+        return sum(array.nbytes for array in self._tree.get_arrays())
+
+
+class KDTree(_Tree):
+    """Cells are boxes."""
+
+    tree = neighbors.KDTree
+
+
+class BallTree(_Tree):
+    """Cells are balls."""
+
+    tree = neighbors.BallTree
+
+
+__all__ = ["BallTree", "KDTree"]
