@@ -9,7 +9,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_ENGINES := $(VENV)/.installed-engines
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help bench engines test test-slow lint coverage clean
+.PHONY: help bench engines gallery test test-slow lint coverage clean
 
 help:
 	@echo "make bench      install, get real data, run the suite 'quick', draw plots and tables"
@@ -44,6 +44,14 @@ bench: $(INSTALLED)
 	@$(BIN)/annbench report
 
 engines: $(INSTALLED_ENGINES)
+
+# The picture and the table of the README, drawn from the results of `make bench` and kept small.
+gallery: $(INSTALLED)
+	$(BIN)/annbench report --dataset $(DATASET)
+	cp plots/$(DATASET)-k10-single-recall-qps-logit.png plots/gallery-$(DATASET).png
+	cp plots/$(DATASET)-k10-single-targets.md plots/gallery-$(DATASET).md
+	mkdir -p results/reference
+	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -m "not slow"

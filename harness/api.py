@@ -89,7 +89,8 @@ def load_results(results: Path | str | None = None) -> pd.DataFrame:
     from harness.analyse.table import tidy
     from harness.store import ResultStore
 
-    return tidy(ResultStore(results_folder(Path(results) if results else None)).results())
+    table = tidy(ResultStore(results_folder(Path(results) if results else None)).results())
+    return table.drop(columns=["qps_samples", "recall_samples"])
 
 
 def report(

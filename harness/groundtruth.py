@@ -53,11 +53,13 @@ def exact_neighbors(
             engine = engine_class(metric)
             if not isinstance(engine, ExactNeighbors):
                 raise PluginError(f"{ENGINE} can't give exact neighbours with distances")
-            rows = _block(train, first, row_step)
+            rows = _block(metric, train, first, row_step)
             engine.fit(rows, threads=threads)
             for start in range(0, q, query_step):
                 part = slice(start, min(start + query_step, q))
-                found, away = engine.nearest(_block(test, start, query_step), min(k, len(rows)), threads=threads)
+                found, away = engine.nearest(
+                    _block(metric, test, start, query_step), min(k, len(rows)), threads=threads
+                )
                 _merge(ids[part], distances[part], np.where(found >= 0, found + first, -1), away)
                 advance(len(rows) * (part.stop - start))
     if metric is Metric.HAMMING and dimension is not None:
@@ -71,11 +73,11 @@ def _rows_within(data: Any, limit: int) -> int:
     return max(256, limit // (4 * int(data.shape[1])))
 
 
-def _block(data: Any, start: int, step: int) -> Any:
+def _block(metric: Metric, data: Any, start: int, step: int) -> Any:
     part = data[start : start + step]
     if isinstance(part, Sets):
         return part
-    return np.ascontiguousarray(part, dtype=np.uint8 if part.dtype == np.uint8 else np.float32)
+    return np.ascontiguousarray(part, dtype=np.uint8 if metric is Metric.HAMMING else np.float32)
 
 
 def _merge(ids: Any, distances: Any, new_ids: Any, new_distances: Any) -> None:

@@ -15,16 +15,25 @@ from harness.errors import ParameterError
 from harness.metric import Metric, normalise
 
 _METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR)
-# The library tunes its prefetching by timed searches that last seconds: not worth it below this many rows.
-_FEWEST_TO_TUNE = 10_000
 # "As many edges as the index finds best", in the library's code.
 _DYNAMIC_EDGES = -2
 
 
 class ONNG(Algorithm):
-    """A graph of `edge` neighbours a node, then cut to `outdegree` edges out and `indegree` edges in."""
+    """A graph of `edge` neighbours a node, then cut to `outdegree` edges out and `indegree` edges in.
 
-    def __init__(self, metric: Metric, *, edge: int = 100, outdegree: int = 10, indegree: int = 120) -> None:
+    `tune_prefetch` has the library time searches to find how far to prefetch, which can take minutes.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        edge: int = 100,
+        outdegree: int = 10,
+        indegree: int = 120,
+        tune_prefetch: bool = False,
+    ) -> None:
         self.metric = Metric(metric)
         if self.metric not in _METRICS:
             raise ParameterError(f"ngt-onng: metric {metric} is not supported; use one of {', '.join(_METRICS)}")
@@ -32,6 +41,7 @@ class ONNG(Algorithm):
             if value < 1:
                 raise ParameterError(f"ngt-onng: {name} = {value}; use at least 1, usually 10 to 120")
         self.edge, self.outdegree, self.indegree = edge, outdegree, indegree
+        self.tune_prefetch = tune_prefetch
 
     def fit(self, train: Vectors, *, threads: int = 1) -> None:
         """Build and adjust the graph on disk, as the library does, then load it."""
@@ -50,7 +60,7 @@ class ONNG(Algorithm):
             optimizer.set_processing_modes(
                 shortcut_reduction=True,
                 search_parameter_optimization=False,
-                prefetch_parameter_optimization=self._n >= _FEWEST_TO_TUNE,
+                prefetch_parameter_optimization=self.tune_prefetch,
                 accuracy_table_generation=False,
             )
             optimizer.execute(plain, adjusted)

@@ -33,7 +33,14 @@ class Bench:
 
     def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, **changes) -> Summary:
         """Measure algorithms on the small dataset, with two passes unless told otherwise."""
-        fields = {"queries": 20, "passes": 2, "pass_seconds": 1.0, "least_pass_seconds": 0.02, "timeout": 20.0, **changes}
+        fields = {
+            "queries": 20,
+            "passes": 2,
+            "pass_seconds": 1.0,
+            "least_pass_seconds": 0.02,
+            "timeout": 20.0,
+            **changes,
+        }
         suite = suite_for("smoke", dataset=NAME, algorithm=algorithms, **fields)
         options = Options(
             self.folder / "datasets", self.folder / "results", memory=memory, force=force, threads=threads

@@ -64,7 +64,7 @@ def test_killed_parent_loses_nothing(bench, how):
     parent.wait()
     wait_for(lambda: all(is_gone(child) for child in children), 5)
     before = latencies(bench)
-    assert 0 < sum(len(rows) for rows in before.values())
+    assert any(len(rows) for rows in before.values())
     bench.run("exact", passes=6, least_pass_seconds=0.2)
     after = latencies(bench)
     for path, rows in before.items():
