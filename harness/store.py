@@ -146,6 +146,13 @@ class Failure:
     path: Path | None = None
 
 
+def _visible(folder: Path, suffix: str) -> Iterator[Path]:
+    """Yield files below `folder` in order of their names, those in hidden folders and temporary ones apart."""
+    for path in sorted(folder.rglob(f"*{suffix}")):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
 class ResultStore:
     """A folder of results: `<dataset>/<k>/<algorithm>[-batch]/<slug>-<8 hex>.hdf5`."""
 
@@ -183,7 +190,7 @@ class ResultStore:
 
     def paths(self) -> list[Path]:
         """List the result files in order of their names."""
-        return sorted(p for p in self.folder.rglob(f"*{RESULT_SUFFIX}") if not p.name.startswith("."))
+        return list(_visible(self.folder, RESULT_SUFFIX))
 
     def results(self) -> Iterator[Result]:
         """Read every result, those of other tools in the same layout apart (`harness.interop` reads them)."""
@@ -193,11 +200,10 @@ class ResultStore:
 
     def failures(self) -> Iterator[Failure]:
         """Read all that did not finish."""
-        for path in sorted(self.folder.rglob(f"*{FAILURE_SUFFIX}")):
-            if not path.name.startswith("."):
-                found = read_failure(path)
-                if found is not None:
-                    yield found
+        for path in _visible(self.folder, FAILURE_SUFFIX):
+            found = read_failure(path)
+            if found is not None:
+                yield found
 
     def merge(self, other: Path) -> tuple[int, int]:
         """Copy what is missing here from another store; return how many were copied and how many were here already."""
@@ -205,8 +211,8 @@ class ResultStore:
             raise StoreError(f"{other}: no such folder to merge from")
         copied = known = 0
         for suffix in (RESULT_SUFFIX, FAILURE_SUFFIX):
-            for source in sorted(other.rglob(f"*{suffix}")):
-                if source.name.startswith(".") or (suffix == FAILURE_SUFFIX and read_failure(source) is None):
+            for source in _visible(other, suffix):
+                if suffix == FAILURE_SUFFIX and read_failure(source) is None:
                     continue
                 if suffix == RESULT_SUFFIX:
                     theirs = read_result(source)  # a broken file is refused before anything of it is copied

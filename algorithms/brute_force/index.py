@@ -61,6 +61,8 @@ class BruteForce(Algorithm, ExactNeighbors):
         elif self._metric is Metric.ANGULAR:
             self._rows = normalise(train)
         if self._metric.is_dense:
+            # numba compiles for read-only and for writable arrays apart: one of the two is enough.
+            self._rows = _read_only(self._rows)
             squares = np.einsum("ij,ij->i", self._rows, self._rows, dtype=np.float64)
             self._largest_norm = float(np.sqrt(squares.max(initial=0.0)))
             offsets = np.zeros_like(squares) if self._inner_product else 0.5 * squares
@@ -106,6 +108,8 @@ class BruteForce(Algorithm, ExactNeighbors):
         search = self._search_block if self._metric.is_dense else self._scan_block
         if self._metric is Metric.ANGULAR:
             queries = normalise(queries)
+        if self._metric.is_dense:
+            queries = _read_only(queries)
 
         def work(start: int) -> None:
             part = slice(start, min(start + QUERY_BLOCK, m))
@@ -165,6 +169,12 @@ class BruteForce(Algorithm, ExactNeighbors):
             kernels.scan_bits(self._rows, _words(queries)[0], distances[0], ids[0])
             distances /= 8.0 * queries.shape[1]
         return ids, distances
+
+
+def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -122,9 +122,7 @@ def merge(
 
 def _matching(store: ResultStore, patterns: list[str]) -> list[Path]:
     """Return the files of results and failures that a pattern names; none is an error."""
-    from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX
-
-    files = [p for s in (RESULT_SUFFIX, FAILURE_SUFFIX) for p in store.folder.rglob(f"*{s}") if p.name[0] != "."]
+    files = [*store.paths(), *(failure.path for failure in store.failures() if failure.path)]
     found = []
     for path in sorted(files):
         relative = str(path.relative_to(store.folder))

@@ -30,6 +30,7 @@ SETTINGS = {
     "sklearn-kd-tree": ({}, {}),
     "sklearn-ball-tree": ({}, {}),
     "usearch": ({}, {"expansion_search": 200}),
+    "usearch-half": ({"dtype": "f16"}, {"expansion_search": 200}),
     "voyager": ({}, {"ef": 200}),
     "pynndescent": ({}, {"epsilon": 0.3}),
     "symphonyqg": ({"ef_construction": 200}, {"ef": 200}),
@@ -251,7 +252,7 @@ def test_index_bytes(name, metric):
     """The size of an index is known or None, and is that of its vectors at least, if codes may stand for them."""
     train, _ = data(metric)
     size = built(name, metric).index_bytes()
-    least = train.nbytes // 4 if name == "faiss-ivf-sq8" else train.nbytes
+    least = train.nbytes // {"faiss-ivf-sq8": 4, "usearch-half": 2}.get(name, 1)
     assert size is None or least <= size < 100 * train.nbytes
 
 
@@ -263,12 +264,14 @@ def test_refuses_an_unsupported_metric(name):
         entry.load()(Metric.JACCARD)
 
 
-@pytest.mark.parametrize("name", cases(["hnswlib", *(n for n in INDEXES if SETTINGS[n][0])], metrics=False))
+@pytest.mark.parametrize("name", cases(INDEXES, metrics=False))
 def test_refuses_bad_numbers(name):
     """Zero, where a count is asked for, is refused with its name."""
-    parameter = next(iter(SETTINGS[name][0]), "M")
-    with pytest.raises(ParameterError, match=f"{parameter} = 0"):
-        REGISTRY[name].load()(Metric.EUCLIDEAN, **{parameter: 0})
+    algorithm = REGISTRY[name].load()
+    for parameter in inspect.signature(algorithm).parameters.values():
+        if type(parameter.default) is int and parameter.name != "seed":
+            with pytest.raises(ParameterError, match=f"{parameter.name} = 0"):
+                algorithm(Metric.EUCLIDEAN, **{parameter.name: 0})
 
 
 @pytest.mark.parametrize("name", cases(["symphonyqg", "lorann", "faiss-ivf-pq-fs"], metrics=False))
