@@ -42,7 +42,7 @@ def exact_neighbors(
     if n == 0 or q == 0 or k < 1:
         raise DatasetError(f"ground truth needs vectors, queries and k >= 1; got {n}, {q} and k = {k}")
     k = min(k, n)
-    threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = threads or _cores()
     engine_class = load_registry()[ENGINE].load()
     ids = np.full((q, k), -1, np.int32)
     distances = np.full((q, k), np.inf)
@@ -65,6 +65,10 @@ def exact_neighbors(
     if metric is Metric.HAMMING and dimension is not None:
         distances *= 8.0 * test.shape[1] / dimension
     return ids, distances
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _rows_within(data: Any, limit: int) -> int:

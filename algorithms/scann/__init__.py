@@ -84,6 +84,7 @@ class Scann(_Scann):
         dimensions_per_block: int = 2,
         anisotropic_quantization_threshold: float | None = 0.2,
         soar_lambda: float | None = None,
+        quantize_centroids: bool = False,
     ) -> None:
         super().__init__(metric)
         if num_leaves < 1:
@@ -94,10 +95,11 @@ class Scann(_Scann):
             raise ParameterError(f"scann: soar_lambda = {soar_lambda} needs inner products; leave it out for euclidean")
         self.num_leaves, self.dimensions_per_block = num_leaves, dimensions_per_block
         self.threshold, self.soar_lambda = anisotropic_quantization_threshold, soar_lambda
+        self.quantize_centroids = quantize_centroids
         self.effective: dict[str, Any] = {}
 
     def fit(self, train: Vectors, *, threads: int = 1) -> None:
-        """Train tree and codebooks on all rows, then encode them."""
+        """Train the tree on all rows and the codebooks on the library's sample of them, then encode all."""
         rows = self._rows(train)
         n, dim = rows.shape
         builder = self._builder(rows, threads)
@@ -115,8 +117,9 @@ class Scann(_Scann):
                 training_sample_size=n,
                 spherical=self.metric is Metric.ANGULAR,
                 soar_lambda=self.soar_lambda,
+                quantize_centroids=self.quantize_centroids,
             )
-            .score_ah(blocks, anisotropic_quantization_threshold=threshold, training_sample_size=n)
+            .score_ah(blocks, anisotropic_quantization_threshold=threshold)
             .reorder(100)
             .build()
         )

@@ -32,6 +32,9 @@ class USearch(Algorithm, Saves, Grows):
             raise ParameterError(f"usearch: expansion_add = {expansion_add}; use at least 1, usually 100 to 500")
         if dtype not in _DTYPES:
             raise ParameterError(f"usearch: dtype = {dtype!r} is unknown; use one of {', '.join(_DTYPES)}")
+        if dtype == "i8" and self.metric is not Metric.ANGULAR:
+            # The library scales each vector to fit 8 bits, so lengths are lost.
+            raise ParameterError(f"usearch: dtype = 'i8' loses the lengths that {metric} needs; use f16 or bf16")
         self.connectivity, self.expansion_add, self.dtype = connectivity, expansion_add, dtype
 
     def _empty(self, columns: int) -> Any:

@@ -116,8 +116,11 @@ def _say_plans(console: Console, plans: list[tuple[str, Plan]]) -> None:
 def _execute(console: Console, suite: Any, registry: Any, plans: list[tuple[str, Plan]], options: Options) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from harness.measure.machine import describe_machine
     from harness.measure.session import execute
 
+    if not describe_machine()["pinning"]:
+        console.print("[dim]this system can't pin a process to a core: passes will vary more[/]")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     total = sum(plan.searches for _, plan in plans)
     # Two updates a second: the bar must not become a neighbour that disturbs what it shows.

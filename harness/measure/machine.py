@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import subprocess
-import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from harness import __version__
 
 NAME_VARIABLE = "ANNBENCH_MACHINE"
 
@@ -104,29 +107,27 @@ def _chosen(line: str) -> str:
     return line.partition("[")[2].partition("]")[0] or "unknown"
 
 
-def describe_environment() -> dict[str, Any]:
-    """Describe the software around a measurement: Python, BLAS, and the commit of this code."""
+def describe_libraries() -> dict[str, Any]:
+    """Describe the software of this very process: Python, NumPy, and every BLAS and OpenMP with its threads."""
     from threadpoolctl import threadpool_info
 
-    blas = [
+    pools = [
         {"library": pool.get("internal_api"), "version": pool.get("version"), "threads": pool.get("num_threads")}
         for pool in threadpool_info()
-        if pool.get("user_api") == "blas"
     ]
-    return {"python": platform.python_version(), "implementation": sys.implementation.name, "blas": blas, **_git()}
+    return {"python": platform.python_version(), "numpy": version("numpy"), "thread_pools": pools}
 
 
 @cache
-def _git() -> dict[str, Any]:
-    """Read the commit that this code was run from, and whether it was changed since; empty outside a checkout."""
+def describe_code() -> dict[str, Any]:
+    """Describe this code: its version, and in a checkout the commit and whether it was changed since."""
+    found: dict[str, Any] = {"annbench": __version__}
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return {}
-    try:
-        commit = _git_output(root, "rev-parse", "--short=12", "HEAD")
-        return {"git_commit": commit, "git_dirty": bool(_git_output(root, "status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.SubprocessError):
-        return {}
+    if (root / ".git").exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            found["git_commit"] = _git_output(root, "rev-parse", "--short=12", "HEAD")
+            found["git_dirty"] = bool(_git_output(root, "status", "--porcelain", "-uno"))
+    return found
 
 
 def _git_output(root: Path, *arguments: str) -> str:

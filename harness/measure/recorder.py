@@ -13,6 +13,7 @@ from harness.contract import Sets, as_neighbors
 from harness.dataset import Dataset
 from harness.errors import PluginError
 from harness.measure.job import Job
+from harness.measure.machine import describe_libraries
 from harness.measure.timing import MOST_FOREIGN_CPU, Pass
 from harness.metric import pair_distances
 from harness.registry import Entry
@@ -139,6 +140,7 @@ class Recorder:
             machine=dict(job.machine),
             environment={
                 **job.environment,
+                **describe_libraries(),
                 "train_rows": len(data.train),
                 "dimension": data.dimension,
                 "queries_asked": job.build.queries,

@@ -17,7 +17,7 @@ from harness.atomic import write_text
 from harness.dataset import read_header
 from harness.errors import ConfigError
 from harness.measure.job import Job
-from harness.measure.machine import describe_environment, describe_machine, usable_cores
+from harness.measure.machine import describe_code, describe_machine, usable_cores
 from harness.measure.runner import Limits, run_build, run_child
 from harness.plan.expand import Plan, Settings, chosen, expand_suite
 from harness.plan.suites import Suite
@@ -135,7 +135,7 @@ def _job(kind: Any, entry: Entry, build: BuildSpec, suite: Suite, options: Optio
         search_cores=tuple(cores[-build.threads :]),
         parent=os.getpid(),
         machine=describe_machine(),
-        environment=describe_environment(),
+        environment=describe_code(),
     )
 
 

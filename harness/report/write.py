@@ -11,9 +11,10 @@ from harness.analyse.table import Group, caveats, groups, newest, targets_table,
 from harness.atomic import write_text
 from harness.errors import AnnbenchError, UnknownNameError
 from harness.report import tables
+from harness.report.cost import COST_TARGET, cost_recall_figure, cost_speed_figure
 from harness.report.figure import FORMATS, machine_title, save
 from harness.report.latency import LATENCY_TARGET, latency_figure
-from harness.report.plots import COST_TARGET, cost_speed_figure, speed_figure
+from harness.report.plots import speed_figure
 from harness.report.style import drawing
 from harness.store import Failure, Result
 
@@ -31,9 +32,11 @@ _PICTURES = (
         "The same, with recall stretched towards 1",
         lambda group: speed_figure(group, logit=True),
     ),
-    ("build-time", f"Build time against speed at recall {COST_TARGET:g}", cost_speed_figure),
+    ("build-time-recall", "Build time against recall", cost_recall_figure),
+    ("index-size-recall", "Index size against recall", lambda group: cost_recall_figure(group, "index_bytes")),
+    ("build-time-qps", f"Build time against speed at recall {COST_TARGET:g}", cost_speed_figure),
     (
-        "index-size",
+        "index-size-qps",
         f"Index size against speed at recall {COST_TARGET:g}",
         lambda group: cost_speed_figure(group, "index_bytes"),
     ),

@@ -10,9 +10,10 @@ import pytest
 
 from harness.analyse.table import Group, groups, tidy
 from harness.errors import AnnbenchError, UnknownNameError
+from harness.report.cost import cost_speed_figure
 from harness.report.figure import save
 from harness.report.latency import latency_figure
-from harness.report.plots import cost_speed_figure, speed_figure
+from harness.report.plots import speed_figure
 from harness.report.style import drawing
 from harness.report.write import write_report
 
@@ -31,7 +32,15 @@ def test_a_report_of_a_store(factory: Any, tmp_path: Path) -> None:
     paths = write_report(store.results(), store.failures(), tmp_path / "plots")
     names = {path.name for path in paths}
     base = "digits-64-euclidean-k10-single"
-    for picture in ("recall-qps", "recall-qps-logit", "build-time", "index-size", "latency"):
+    for picture in (
+        "recall-qps",
+        "recall-qps-logit",
+        "build-time-recall",
+        "build-time-qps",
+        "index-size-recall",
+        "index-size-qps",
+        "latency",
+    ):
         assert {f"{base}-{picture}.png", f"{base}-{picture}.svg"} <= names
     assert paths[0].name == "index.md"
     assert all(path.stat().st_size > 0 for path in paths)

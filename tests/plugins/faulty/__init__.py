@@ -34,6 +34,20 @@ class Exact(Algorithm):
         return search
 
 
+class Slow(Exact):
+    """Takes 20 ms to answer a query."""
+
+    def searcher(self, *, threads=1):
+        inner = super().searcher()
+
+        def search(queries, k):
+            if self.real:
+                time.sleep(0.02)
+            return inner(queries, k)
+
+        return search
+
+
 def crash():
     """Read address zero."""
     ctypes.string_at(0)
