@@ -20,9 +20,9 @@ from harness.contract import Algorithm, ExactNeighbors, Search
 from harness.errors import ParameterError
 from harness.metric import Metric, normalise
 
-# Shapes that keep a block of products (QUERY_BLOCK x ROW_BLOCK float32) in the second-level cache or near it.
-QUERY_BLOCK = 512
-ROW_BLOCK = 1024
+# Shapes at which BLAS is at its best, while a block of products (10 MiB at most) still fits into the last-level cache.
+QUERY_BLOCK = 1280
+ROW_BLOCK = 2048
 # Candidates kept beyond k, so that rounding in the products can't push a true neighbour out unnoticed.
 SPARE = 28
 # Products of float32 vectors are off by less than this many units of rounding times sqrt(dim) |q| |x|, but for chances
@@ -111,11 +111,13 @@ class BruteForce(Algorithm, ExactNeighbors):
         if self._metric.is_dense:
             queries = _read_only(queries)
 
+        step = _even_step(m, threads)
+
         def work(start: int) -> None:
-            part = slice(start, min(start + QUERY_BLOCK, m))
+            part = slice(start, min(start + step, m))
             search(queries[part], ids[part], distances[part])
 
-        starts = range(0, m, QUERY_BLOCK)
+        starts = range(0, m, step)
         # Each thread multiplies and scans blocks of its own: BLAS with threads inside would wait for every scan.
         with threadpool_limits(limits=1, user_api="blas"):
             if threads > 1 and len(starts) > 1:
@@ -169,6 +171,12 @@ class BruteForce(Algorithm, ExactNeighbors):
             kernels.scan_bits(self._rows, _words(queries)[0], distances[0], ids[0])
             distances /= 8.0 * queries.shape[1]
         return ids, distances
+
+
+def _even_step(m: int, threads: int) -> int:
+    """Return a number of queries a block, QUERY_BLOCK at most, at which all threads get as many blocks."""
+    rounds = -(-m // (threads * QUERY_BLOCK))
+    return max(1, -(-m // (threads * rounds)))
 
 
 def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:

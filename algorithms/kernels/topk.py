@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from algorithms.kernels.jit import kernel
+from algorithms.kernels.simd import LANES, below, lowest_bit
 
 Array = Any
-
-LANES = 32
 
 
 @kernel
@@ -77,25 +76,24 @@ def offer_block(
         threshold = thresholds[i]
         count = counts[i]
         for start in range(0, block, LANES):
-            stop = start + LANES
             if start < whole:
-                # One vector comparison for a whole lane group: nearly all groups hold nothing and end here.
-                some = False
-                for j in range(start, start + LANES):
-                    some |= offsets[j] - products[i, j] < threshold
-                if not some:
-                    continue
+                mask = below(products, i, offsets, start, threshold)
             else:
-                stop = block
-            for j in range(start, stop):
-                score = offsets[j] - products[i, j]
-                if score < threshold:
-                    scores[i, count] = score
-                    ids[i, count] = first + j
-                    count += 1
-                    if count == capacity:
-                        threshold = select(scores[i], ids[i], count, keep)
-                        count = keep
+                mask = 0
+                for j in range(start, block):
+                    if offsets[j] - products[i, j] < threshold:
+                        mask |= 1 << (j - start)
+            # Nearly all groups of lanes hold nothing, and cost one comparison.
+            while mask != 0:
+                j = start + lowest_bit(mask)
+                mask &= mask - 1
+                scores[i, count] = offsets[j] - products[i, j]
+                ids[i, count] = first + j
+                count += 1
+                if count == capacity:
+                    # The rest of the mask was made with the old threshold: a few too many, which the next cut drops.
+                    threshold = select(scores[i], ids[i], count, keep)
+                    count = keep
         thresholds[i] = threshold
         counts[i] = count
 

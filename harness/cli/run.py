@@ -154,14 +154,13 @@ class _Display:
         self._task = progress.add_task("starting", total=total)
         self._spec: Any = None
         self._seen: dict[int, int] = {}
-        self._disturbed = 0
 
     def __call__(self, event: str, content: dict[str, Any]) -> None:
         from rich.markup import escape
 
         if event == "build":
             self._spec = content["spec"]
-            self._seen, self._disturbed = {}, 0
+            self._seen = {}
             self._describe("checking")
         elif event == "stage":
             self._describe(content["name"])

@@ -14,7 +14,7 @@ from harness.dataset import Dataset
 from harness.errors import PluginError
 from harness.measure.job import Job
 from harness.measure.machine import describe_libraries
-from harness.measure.timing import MOST_FOREIGN_CPU, Pass
+from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
 from harness.metric import pair_distances
 from harness.registry import Entry
 from harness.spec import SearchSpec
@@ -96,15 +96,16 @@ class Recorder:
                 raise PluginError(f"query {i}: {problem}") from None
         return np.concatenate(rows)
 
-    def add(self, timed: Pass, queries: int) -> None:
-        """Add a pass and write the result file whole."""
+    def add(self, timed: Pass, queries: int, usual_ns: float) -> None:
+        """Add a pass and write the result file whole; `usual_ns` is the yardstick's median so far."""
         ids = self.neighbors(timed.answers, queries)
         if self._result is None:
             self._result = self._start(ids)
         result = self._result
         document = result.document
         number, process = result.passes, len(document.processes) - 1
-        document.passes.append({**timed.record(), "pass": number, "process": process})
+        record = {**timed.record(), "pass": number, "process": process}
+        document.passes.append(record)
         if self._entry.config.purpose == "index" and (ids != result.neighbors).any():
             _note(document, "answers differ between passes; recall is that of the first")
         if self._job.build.mode == "single" and timed.foreign_cpu > MOST_FOREIGN_CPU:
@@ -115,7 +116,7 @@ class Recorder:
             document=document,
             latencies_ns=np.concatenate([result.latencies_ns, timed.latencies_ns]),
             repetition_pass=np.append(result.repetition_pass, np.full(len(timed.latencies_ns), number, np.int32)),
-            pass_disturbed=np.append(result.pass_disturbed, timed.disturbed),
+            pass_disturbed=np.append(result.pass_disturbed, is_disturbed(record, self._job.build.mode, usual_ns)),
             pass_process=np.append(result.pass_process, np.int32(process)),
             neighbors=result.neighbors,
             distances=result.distances,
@@ -123,6 +124,15 @@ class Recorder:
             kth_distance_file=result.kth_distance_file,
         )
         self._store.write(self._path, self._result)
+
+    def judge(self, usual_ns: float) -> None:
+        """Mark the passes of this process anew: the yardstick's median is known better than when they ended."""
+        if self._result is not None:
+            own = len(self._result.document.processes) - 1
+            for record in self._result.document.passes:
+                if record["process"] == own:
+                    marked = is_disturbed(record, self._job.build.mode, usual_ns)
+                    self._result.pass_disturbed[record["pass"]] = marked
 
     def rewrite(self) -> None:
         """Write the file again, with what became known of the process after its last pass."""

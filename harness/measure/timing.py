@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from time import perf_counter_ns
@@ -31,7 +30,8 @@ class Yardstick:
     """A fixed piece of work of about 2 ms, timed before and after each pass.
 
     It gathers at random from a table of a second-level cache's size, so that it slows down with the clock, with a
-    neighbour on the core, and with a neighbour in the cache. The smallest of a few goes is one reading.
+    neighbour on the core, and with a neighbour in the cache. The smallest of a few goes is one reading: the first one
+    finds the caches as the pass left them.
     """
 
     _TABLE = 1 << 17  # 512 KiB of float32
@@ -50,9 +50,7 @@ class Yardstick:
         per_item = min(times) / order.size
         self._order = order[: max(1, min(order.size, int(2e6 / self._GOES / max(per_item, 1e-3))))]
         self._out = self._out[: self._order.size]
-        self._readings: deque[int] = deque(maxlen=401)
-        for _ in range(15):
-            self.read()
+        self._readings: list[int] = []
 
     def read(self) -> int:
         """Do the work and return how long it took, in ns."""
@@ -64,9 +62,9 @@ class Yardstick:
         self._readings.append(best)
         return best
 
-    def deviation(self, reading: int) -> float:
-        """Return how far a reading is from the median of all, as a share of it."""
-        return abs(reading / median(self._readings) - 1.0)
+    def median(self) -> float:
+        """Return the median of all readings so far, in ns."""
+        return median(self._readings)
 
 
 @dataclass
@@ -79,9 +77,8 @@ class Pass:
     cpu_share: float
     foreign_cpu: float
     steal: float
-    yardstick: float
+    yardstick_ns: tuple[int, int]
     counters: dict[str, int]
-    disturbed: bool
 
     def record(self) -> dict[str, Any]:
         """Return what is kept of the pass beside its latencies."""
@@ -138,17 +135,24 @@ def run_pass(
     thread = time.thread_time_ns() - thread
     process = time.process_time_ns() - process
     steal = (steal_ticks(cores) - stolen) / _TICKS / (wall / 1e9)
-    deviation = max(yardstick.deviation(before), yardstick.deviation(yardstick.read()))
-    cpu_share = thread / wall
-    lonely = mode == "single" and (cpu_share < LEAST_CPU_SHARE or steal > MOST_STEAL)
     return Pass(
         latencies_ns=latencies,
         answers=answers,
         wall_ns=wall,
-        cpu_share=cpu_share,
+        cpu_share=thread / wall,
         foreign_cpu=max(0, process - thread) / wall,
         steal=steal,
-        yardstick=deviation,
+        yardstick_ns=(before, yardstick.read()),
         counters={key: int(value) - int(counted.get(key, 0)) for key, value in dict(counters()).items()},
-        disturbed=lonely or deviation > MOST_YARDSTICK_DEVIATION,
     )
+
+
+def is_disturbed(record: Mapping[str, Any], mode: Mode, usual_ns: float) -> bool:
+    """Say whether a pass was disturbed, from its record and the median of all yardstick readings of its process.
+
+    In single mode the thread must have had its core, and the hypervisor must not have stolen it; in any mode the
+    yardstick must have been itself before and after.
+    """
+    if mode == "single" and (record["cpu_share"] < LEAST_CPU_SHARE or record["steal"] > MOST_STEAL):
+        return True
+    return any(abs(reading / usual_ns - 1.0) > MOST_YARDSTICK_DEVIATION for reading in record["yardstick_ns"])

@@ -184,19 +184,24 @@ class _Build:
         gc.disable()
         with threadpool_limits(limits=spec.threads):
             pin_all_threads(cores)
-            counts = [self._warm_up(algorithm, dataset, recorder, i) for i, recorder in enumerate(recorders)]
+            counts = [self._warm_up(algorithm, dataset, recorder, i, yardstick) for i, recorder in enumerate(recorders)]
             for _ in range(max((r.first_round(job.passes) for r in recorders), default=0)):
                 for i, recorder in enumerate(recorders):
                     if recorder.needs(job.passes) and recorder.first_round(job.passes):
                         self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
             # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
-            while any(recorder.needs(job.passes) for recorder in recorders):
-                for i, recorder in enumerate(recorders):
-                    if recorder.needs(job.passes):
-                        self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
+            while needy := self._judged(recorders, yardstick):
+                for i in needy:
+                    self._pass(algorithm, dataset, recorders[i], i, counts[i], yardstick)
             pin_all_threads(list(job.cores))
         gc.enable()
         process.peak_search = peak_memory()
+
+    def _judged(self, recorders: list[Recorder], yardstick: Yardstick) -> list[int]:
+        """Mark all passes by what is known of the yardstick by now; return which settings need another one."""
+        for recorder in recorders:
+            recorder.judge(yardstick.median())
+        return [i for i, recorder in enumerate(recorders) if recorder.needs(self._job.passes)]
 
     def _failed(self, recorder: Recorder, number: int, problem: Exception) -> None:
         recorder.failed = True
@@ -213,7 +218,9 @@ class _Build:
         call_once(search, queries, self._spec.k, self._spec.mode, latencies, answers)
         return answers, latencies
 
-    def _warm_up(self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int) -> int:
+    def _warm_up(
+        self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int, yardstick: Yardstick
+    ) -> int:
         """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
         job, spec, limit = self._job, self._spec, self._job.pass_seconds
         self._stage("search", number)
@@ -237,6 +244,7 @@ class _Build:
                 step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
             if recorder.queries is not None:
                 count = recorder.queries
+            yardstick.read()  # so that its median is known by the first pass
         except StoreError:
             raise
         except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything, for one setting only
@@ -265,7 +273,7 @@ class _Build:
                 yardstick=yardstick,
                 counters=algorithm.counters,
             )
-            recorder.add(timed, count)
+            recorder.add(timed, count, yardstick.median())
         except StoreError:
             raise
         except Exception as problem:  # noqa: BLE001 - the same
@@ -273,7 +281,7 @@ class _Build:
             return
         seconds = float(timed.latencies_ns.sum()) / 1e9
         qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
-        self._events.send("pass", search=number, disturbed=timed.disturbed, qps=qps)
+        self._events.send("pass", search=number, qps=qps)
 
     def _save(self, entry: Entry, algorithm: Algorithm, process: Process) -> None:
         """Time saving and loading, for those who can; it comes last, so that a failure costs no figure."""
