@@ -54,7 +54,7 @@ gallery: $(INSTALLED)
 	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow
