@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,9 @@ class Algorithm(ABC):
     @abstractmethod
     def __init__(self, metric: Metric, **build_params: Any) -> None:
         """Check parameters and keep them; do no work. Raise `ParameterError` for a value that can't be used."""
+
+    effective: Mapping[str, Any] = MappingProxyType({})
+    """Parameters whose value in force differs from the one asked for, such as more clusters than vectors."""
 
     def compile(self, sample: Any) -> None:  # noqa: B027 - optional by contract
         """Warm up a just-in-time compiler on `sample`, at most 256 rows of the data; timed apart from the build."""

@@ -23,8 +23,10 @@ _ALIASES = {
     "mips": "ip",
 }
 
-# Rows gathered at once when exact distances are computed: 64 MiB of float32 at 1,024 dimensions.
+# Rows normalised at once.
 _GATHER_ROWS = 16_384
+# Bytes of float64 gathered at once for the distances of pairs.
+_GATHER_BYTES = 256 << 10
 
 
 class Metric(StrEnum):
@@ -92,8 +94,10 @@ def pair_distances(
     if metric is Metric.JACCARD:
         return _jaccard_pairs(queries, train, query_rows, ids)
     out = np.empty(len(ids), np.float64)
-    for start in range(0, len(ids), _GATHER_ROWS):
-        part = slice(start, start + _GATHER_ROWS)
+    # Blocks that stay in the cache: each is read several times over.
+    step = max(16, _GATHER_BYTES // (8 * max(1, int(train.shape[1]))))
+    for start in range(0, len(ids), step):
+        part = slice(start, start + step)
         a, b = queries[query_rows[part]], train[ids[part]]
         if metric is Metric.HAMMING:
             out[part] = np.bitwise_count(np.bitwise_xor(a, b)).sum(axis=1, dtype=np.int64) / (8.0 * a.shape[1])

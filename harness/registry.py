@@ -77,6 +77,9 @@ class AlgorithmConfig(BaseModel):
         return {name: grids if isinstance(grids, list) else [grids] for name, grids in value.items()}
 
 
+_CODE = frozenset({".py", ".pyx", ".pxd", ".so", ".pyd", ".dylib", ".dll", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs"})
+
+
 @dataclass(frozen=True)
 class Entry:
     """A named algorithm: what its config says, and where its source is."""
@@ -84,6 +87,7 @@ class Entry:
     name: str
     config: AlgorithmConfig
     folder: Path
+    file: Path  # the config itself
     plugin: Path | None = None  # given by hand: its parent must be on sys.path before the import
 
     def missing(self) -> list[str]:
@@ -105,17 +109,19 @@ class Entry:
         return f"{', '.join(absent)} not installed; {remedy}"
 
     def source_hash(self) -> str:
-        """Hash the plug-in's Python source, and the shared kernels where it is built on them. Returns 16 hex digits."""
+        """Hash the plug-in's files, and the shared kernels where it is from scratch. Returns 16 hex digits.
+
+        Sources and compiled libraries count; the config doesn't, as its parameters are part of a result's key.
+        """
         folders = [self.folder]
-        kernels = self.folder.parent / "kernels"
-        if self.config.origin == "from-scratch" and kernels.is_dir():
-            folders.append(kernels)
+        if self.config.origin == "from-scratch":
+            folders.append(_builtin_folder() / "kernels")
         digest = hashlib.sha256(self.config.constructor.encode())
         for folder in folders:
-            files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]
+            files = [file for file in sorted(folder.rglob("*")) if file.suffix in _CODE and file.is_file()]
             for file in files:
                 content = file.read_bytes()
-                name = file.relative_to(folder).as_posix() if folder.is_dir() else file.name
+                name = file.relative_to(folder).as_posix()
                 digest.update(f"{folder.name}/{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()[:16]
 
@@ -263,7 +269,7 @@ def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
             config = AlgorithmConfig.model_validate(content)
         except ValidationError as problem:
             raise ConfigError(f"{path}: {name}: {describe(problem)}") from None
-        entries.append(Entry(str(name), config, path.parent.resolve(), plugin))
+        entries.append(Entry(str(name), config, path.parent.resolve(), path.resolve(), plugin))
     return entries
 
 

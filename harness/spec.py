@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from harness.errors import ConfigError
+
 Mode = Literal["single", "batch"]
 Params = tuple[tuple[str, Any], ...]
 
@@ -21,6 +23,8 @@ def freeze(params: Mapping[str, Any]) -> Params:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ConfigError(f"the parameter value {value!r} is a table; use numbers, words, or lists of them")
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
 

@@ -60,6 +60,9 @@ class Process(BaseModel):
     save_seconds: float | None = None
     restore_seconds: float | None = None
     saved_bytes: int | None = None
+    cores: list[int] = Field(default_factory=list)
+    search_cores: list[int] = Field(default_factory=list)
+    effective: dict[str, Any] = Field(default_factory=dict)
 
 
 class Document(BaseModel):
@@ -121,6 +124,11 @@ class Result:
     def undisturbed(self) -> int:
         """Count the passes that nothing disturbed."""
         return int((~self.pass_disturbed).sum())
+
+    def thorough(self, pass_seconds: float) -> bool:
+        """Say whether all queries asked for were measured, or as many as a pass of `pass_seconds` allowed."""
+        asked = int(self.spec.get("queries") or 0)
+        return self.queries >= asked or float(self.document.environment.get("pass_seconds", 0.0)) >= pass_seconds
 
     def enough(self, passes: int) -> bool:
         """Say whether `passes` undisturbed passes are there, or as many tries as are allowed for that."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness import registry
 from harness.errors import ConfigError, PluginError, UnknownNameError
 from harness.metric import Metric
 from harness.registry import Entry, Registry, load_registry, plugin_entries, read_config
@@ -224,7 +225,7 @@ def test_a_module_of_the_same_name_does_not_take_a_plugins_place(
 def _hash(folder: Path, **config: Any) -> str:
     (entry,) = plugin_entries(folder)
     changed = entry.config.model_copy(update=config)
-    return Entry(entry.name, changed, folder).source_hash()
+    return Entry(entry.name, changed, folder, entry.file).source_hash()
 
 
 def test_the_source_hash_follows_the_source(tmp_path: Path) -> None:
@@ -251,8 +252,9 @@ def test_the_source_hash_follows_the_source(tmp_path: Path) -> None:
     assert len(seen) == 5
 
 
-def test_the_hash_of_a_from_scratch_index_covers_the_kernels(tmp_path: Path) -> None:
+def test_the_hash_of_a_from_scratch_index_covers_the_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Editing a shared kernel makes from-scratch results stale, but not those of a wrapped library."""
+    monkeypatch.setattr(registry, "_builtin_folder", lambda: tmp_path)
     folder, kernel = _plugin(tmp_path), tmp_path / "kernels" / "distance.py"
     kernel.parent.mkdir()
     hashes = []

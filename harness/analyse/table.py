@@ -68,17 +68,12 @@ def tidy(
 ) -> pd.DataFrame:
     """Put each result in a row, with every measure and its intervals; each failure too, with its reason as `status`.
 
-    Results are read one at a time and let go, so a store larger than memory can be handed in as a generator. A failure
-    of a setting that has since been measured is left out. `near_floor` marks rows whose QPS is within twice of the
-    no-op plug-in's on the same dataset, k, mode, threads and machine.
+    Results are read one at a time and let go, so a store larger than memory can be handed in as a generator. A setting
+    that failed after some passes has a row of each kind; `newest` drops failures that were mended. `near_floor` marks rows whose QPS
+    is within twice of the no-op plug-in's on the same dataset, k, mode, threads and machine.
     """
-    rows = []
-    measured: set[str] = set()
-    for result in results:
-        measured.add(_canonical(result.spec))
-        rows.append(_result_row(result, level, replicates, seed))
-    rows += [_failure_row(failure) for failure in failures if _canonical(failure.spec) not in measured]
-    return _frame(rows)
+    rows = [_result_row(result, level, replicates, seed) for result in results]
+    return _frame([*rows, *map(_failure_row, failures)])
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -215,8 +210,23 @@ def newest(table: pd.DataFrame) -> pd.DataFrame:
         position=np.arange(len(table)),
     )
     keys = keys.sort_values(["created", "position"], kind="stable")
-    kept = keys.drop_duplicates([*marks, "build", "search"], keep="last")["position"]
-    return table.iloc[np.sort(kept.to_numpy())].reset_index(drop=True)
+    kept = keys.drop_duplicates([*marks, "build", "search"], keep="last")
+    kept = kept[~_superseded(kept, marks[:-1])]
+    return table.iloc[np.sort(kept["position"].to_numpy())].reset_index(drop=True)
+
+
+def _superseded(keys: pd.DataFrame, marks: list[str]) -> NDArray[np.bool_]:
+    """Mark failures after which the same setting, or any of the same build where that failed, was measured: (rows,)."""
+    measured = keys[keys["status"] == MEASURED]
+    builds = measured.groupby([*marks, "build"])["created"].max().to_dict()
+    settings = measured.groupby([*marks, "build", "search"])["created"].max().to_dict()
+    out = np.zeros(len(keys), np.bool_)
+    for i, row in enumerate(keys.to_dict("records")):
+        if row["status"] != MEASURED:
+            build = (*(row[mark] for mark in marks), row["build"])
+            later = builds.get(build, "") if row["search"] == "{}" else settings.get((*build, row["search"]), "")
+            out[i] = later > row["created"]
+    return out
 
 
 def indexes(rows: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -43,6 +44,8 @@ def options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    # A polite end is an interruption: children are ended, and what was measured is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except AnnbenchError as problem:

@@ -65,6 +65,8 @@ def run(
     from rich.console import Console
 
     from harness.api import suite_for
+    from harness.dataset import dataset_path
+    from harness.errors import DatasetError
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options, plan_run
     from harness.registry import load_registry
@@ -91,6 +93,8 @@ def run(
         force=force,
     )
     for name in wanted.datasets:
+        if dry_run and not dataset_path(options.data, name).exists():
+            raise DatasetError(f"no plan without {name}, which isn't here yet; get it with: annbench prepare {name}")
         prepare(name, folder=options.data, console=console)
     registry = load_registry(plugin or [])
     plans = plan_run(wanted, registry, options)
@@ -130,7 +134,8 @@ def _execute(console: Console, suite: Any, registry: Any, plans: list[tuple[str,
             summary = execute(suite, registry, plans, options, display)
         except KeyboardInterrupt:
             progress.stop()
-            console.print("\n[bold]Interrupted.[/] Every pass that ended is kept; the same command goes on from here.")
+            again = "the same command without --force" if options.force else "the same command"
+            console.print(f"\n[bold]Interrupted.[/] Every pass that ended is kept; {again} goes on from here.")
             raise typer.Exit(130) from None
     _say_summary(console, summary, options.results)
 

@@ -30,6 +30,7 @@ class Job:
     cores: tuple[int, ...]
     search_cores: tuple[int, ...]
     parent: int
+    anew: bool = False  # ignore what was measured before, and replace it with the first pass
     machine: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 

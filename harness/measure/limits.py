@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(parent: int) -> None:
@@ -86,6 +87,34 @@ def kill_group(pid: int) -> None:
     for member in members:
         with contextlib.suppress(psutil.Error):
             member.kill()
+
+
+def descendants() -> set[int]:
+    """Return the pids of all processes below this one."""
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Have the kernel hand orphans of our children to us for a while, so that `end_orphans` finds them."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+
+def end_orphans(before: set[int]) -> None:
+    """Kill every process below this one that isn't among those `before`: what a child left behind."""
+    for pid in descendants() - before:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(pid).kill()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def pin_all_threads(cores: list[int]) -> None:

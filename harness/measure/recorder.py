@@ -18,7 +18,7 @@ from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
 from harness.metric import pair_distances
 from harness.registry import Entry
 from harness.spec import SearchSpec
-from harness.store import SCHEMA_VERSION, Document, Process, Result, ResultStore
+from harness.store import FAILURE_SUFFIX, SCHEMA_VERSION, Document, Process, Result, ResultStore
 
 
 class ExactDistances:
@@ -54,11 +54,15 @@ class Recorder:
     ) -> None:
         self.search = search
         self.failed = False
-        self.rounds = 0
+        self.quick = False  # done with its queries before a pass has lasted long enough
         self._job, self._entry, self._dataset, self._distances = job, entry, dataset, distances
         self._store = ResultStore(Path(job.results))
         self._path = self._store.path(job.build.folder, job.build.stem(search))
-        self._result: Result | None = self._store.read(self._path) if self._path.exists() else None
+        self._result: Result | None = None
+        if self._path.exists() and not job.anew:
+            found = self._store.read(self._path)
+            # What a shorter bound cut to fewer queries is measured afresh under a longer one.
+            self._result = found if found.thorough(job.pass_seconds) else None
         if self._result is not None:
             self._result.document.processes.append(process)
         self._process = process
@@ -124,6 +128,8 @@ class Recorder:
             kth_distance_file=result.kth_distance_file,
         )
         self._store.write(self._path, self._result)
+        # It works by now: what an earlier run said of it no longer holds.
+        self._path.with_suffix(FAILURE_SUFFIX).unlink(missing_ok=True)
 
     def judge(self, usual_ns: float) -> None:
         """Mark the passes of this process anew: the yardstick's median is known better than when they ended."""

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from harness.errors import StoreError
 from harness.measure.job import Job
-from harness.measure.limits import group_memory, kill_group, staying_off
+from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
 from harness.spec import BuildSpec
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
@@ -66,6 +66,8 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
             if event == "search-failed":
                 broken[content["search"]] = (f"failed ({content['message']})", content["detail"])
                 _record(store, spec, content["search"], f"failed ({content['message']})", content["detail"], limits)
+            elif event == "built":
+                store.path(spec.folder, spec.stem(None), FAILURE_SUFFIX).unlink(missing_ok=True)
             listener(event, content)
 
         outcome = run_child(job, limits, listen)
@@ -80,7 +82,7 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
         listener("search-failed", {"search": outcome.search, "message": outcome.reason})
         failed += 1
         rest = tuple(s for i, s in enumerate(job.build.searches) if i != outcome.search and i not in broken)
-        job = replace(job, build=job.build.only(rest))
+        job = replace(job, build=job.build.only(rest), anew=False)
     return failed
 
 
@@ -108,8 +110,15 @@ def _record(
 def run_child(job: Job, limits: Limits, listener: Listener) -> Outcome:
     """Run one job in a child process of its own group, and watch it to its end."""
     read_end, write_end = os.pipe()
-    threads = max(len(job.cores), job.build.build_threads, job.build.threads)
-    with tempfile.TemporaryFile() as printed, staying_off(list(job.search_cores)):
+    threads = max(job.build.build_threads, job.build.threads)
+    before = descendants()
+    with (
+        _storable(job),
+        tempfile.TemporaryDirectory(prefix="annbench-", ignore_cleanup_errors=True) as scratch,
+        tempfile.TemporaryFile() as printed,
+        adopting_orphans(),
+        staying_off(list(job.search_cores)),
+    ):
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "harness.measure.worker", str(write_end)],
             stdin=subprocess.PIPE,
@@ -117,7 +126,7 @@ def run_child(job: Job, limits: Limits, listener: Listener) -> Outcome:
             stderr=subprocess.STDOUT,
             pass_fds=[write_end],
             start_new_session=True,
-            env=_environment(threads),
+            env=_environment(threads, scratch),
             preexec_fn=_pin(job.cores),  # noqa: PLW1509 - only one thread of ours ever starts children
         )
         os.close(write_end)
@@ -127,6 +136,7 @@ def run_child(job: Job, limits: Limits, listener: Listener) -> Outcome:
         finally:
             kill_group(child.pid)
             child.wait()
+            end_orphans(before)
             os.close(read_end)
         if not outcome.finished:
             outcome.reason = outcome.reason or _exit_reason(child.returncode)
@@ -134,9 +144,21 @@ def run_child(job: Job, limits: Limits, listener: Listener) -> Outcome:
     return outcome
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Return the child's environment: thread pools held down, and our own code found wherever the child starts."""
-    environment = {**os.environ, **thread_environment(threads)}
+@contextlib.contextmanager
+def _storable(job: Job) -> Iterator[None]:
+    """Say in one line where the system refuses what a child needs: a temporary folder, a pipe, a process."""
+    try:
+        yield
+    except OSError as refused:
+        raise StoreError(f"{job.build.algorithm}: could not be started or watched ({refused})") from None
+
+
+def _environment(threads: int, scratch: str) -> dict[str, str]:
+    """Return the child's environment: thread pools held down, our own code found wherever the child starts.
+
+    Its temporary files go to `scratch`, which the parent removes however the child ends.
+    """
+    environment = {**os.environ, **thread_environment(threads), "TMPDIR": scratch}
     root = str(Path(__file__).resolve().parents[2])
     paths = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *paths]))
@@ -185,9 +207,11 @@ def _watch(child: subprocess.Popen[bytes], descriptor: int, limits: Limits, list
             raise StoreError(event["message"])
         elif name == "finding":
             outcome.findings.append(event["text"])
-        elif name == "done":
-            outcome.finished = True
         listener(name, event)
+        if name in ("done", "failed"):
+            # Threads or processes that the plug-in leaves running must not keep the run waiting.
+            outcome.finished = name == "done"
+            return outcome
     return outcome
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
-from harness.atomic import write_text
+from harness import conformance as conformance_rules
+from harness.atomic import reason, write_text
 from harness.dataset import read_header
-from harness.errors import ConfigError
+from harness.errors import ConfigError, StoreError
+from harness.lock import held_alone
 from harness.measure.job import Job
 from harness.measure.machine import describe_code, describe_machine, usable_cores
-from harness.measure.runner import Limits, run_build, run_child
+from harness.measure.runner import Limits, Outcome, run_build, run_child
 from harness.plan.expand import Plan, Settings, chosen, expand_suite
 from harness.plan.suites import Suite
-from harness.registry import CONFIG_NAME, Entry, Registry
+from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
-from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX, Failure, ResultStore
+from harness.store import FAILURE_SUFFIX, Failure, ResultStore
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -43,6 +47,11 @@ class Options:
     memory: int | None = None
     force: bool = False
     seed: int = 0
+
+    @property
+    def limit(self) -> int:
+        """Return the most memory that one build may hold, in bytes."""
+        return self.memory or int(psutil.virtual_memory().total * _MEMORY_SHARE)
 
 
 @dataclass
@@ -66,6 +75,7 @@ def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[s
         threads=options.threads,
         build_threads=options.build_threads or len(cores),
         machine=str(describe_machine()["key"]),
+        memory=options.limit,
         seed=options.seed,
         force=options.force,
     )
@@ -87,7 +97,35 @@ def execute(
     """Measure what the plans hold. Every pass is kept as it ends, so an interrupted run goes on where it stopped."""
     summary = Summary()
     store = ResultStore(options.results)
-    limits = Limits(suite.timeout, options.memory or int(psutil.virtual_memory().total * _MEMORY_SHARE))
+    limits = Limits(suite.timeout, options.limit)
+    with _alone(options.results):
+        _measure(suite, registry, plans, options, limits, store, summary, listener)
+    return summary
+
+
+@contextlib.contextmanager
+def _alone(results: Path) -> Iterator[None]:
+    """Let one run at a time write to a folder of results: two would lose each other's passes and share a core."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with held_alone(results / ".lock", f"{results} is being written", StoreError):
+            yield
+    except OSError as refused:
+        raise StoreError(
+            f"{results}: could not be written ({reason(refused)}); choose another folder or free space"
+        ) from None
+
+
+def _measure(
+    suite: Suite,
+    registry: Registry,
+    plans: Sequence[tuple[str, Plan]],
+    options: Options,
+    limits: Limits,
+    store: ResultStore,
+    summary: Summary,
+    listener: Listener,
+) -> None:
     for dataset, plan in plans:
         summary.done += plan.done
         summary.failed_before += plan.failed_before
@@ -95,8 +133,6 @@ def execute(
         for number, build in enumerate(plan.builds, 1):
             entry = registry[build.algorithm]
             listener("build", {"spec": build, "dataset": dataset, "number": number, "of": len(plan.builds)})
-            if options.force:
-                _clear(store, build)
             breaches = conformance(entry, build, suite, options, limits)
             if breaches:
                 _record_breaches(store, build, breaches)
@@ -106,33 +142,24 @@ def execute(
             failed = run_build(_job("measure", entry, build, suite, options), limits, listener)
             summary.failed += failed
             summary.measured += len(build.searches) - failed
-    return summary
 
 
-def _clear(store: ResultStore, build: BuildSpec) -> None:
-    """Remove what is known of a build that is to be measured anew."""
-    for search in (None, *build.searches):
-        for suffix in (RESULT_SUFFIX, FAILURE_SUFFIX):
-            store.path(build.folder, build.stem(search), suffix).unlink(missing_ok=True)
-
-
-def _job(kind: Any, entry: Entry, build: BuildSpec, suite: Suite, options: Options) -> Job:
-    import os
-
+def _job(kind: Literal["measure", "check"], entry: Entry, build: BuildSpec, suite: Suite, options: Options) -> Job:
     cores = usable_cores()
     return Job(
         kind=kind,
         build=build,
-        config=str(entry.folder / CONFIG_NAME),
+        config=str(entry.file),
         plugin=str(entry.plugin or ""),
         data=str(options.data.resolve()),
         results=str(options.results.resolve()),
         passes=suite.passes,
         pass_seconds=suite.pass_seconds,
         least_pass_seconds=suite.least_pass_seconds,
-        cores=tuple(cores),
         # The last cores: the first one serves most interrupts.
+        cores=tuple(cores[-max(build.build_threads, build.threads) :]),
         search_cores=tuple(cores[-build.threads :]),
+        anew=options.force,
         parent=os.getpid(),
         machine=describe_machine(),
         environment=describe_code(),
@@ -142,24 +169,37 @@ def _job(kind: Any, entry: Entry, build: BuildSpec, suite: Suite, options: Optio
 def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits) -> list[str]:
     """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand."""
     note = _note_path(entry, build, options)
-    try:
-        return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    found = check(entry, build.metric, suite.group, options, limits)
-    content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
-    write_text(note, json.dumps(content, indent=1) + "\n")
+    if not options.force:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
+    outcome = _check(entry, build.metric, suite.group, options, limits)
+    found = _findings(outcome)
+    if outcome.finished:
+        # Only what the check itself found is kept: a time-out or a lack of memory may pass.
+        content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
+        write_text(note, json.dumps(content, indent=1) + "\n")
     return found
 
 
 def _note_path(entry: Entry, build: BuildSpec, options: Options) -> Path:
-    key = (entry.config.model_dump_json(), build.metric, build.provenance)
+    rules = Path(conformance_rules.__file__).read_bytes()
+    key = (entry.config.model_dump_json(), build.metric, build.provenance, rules)
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
     return options.results / ".conformance" / f"{entry.name}-{build.metric}-{digest}.json"
 
 
-def check(entry: Entry, metric: str, group: str, options: Options, limits: Limits | None = None) -> list[str]:
+def check(entry: Entry, metric: str, group: str, options: Options) -> list[str]:
     """Check that a plug-in keeps its contract, with the first build of a group; return what it breaks."""
+    return _findings(_check(entry, metric, group, options, Limits(CHECK_SECONDS, options.limit)))
+
+
+def _findings(outcome: Outcome) -> list[str]:
+    if outcome.finished:
+        return outcome.findings
+    return [*outcome.findings, f"{outcome.reason} during the check; {_last_line(outcome.detail)}"]
+
+
+def _check(entry: Entry, metric: str, group: str, options: Options, limits: Limits) -> Outcome:
     if why := entry.why_not():
         raise ConfigError(f"{entry.name}: {why}")
     groups: dict[str, Any] = {str(name): grids for name, grids in entry.config.groups.items()}
@@ -182,12 +222,8 @@ def check(entry: Entry, metric: str, group: str, options: Options, limits: Limit
         searches=tuple(SearchSpec(freeze(search)) for search in searches),
     )
     suite = Suite(datasets=("check",))
-    limits = limits or Limits(CHECK_SECONDS, int(psutil.virtual_memory().total * _MEMORY_SHARE))
     bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
-    outcome = run_child(_job("check", entry, build, suite, options), bounded, lambda *_: None)
-    if outcome.finished:
-        return outcome.findings
-    return [*outcome.findings, f"{outcome.reason} during the check; {_last_line(outcome.detail)}"]
+    return run_child(_job("check", entry, build, suite, options), bounded, lambda *_: None)
 
 
 def _last_line(text: str) -> str:

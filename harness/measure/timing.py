@@ -19,6 +19,7 @@ from harness.spec import Mode
 
 LEAST_CPU_SHARE = 0.97
 MOST_STEAL = 0.03
+MOST_ROUNDS = 2000
 MOST_YARDSTICK_DEVIATION = 0.05
 # Time of other threads of this process, as a share of the pass, above which a plug-in exceeds its allowance of one.
 MOST_FOREIGN_CPU = 0.05
@@ -116,27 +117,34 @@ def run_pass(
     k: int,
     *,
     mode: Mode,
-    rounds: int,
+    least_seconds: float,
     cores: list[int],
     yardstick: Yardstick,
     counters: Callable[[], Any],
 ) -> Pass:
-    """Time one pass: the queries `rounds` times over, with garbage collection already off."""
+    """Time one pass: the queries once, or over and over until the calls took `least_seconds` together.
+
+    Garbage collection is off already; at most MOST_ROUNDS rounds are made.
+    """
     calls = 1 if mode == "batch" else len(queries)
-    latencies = np.zeros((rounds, calls), np.int64)
+    rounds: list[NDArray[np.int64]] = []
+    spent = 0
     answers: list[Any] = [None] * calls
     before = yardstick.read()
     counted = dict(counters())
     stolen = steal_ticks(cores)
     process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
-    for r in range(rounds):
-        call_once(search, queries, k, mode, latencies[r], answers)
+    while not rounds or (spent < least_seconds * 1e9 and len(rounds) < MOST_ROUNDS):
+        latencies = np.zeros(calls, np.int64)
+        call_once(search, queries, k, mode, latencies, answers)
+        rounds.append(latencies)
+        spent += int(latencies.sum())
     wall = perf_counter_ns() - started
     thread = time.thread_time_ns() - thread
     process = time.process_time_ns() - process
     steal = (steal_ticks(cores) - stolen) / _TICKS / (wall / 1e9)
     return Pass(
-        latencies_ns=latencies,
+        latencies_ns=np.stack(rounds),
         answers=answers,
         wall_ns=wall,
         cpu_share=thread / wall,

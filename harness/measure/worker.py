@@ -37,7 +37,6 @@ from harness.store import Process
 # Queries answered, untimed, after each bind: the passes of other settings came in between.
 REBIND_QUERIES = 20
 LEAST_QUERIES = 10
-MOST_ROUNDS = 1000
 COMPILE_ROWS = 256
 
 
@@ -106,13 +105,32 @@ class _Build:
         dataset = open_dataset(Path(self._job.data), self._spec.dataset)
         loaded = time.perf_counter() - started
         entry = self._job.entry()
+        self._check_provenance(entry, dataset)
         algorithm = self._make(entry)
         process = self._fit(entry, algorithm, dataset, loaded)
         self._events.send("built", seconds=process.build_seconds)
         distances = ExactDistances(dataset)
         recorders = [Recorder(self._job, entry, search, dataset, distances, process) for search in self._spec.searches]
-        self._measure(algorithm, dataset, recorders, process)
-        self._save(entry, algorithm, process)
+        self._process = process
+        self._measure(algorithm, dataset, recorders)
+        self._rewrite(recorders)
+        if isinstance(algorithm, Saves):
+            # It comes last, and after all is written: a plug-in that crashes while saving costs no figure.
+            self._save(entry, algorithm, process)
+            self._rewrite(recorders)
+
+    def _check_provenance(self, entry: Entry, dataset: Dataset) -> None:
+        """Refuse to measure something else than was planned: a result must not be filed under another's name."""
+        planned = self._spec.provenance
+        found = (dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())))
+        if found != planned[:3]:
+            raise PluginError(
+                f"{entry.name}, its libraries or {dataset.name} changed since the run was planned; run again"
+            )
+
+    @staticmethod
+    def _rewrite(recorders: list[Recorder]) -> None:
+        """Write all results once more, with what is known of the process by now."""
         for recorder in recorders:
             recorder.rewrite()
 
@@ -155,6 +173,7 @@ class _Build:
             algorithm.fit(train, threads=spec.build_threads)
         seconds = time.perf_counter() - started
         gc.enable()
+        held_after, peak = unique_memory(), peak_memory()
         self._stage("after fit")
         if fingerprint(train) != before:
             raise PluginError(f"{entry.name}: fit changed the vectors that it was given, so no figure of it would hold")
@@ -168,17 +187,19 @@ class _Build:
             load_seconds=loaded,
             index_bytes=size,
             uss_before_fit=held,
-            uss_after_fit=unique_memory(),
-            peak_build=peak_memory(),
+            uss_after_fit=held_after,
+            peak_build=peak,
+            cores=list(self._job.cores),
+            search_cores=list(self._job.search_cores),
+            effective={str(key): value for key, value in dict(algorithm.effective).items()},
         )
 
-    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder], process: Process) -> None:
+    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder]) -> None:
         from threadpoolctl import threadpool_limits
 
         job, spec = self._job, self._spec
         cores = list(job.search_cores)
         yardstick = Yardstick()
-        reset_peak_memory()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -195,7 +216,6 @@ class _Build:
                     self._pass(algorithm, dataset, recorders[i], i, counts[i], yardstick)
             pin_all_threads(list(job.cores))
         gc.enable()
-        process.peak_search = peak_memory()
 
     def _judged(self, recorders: list[Recorder], yardstick: Yardstick) -> list[int]:
         """Mark all passes by what is known of the yardstick by now; return which settings need another one."""
@@ -250,7 +270,7 @@ class _Build:
         except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything, for one setting only
             self._failed(recorder, number, problem)
             return 0
-        recorder.rounds = min(MOST_ROUNDS, max(1, int(np.ceil(job.least_pass_seconds / max(spent, 1e-6)))))
+        recorder.quick = spent < job.least_pass_seconds
         return count
 
     def _pass(
@@ -261,18 +281,21 @@ class _Build:
         queries = prefix(dataset.test, count)
         try:
             search = self._bind(algorithm, recorder.search)
-            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.rounds > 1 else 1))
+            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.quick else 1))
             self._call_once(search, warm)
+            reset_peak_memory()
             timed = run_pass(
                 search,
                 queries,
                 spec.k,
                 mode=spec.mode,
-                rounds=recorder.rounds,
+                least_seconds=self._job.least_pass_seconds,
                 cores=list(self._job.search_cores),
                 yardstick=yardstick,
                 counters=algorithm.counters,
             )
+            # The peak is that of the search: what follows computes distances for the result file.
+            self._process.peak_search = max(self._process.peak_search or 0, peak_memory() or 0) or None
             recorder.add(timed, count, yardstick.median())
         except StoreError:
             raise
@@ -283,10 +306,8 @@ class _Build:
         qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
         self._events.send("pass", search=number, qps=qps)
 
-    def _save(self, entry: Entry, algorithm: Algorithm, process: Process) -> None:
-        """Time saving and loading, for those who can; it comes last, so that a failure costs no figure."""
-        if not isinstance(algorithm, Saves):
-            return
+    def _save(self, entry: Entry, algorithm: Saves, process: Process) -> None:
+        """Time saving and loading."""
         self._stage("save")
         folder = Path(tempfile.mkdtemp(prefix="annbench-save-"))
         try:

@@ -11,7 +11,7 @@ from harness.plan.grid import expand
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Provenance, SearchSpec
-from harness.store import FAILURE_SUFFIX, ResultStore
+from harness.store import FAILURE_SUFFIX, ResultStore, read_failure
 
 WORDS = ("all", "from-scratch", "core")
 
@@ -23,6 +23,7 @@ class Settings:
     threads: int = 1
     build_threads: int = 1
     machine: str = ""
+    memory: int = 0
     seed: int = 0
     force: bool = False
 
@@ -128,18 +129,31 @@ def _add(plan: Plan, build: BuildSpec, suite: Suite, settings: Settings, store: 
     if settings.force:
         plan.builds.append(build)
         return
-    if store.path(build.folder, build.stem(None), FAILURE_SUFFIX).exists():
-        plan.failed_before += len(build.searches)
-        return
     missing = []
     for search in build.searches:
-        stem = build.stem(search)
-        path = store.path(build.folder, stem)
-        if path.exists() and store.read(path).enough(suite.passes):
+        path = store.path(build.folder, build.stem(search))
+        found = store.read(path) if path.exists() else None
+        if found is not None and found.enough(suite.passes) and found.thorough(suite.pass_seconds):
             plan.done += 1
-        elif store.path(build.folder, stem, FAILURE_SUFFIX).exists():
+        elif _failed_for_good(store, build, search, suite, settings):
             plan.failed_before += 1
         else:
             missing.append(search)
     if missing:
         plan.builds.append(build.only(tuple(missing)))
+
+
+def _failed_for_good(
+    store: ResultStore, build: BuildSpec, search: SearchSpec, suite: Suite, settings: Settings
+) -> bool:
+    """Say whether a setting or its build failed before, and not at a limit that has been raised since."""
+    for stem in (build.stem(None), build.stem(search)):
+        failure = read_failure(store.path(build.folder, stem, FAILURE_SUFFIX))
+        if failure is None:
+            continue
+        limits = failure.limits or {}
+        slower = failure.reason.startswith("timeout") and suite.timeout > limits.get("seconds", suite.timeout)
+        larger = failure.reason.startswith("out of memory") and settings.memory > limits.get("memory", settings.memory)
+        if not (slower or larger):
+            return True
+    return False

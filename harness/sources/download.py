@@ -27,8 +27,8 @@ from rich.filesize import decimal
 from harness import __version__
 from harness.atomic import write_text
 from harness.errors import AnnbenchError, SourceError
+from harness.lock import held_alone
 from harness.sources.console import console_for, say, transfer_bar
-from harness.sources.lock import held_alone
 
 USER_AGENT = f"Mozilla/5.0 (compatible; annbench/{__version__})"  # some publishers' firewalls want the first word
 _CHUNK = 1 << 18
@@ -138,7 +138,7 @@ def _opened(part: Path) -> Iterator[BufferedRandom]:
         # The lock is a file of its own, since HDF5 wants to lock the partial file when that is checked.
         lock = part.with_name(f".{part.name}.lock")
         with (
-            held_alone(lock, f"{part} is being downloaded"),
+            held_alone(lock, f"{part} is being downloaded", SourceError),
             os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as stream,
         ):
             yield stream

@@ -20,6 +20,7 @@ from harness.analyse.table import (
     targets_table,
     tidy,
 )
+from harness.store import Failure
 
 
 def test_a_row_a_result(factory: Any, tmp_path: Any) -> None:
@@ -94,13 +95,23 @@ def test_near_floor(factory: Any) -> None:
     assert math.isnan(floor_qps(groups(table)[1].rows))
 
 
-def test_a_failure_that_was_made_good_is_left_out(factory: Any) -> None:
-    """A setting that failed and was measured later appears once, as measured."""
-    result = factory.make_result("annoy", {"n_trees": 5}, {"search_k": 10})
-    failure = factory.make_failure("annoy")
-    made_good = type(failure)(dict(result.spec), "timeout")
-    assert tidy([result], [made_good])["status"].tolist() == ["measured"]
-    assert tidy([result], [failure])["status"].tolist() == ["measured", "timeout"]
+@pytest.mark.parametrize(
+    ("searched", "when", "kept"),
+    [
+        (True, "2025-03-01T13:00:00Z", ["measured"]),
+        (True, "2025-09-01T13:00:00Z", ["measured", "crashed (SIGSEGV)"]),
+        (False, "2025-03-01T13:00:00Z", ["measured"]),
+        (False, "2025-09-01T13:00:00Z", ["measured", "crashed (SIGSEGV)"]),
+    ],
+)
+def test_a_failure_gives_way_to_a_later_measurement_only(
+    factory: Any, searched: bool, when: str, kept: list[str]
+) -> None:
+    """What was mended is left out; what failed after some passes is shown beside them."""
+    result = factory.make_result("annoy", {"n_trees": 5}, {"search_k": 10}, created="2025-06-01T13:00:00Z")
+    spec = dict(result.spec) if searched else {**result.spec, "search": None}
+    failure = Failure(spec, "crashed (SIGSEGV)", created=when)
+    assert newest(tidy([result], [failure]))["status"].tolist() == kept
 
 
 def test_newest_keeps_the_last_measurement(factory: Any) -> None:

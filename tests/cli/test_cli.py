@@ -137,7 +137,9 @@ def test_mistakes_end_in_one_line(cli, arguments, telling):
 
 
 def test_dry_run_measures_nothing(cli, tmp_path):
-    """--dry-run says what would be measured."""
+    """--dry-run says what would be measured, and gets no data."""
+    assert "annbench prepare digits-64-euclidean" in cli("run", *SMALL, "--dry-run")[2]
+    cli("prepare", "digits-64-euclidean")
     status, _, err = cli("run", *SMALL, "--dry-run")
     assert status == 0
     assert "brute_force" in err

@@ -8,6 +8,8 @@ import numpy as np
 import psutil
 import pytest
 
+from harness.errors import StoreError
+
 
 def descendants() -> list[psutil.Process]:
     """Return the processes that this one has started and that still run."""
@@ -183,3 +185,66 @@ def test_failures_are_not_tried_again_unless_forced(bench):
     bench.run("raises-in-fit", passes=1)
     assert bench.run("raises-in-fit", passes=1).failed_before == 3
     assert bench.run("raises-in-fit", passes=1, force=True).failed == 3
+
+
+def test_a_thread_left_running_does_not_hold_up_the_run(bench):
+    """When all is measured the child is ended, whatever its plug-in still has running."""
+    summary = bench.run("leaves-a-thread", passes=1, timeout=60.0)
+    assert summary.failed == 0
+    assert bench.settings("leaves-a-thread") == [1, 2, 3]
+
+
+def test_a_detached_process_is_ended(bench, monkeypatch):
+    """A process that a plug-in starts in a session of its own doesn't outlive the build."""
+    monkeypatch.setenv("ANNBENCH_TEST_NOTES", str(bench.folder))
+    bench.run("detaches", passes=1)
+    assert bench.settings("detaches") == [1, 2, 3]
+    note = bench.folder / "detached.pid"
+    pids = [int(line) for line in note.read_text().split()]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_raised_limit_tries_again(bench):
+    """A failure at a limit is tried again under a larger one, and not under the same."""
+    bench.run("sleeps-in-fit", passes=1, timeout=0.8)
+    assert bench.reasons("sleeps-in-fit") == {None: "timeout (0.8 s)"}
+    assert bench.run("sleeps-in-fit", passes=1, timeout=0.8).failed_before == 3
+    assert bench.run("sleeps-in-fit", passes=1, timeout=30.0).measured == 3
+    assert bench.reasons("sleeps-in-fit") == {}
+
+
+def test_a_longer_bound_measures_all_queries(bench):
+    """What was cut short to fewer queries is not called done under a longer bound."""
+    bench.run("slow", passes=1, pass_seconds=0.1)
+    bench.run("slow", passes=1, pass_seconds=5.0)
+    (result,) = [r for r in bench.store.results() if r.spec["algorithm"] == "slow"]
+    assert result.queries == 20
+    assert len(result.document.processes) == 1
+
+
+def test_force_keeps_the_old_result_until_there_is_a_new_one(bench):
+    """A forced run that fails leaves what was measured before."""
+    bench.run("exact", passes=1)
+    before = {r.path: r.latencies_ns for r in bench.store.results()}
+    bench.run("exact", passes=1, force=True, timeout=0.001)
+    assert {r.path for r in bench.store.results()} == set(before)
+    bench.run("exact", passes=1, force=True)
+    for result in bench.store.results():
+        assert len(result.document.processes) == 1
+        assert (
+            result.latencies_ns.shape != before[result.path].shape or (result.latencies_ns != before[result.path]).any()
+        )
+
+
+def test_one_run_at_a_time(bench):
+    """A second run on the same results is refused while the first one goes on."""
+
+    def second(event, content):
+        if event == "built" and not tried:
+            tried.append(1)
+            with pytest.raises(StoreError, match="by another process"):
+                type(bench)(bench.folder).run("exact")
+
+    tried: list[int] = []
+    bench.run("exact", passes=1, listener=second)
+    assert tried

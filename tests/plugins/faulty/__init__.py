@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -221,3 +224,31 @@ class LeavesAChild(Exact):
             child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
             child.start()
             os._exit(3)
+
+
+class LeavesAThread(Exact):
+    """Leaves a thread running that never ends."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+
+
+class Detaches(Exact):
+    """Starts a server in a session of its own, as an index behind a daemon would."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+            with (Path(os.environ["ANNBENCH_TEST_NOTES"]) / "detached.pid").open("a") as notes:
+                notes.write(f"{server.pid}\n")
+
+
+class SleepsInFit(Exact):
+    """Takes more than a second to build."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            time.sleep(1.5)

@@ -7,18 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import SourceError
+from harness.errors import AnnbenchError
 
 
 @contextlib.contextmanager
-def held_alone(lock: Path, what: str) -> Iterator[None]:
+def held_alone(lock: Path, what: str, error: type[AnnbenchError]) -> Iterator[None]:
     """Hold the file `lock` while the block runs, and remove it afterwards; a process that dies lets go of it.
 
-    Raises SourceError, "`what` by another process", where another holds it. Systems without such locks aren't guarded.
+    Raises `error`, "`what` by another process", where another holds it. Systems without such locks aren't guarded.
     """
     with lock.open("wb") as held:
         if not _locked(held.fileno(), lock):
-            raise SourceError(f"{what} by another process; wait for it to finish")
+            raise error(f"{what} by another process; wait for it to finish")
         try:
             yield
         finally:
