@@ -69,8 +69,8 @@ def tidy(
     """Put each result in a row, with every measure and its intervals; each failure too, with its reason as `status`.
 
     Results are read one at a time and let go, so a store larger than memory can be handed in as a generator. A setting
-    that failed after some passes has a row of each kind; `newest` drops failures that were mended. `near_floor` marks rows whose QPS
-    is within twice of the no-op plug-in's on the same dataset, k, mode, threads and machine.
+    that failed after some passes has a row of each kind; `newest` drops failures that were mended. `near_floor` marks
+    rows whose QPS is within twice of the no-op plug-in's on the same dataset, k, mode, threads and machine.
     """
     rows = [_result_row(result, level, replicates, seed) for result in results]
     return _frame([*rows, *map(_failure_row, failures)])
