@@ -89,7 +89,9 @@ def load_results(results: Path | str | None = None) -> pd.DataFrame:
     from harness.analyse.table import tidy
     from harness.store import ResultStore
 
-    table = tidy(ResultStore(results_folder(Path(results) if results else None)).results())
+    folder = results_folder(Path(results) if results else None)
+    table = tidy(ResultStore(folder).results())
+    table["path"] = [str(Path(path).relative_to(folder)) for path in table["path"]]
     return table.drop(columns=["qps_samples", "recall_samples"])
 
 

@@ -38,8 +38,8 @@ _EXTENSIBLE = ConfigDict(extra="allow", ser_json_inf_nan="constants")
 
 
 def allowance(passes: int) -> int:
-    """Bound the passes that are run to get `passes` undisturbed ones: half as many again, at least two more."""
-    return passes + max(2, passes // 2)
+    """Bound the passes that are run to get `passes` undisturbed ones: a quarter more, at least two."""
+    return passes + max(2, passes // 4)
 
 
 class Process(BaseModel):
