@@ -72,6 +72,8 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
 
         outcome = run_child(job, limits, listen)
         failed += len(broken)
+        if outcome.stage == "save" and not outcome.finished:
+            listener("note", {"text": f"{job.build.algorithm}: {outcome.reason} while saving; its figures are whole"})
         if outcome.finished or outcome.stage == "save":
             return failed
         if outcome.search is None or outcome.search in broken:

@@ -109,6 +109,8 @@ def _alone(results: Path) -> Iterator[None]:
     try:
         results.mkdir(parents=True, exist_ok=True)
         with held_alone(results / ".lock", f"{results} is being written", StoreError):
+            for left_by_a_kill in results.rglob(".*.tmp"):
+                left_by_a_kill.unlink(missing_ok=True)
             yield
     except OSError as refused:
         raise StoreError(

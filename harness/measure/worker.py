@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,9 @@ class _Build:
         self._stage("init")
         with self._reporting("constructing it"):
             return make(Metric(self._spec.metric), **dict(self._spec.params))
-        raise Stop
 
     @contextlib.contextmanager
-    def _reporting(self, what: str) -> Any:
+    def _reporting(self, what: str) -> Iterator[None]:
         """Turn whatever a plug-in raises into one event, and end the build."""
         try:
             yield

@@ -248,3 +248,13 @@ def test_one_run_at_a_time(bench):
     tried: list[int] = []
     bench.run("exact", passes=1, listener=second)
     assert tried
+
+
+def test_a_crash_while_saving_costs_no_figure(bench):
+    """Saving comes last: the figures are whole, the crash is told, and the setting is not called failed."""
+    summary = bench.run("crashes-in-save", passes=1)
+    assert (summary.measured, summary.failed) == (4, 0)
+    assert bench.settings("crashes-in-save") == [1, 2, 3]
+    notes = [content["text"] for event, content in bench.events if event == "note"]
+    assert notes == ["crashes-in-save: crashed (SIGSEGV) while saving; its figures are whole"]
+    assert bench.run("crashes-in-save", passes=1).done == 4

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.contract import Algorithm
+from harness.contract import Algorithm, Saves
 
 # The check before timing uses fewer vectors than this; faults that wait for more get past it.
 REAL = 700
@@ -252,3 +252,13 @@ class SleepsInFit(Exact):
         super().fit(train)
         if self.real:
             time.sleep(1.5)
+
+
+class CrashesInSave(Exact, Saves):
+    """Crashes while it is saved."""
+
+    def save(self, path):
+        crash()
+
+    def load(self, path):
+        crash()
