@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+import numpy as np
+from llvmlite import binding, ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from algorithms.kernels.jit import kernel
 
 LANES = 32
 
@@ -89,6 +92,135 @@ def _below_intrinsic(typingctx: Any, products: Any, i: Any, offsets: Any, start:
     return signature, codegen
 
 
+def _prefetch_twin(array: Any, i: int, offset: int) -> None:
+    """Do nothing: a hint to the processor has no other effect."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch_intrinsic(typingctx: Any, array: Any, i: Any, offset: Any) -> Any:
+    """Ask for the cache line that lies `offset` bytes after the start of array[i], by the `prefetch` instruction."""
+    del typingctx, i, offset
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = context.make_array(signature.args[0])(context, builder, args[0])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        step = cgutils.unpack_tuple(builder, parts.strides)[0]
+        place = builder.add(builder.mul(args[1], step), args[2])
+        prefetch = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
+        )
+        address = builder.gep(builder.bitcast(parts.data, byte), [place])
+        # For reading, to be kept in all caches, data.
+        builder.call(prefetch, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
+def _shift_twin(array: Any, start: int, stop: int) -> None:
+    """Move array[start:stop] one place up."""
+    array[start + 1 : stop + 1] = array[start:stop].copy()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _shift_intrinsic(typingctx: Any, array: Any, start: Any, stop: Any) -> Any:
+    """Move array[start:stop] one place up, by `memmove`."""
+    del typingctx, start, stop
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = context.make_array(signature.args[0])(context, builder, args[0])
+        source = builder.gep(parts.data, [args[1]])
+        target = builder.gep(parts.data, [builder.add(args[1], ir.Constant(args[1].type, 1))])
+        cgutils.raw_memmove(builder, target, source, builder.sub(args[2], args[1]), parts.itemsize)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
+def _dot_bytes_twin(rows: Any, i: int, query: Any) -> int:
+    """Sum rows[i] * query over the bytes of a row: see `dot_bytes`."""
+    row = rows[i].astype(np.int64)
+    return int(row @ query[: len(row)].astype(np.int64))
+
+
+@kernel
+def _dot_bytes_portable(rows: Any, i: int, query: Any) -> np.int32:
+    """Do the same by a loop over 16-bit products, for processors without `vpdpbusd`."""
+    total = np.int32(0)
+    for j in range(rows.shape[1]):
+        total += np.int32(np.int16(rows[i, j])) * np.int32(np.int16(query[j]))
+    return total
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _dot_bytes_vnni(typingctx: Any, rows: Any, i: Any, query: Any) -> Any:
+    """Multiply 64 pairs of bytes at once and add each four of them, by the `vpdpbusd` instruction."""
+    del typingctx, i
+    sums, byte = ir.VectorType(ir.IntType(32), 16), ir.IntType(8).as_pointer()
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        left = context.make_array(signature.args[0])(context, builder, args[0])
+        right = context.make_array(signature.args[2])(context, builder, args[2])
+        step = cgutils.unpack_tuple(builder, left.strides)[0]
+        width = cgutils.unpack_tuple(builder, right.shape)[0]
+        start = builder.gep(builder.bitcast(left.data, byte), [builder.mul(args[1], step)])
+        query_start = builder.bitcast(right.data, byte)
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(sums, [sums, sums, sums]), "llvm.x86.avx512.vpdpbusd.512"
+        )
+        total = cgutils.alloca_once_value(builder, ir.Constant(sums, [0] * 16))
+        zero, line = ir.Constant(width.type, 0), ir.Constant(width.type, 64)
+        with cgutils.for_range_slice(builder, zero, width, line, inc=True) as (offset, _):
+            a, b = (
+                builder.load(builder.bitcast(builder.gep(pointer, [offset]), sums.as_pointer()), align=1)
+                for pointer in (start, query_start)
+            )
+            builder.store(builder.call(multiply_add, [builder.load(total), a, b]), total)
+        add = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.IntType(32), [sums]), "llvm.vector.reduce.add.v16i32"
+        )
+        return builder.call(add, [builder.load(total)])
+
+    return types.int32(rows, types.intp, query), codegen
+
+
+def _float_bits_twin(value: Any) -> int:
+    """Return the bits of a float32 as an int32."""
+    return int(np.float32(value).view(np.int32))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _float_bits_intrinsic(typingctx: Any, value: Any) -> Any:
+    """Take a float32's bits for an int32: no instruction at all."""
+    del typingctx, value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        del context, signature
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), codegen
+
+
+def _load_int32_twin(rows: Any, i: int, offset: int) -> int:
+    """Read the int32 that begins at byte `offset` of rows[i]."""
+    return int(rows[i, offset : offset + 4].view(np.int32)[0])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _load_int32_intrinsic(typingctx: Any, rows: Any, i: Any, offset: Any) -> Any:
+    """Read an int32 from within a row of bytes by one load."""
+    del typingctx, i, offset
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = context.make_array(signature.args[0])(context, builder, args[0])
+        step = cgutils.unpack_tuple(builder, parts.strides)[0]
+        place = builder.add(builder.mul(args[1], step), args[2])
+        address = builder.gep(builder.bitcast(parts.data, ir.IntType(8).as_pointer()), [place])
+        return builder.load(builder.bitcast(address, ir.IntType(32).as_pointer()), align=1)
+
+    return types.int32(rows, types.intp, types.intp), codegen
+
+
 popcount = _popcount_twin if config.DISABLE_JIT else _popcount_intrinsic
 """popcount(word: uint64) -> int64: how many bits are set."""
 
@@ -100,4 +232,25 @@ below = _below_twin if config.DISABLE_JIT else _below_intrinsic
 
 Bit j of the mask says whether offsets[start + j] - products[i, start + j] < threshold, for j < LANES; all of them must
 lie within the arrays. Nothing compares as below a NaN, or where the score is one.
+"""
+
+prefetch = _prefetch_twin if config.DISABLE_JIT else _prefetch_intrinsic
+"""prefetch(array, i, offset): ask for the cache line `offset` bytes after the start of array[i]; never a fault."""
+
+shift = _shift_twin if config.DISABLE_JIT else _shift_intrinsic
+"""shift(array (n,), start, stop): move array[start:stop] one place up; stop < n, start <= stop."""
+
+float_bits = _float_bits_twin if config.DISABLE_JIT else _float_bits_intrinsic
+"""float_bits(value: float32) -> int32: the bits of the float, which order as floats do that are not negative."""
+
+load_int32 = _load_int32_twin if config.DISABLE_JIT else _load_int32_intrinsic
+"""load_int32(rows (n, stride) uint8, i, offset) -> int32: the four bytes of rows[i] from `offset` on, one number."""
+
+_HAS_VNNI = binding.get_host_cpu_features().get("avx512vnni", False)
+
+dot_bytes = _dot_bytes_twin if config.DISABLE_JIT else _dot_bytes_vnni if _HAS_VNNI else _dot_bytes_portable
+"""dot_bytes(rows (n, stride) uint8, i, query (width,) int8) -> int32: the sum of their products.
+
+`width` is the next multiple of 64 from `stride` on; the query holds zeros where a row holds no factor. Reads up to 63
+bytes past the row: the last one must have them behind it (`scalar_quantizer.allocate_codes`).
 """

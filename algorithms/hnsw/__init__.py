@@ -1,0 +1,5 @@
+"""Hierarchical navigable small worlds."""
+
+from algorithms.hnsw.index import HNSW
+
+__all__ = ["HNSW"]

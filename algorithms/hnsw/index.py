@@ -1,0 +1,260 @@
+"""HNSW: a hierarchy of proximity graphs, searched greedily from the sparsest layer down.
+
+Nodes are inserted in a random order, so that sorted data make no bad graph, and renumbered at the end. Under angular,
+rows are scaled to length 1 and compared by euclidean distance, which orders alike.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.hnsw import kernels
+from algorithms.hnsw.build import Builder
+from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, links, renumber, with_room
+from algorithms.hnsw.kernels import Graph
+from algorithms.hnsw.search import Nodes, Worker
+from algorithms.hnsw.storage import Storage
+from harness.contract import Algorithm, Grows, Saves, Search, Vectors
+from harness.errors import ParameterError, PluginError
+from harness.metric import Metric, normalise
+
+_STORAGES = ("sq8", "float32")
+# A key has 31 bits for the node.
+_MOST_ROWS = 2**31 - 1
+# The format of saved indexes.
+_FORMAT = 1
+
+
+class HNSW(Algorithm, Saves, Grows):
+    """Hierarchical navigable small worlds (Malkov & Yashunin 2018), under euclidean, angular and ip.
+
+    `M` links a node and layer (twice as many on the ground), chosen among the `ef_construction` nearest found.
+    `storage` is what searches compute distances on: "float32" rows, or "sq8", one byte a dimension, of the first
+    `n_components` principal components ("auto": the fewest by which neighbours are found; None: no rotation). With
+    `rerank` the rows themselves are kept beside the codes, and rank again what a search has found; without, the codes
+    alone are kept. Data whose neighbours codes can't tell apart are held as float32 all the same; `effective` says so.
+    One `seed` gives one index, whatever the number of threads.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        M: int = 16,
+        ef_construction: int = 200,
+        storage: str = "sq8",
+        rerank: bool = True,
+        n_components: int | str | None = "auto",
+        seed: int = 0,
+    ) -> None:
+        self._metric = Metric(metric)
+        if not self._metric.is_dense:
+            raise ParameterError(f"hnsw: metric {metric} is not supported; use euclidean, angular or ip")
+        if M < 2:
+            raise ParameterError(f"hnsw: M = {M} leaves nodes without links; use at least 2, usually 8 to 64")
+        if ef_construction < 1:
+            raise ParameterError(f"hnsw: ef_construction = {ef_construction}; use at least 1, usually 100 to 500")
+        if storage not in _STORAGES:
+            raise ParameterError(f"hnsw: storage {storage!r} is not known; use one of {', '.join(_STORAGES)}")
+        if not (n_components in ("auto", None) or (isinstance(n_components, int) and n_components >= 1)):
+            raise ParameterError(f"hnsw: n_components = {n_components!r}; use 'auto', null or a whole number from 1 on")
+        self._M, self._ef_construction, self._seed = M, ef_construction, seed
+        self._wanted, self._rerank, self._n_components = storage, rerank, n_components
+        self._workers: list[Worker] = []
+
+    def compile(self, sample: Vectors) -> None:
+        """Compile all kernels that building and searching rows like the sample call."""
+        warm = HNSW(self._metric, M=self._M, storage=self._wanted, rerank=self._rerank, n_components=self._n_components)
+        warm.fit(sample)
+        warm.searcher()(sample[:1], 1)
+
+    def fit(self, train: Vectors, *, threads: int = 1) -> None:
+        """Build over `train` (n, dim) float32. Raises ParameterError where there are too many rows."""
+        n, self._dim = train.shape
+        if n > _MOST_ROWS:
+            raise ParameterError(f"hnsw holds at most {_MOST_ROWS} rows, not {n}; split the data")
+        rows = self._rows(train)
+        # Rows of zeros, which angular puts at distance 1 from all, are in place under inner products only.
+        self._zeros = self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
+        self._storage = Storage.choose(
+            rows,
+            self._wanted,
+            self._n_components,
+            rerank=self._rerank,
+            inner=self._metric is Metric.IP or self._zeros,
+        )
+        # Queries as long as the rows: codes have no room for longer ones.
+        self._length = 0.0 if self._metric is Metric.EUCLIDEAN else _typical_length(rows)
+        self._n, self._workers = n, []
+        in_force = {"storage": self._storage.kind, "n_components": self._storage.n_components}
+        wanted = {"storage": self._wanted, "n_components": self._n_components}
+        if self._storage.kind == "float32":
+            del in_force["n_components"]
+        self.effective = {name: value for name, value in in_force.items() if value != wanted[name]}
+        rng = np.random.default_rng(self._seed)
+        order = rng.permutation(n).astype(np.int32)
+        levels = draw_levels(rng, n, self._M)
+        self._graph, self._entry, self._top = allocate_graph(levels, self._M), 0, int(levels[0]) if n else 0
+        shuffled = rows[order]
+        coarse, fine = self._storage.encode(shuffled)
+        if n:
+            builder = Builder(
+                coarse, fine, self._graph, levels, self._M, self._ef_construction, inner=self._storage.inner
+            )
+            self._entry, self._top = builder.insert(self._entry, self._top, 1, n, threads)
+        places = np.empty(n, np.int32)
+        if n:
+            kernels.breadth_first(self._graph.ground, self._entry, n, places)
+            self._graph, self._entry = renumber(self._graph, places), 0  # the walk began at the entry point
+        self._storage.keep(shuffled, coarse, places)
+        self._ids = order[places]
+
+    def add(self, vectors: Vectors, *, threads: int = 1) -> None:
+        """Insert `vectors` (m, dim) float32 in the order given; their ids go on from the highest.
+
+        Raises ParameterError where the dimension differs.
+        """
+        if self._n == 0:
+            self.fit(vectors, threads=threads)
+            return
+        self._check_dim(vectors)
+        n, m = self._n, len(vectors)
+        rows = self._rows(vectors)
+        self._zeros |= self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
+        self._storage.append(rows, n)
+        levels = np.zeros(n + m, np.int32)
+        levels[n:] = draw_levels(np.random.default_rng([self._seed, n]), m, self._M)
+        self._graph = enlarge_graph(self._graph, n, levels, self._M)
+        coarse, fine = self._storage.building_rows(n + m)
+        builder = Builder(coarse, fine, self._graph, levels, self._M, self._ef_construction, inner=self._storage.inner)
+        self._entry, self._top = builder.insert(self._entry, self._top, n, n + m, threads)
+        self._ids = with_room(self._ids, n, np.arange(n, n + m, dtype=np.int32))
+        self._n, self._workers = n + m, []
+
+    def searcher(self, *, threads: int = 1, ef: int = 50, upper_layers: bool = True) -> Search:  # type: ignore[override]
+        """Bind `ef`, how many candidates a search keeps: at least 1, raised to k where k is greater.
+
+        `upper_layers=False` starts on the ground layer, at the entry point. `threads` serve batches.
+        """
+        if ef < 1:
+            raise ParameterError(f"hnsw: ef = {ef}; use at least 1, usually k to 500")
+        self._workers = []
+        top = self._top if upper_layers else 0
+        inner = self._metric is Metric.IP or self._zeros
+        workers: dict[int, list[Worker]] = {}
+
+        def search(queries: Vectors, k: int) -> NDArray[np.int64]:
+            self._check_dim(queries)
+            answers = np.empty((len(queries), k), np.int64)
+            if self._n == 0 or answers.size == 0:
+                answers[:] = -1
+                return answers
+            if k not in workers:
+                nodes = Nodes(self._graph, self._ids, self._entry, top, self._length)
+                workers[k] = [
+                    Worker(nodes, self._storage, self._dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)
+                ]
+                self._workers += workers[k]
+            # numba compiles for read-only and for writable arrays apart: one of the two is enough.
+            queries = np.ascontiguousarray(queries, np.float32).view()
+            queries.flags.writeable = False
+            parts = min(threads, len(queries))
+            if parts == 1:
+                workers[k][0].answer(queries, answers)
+                return answers
+            bounds = [len(queries) * i // parts for i in range(parts + 1)]
+            with ThreadPoolExecutor(parts) as pool:
+                work = (
+                    pool.submit(worker.answer, queries[start:stop], answers[start:stop])
+                    for worker, start, stop in zip(workers[k], bounds, bounds[1:], strict=False)
+                )
+                for done in list(work):
+                    done.result()
+            return answers
+
+        return search
+
+    def index_bytes(self) -> int:
+        """Return the size of links, ids, and all rows that are kept."""
+        ground, upper, upper_row = self._graph
+        graph = sum(int(array[: self._n].nbytes) for array in (ground, upper_row, self._ids)) + int(upper.nbytes)
+        return graph + self._storage.bytes(self._n)
+
+    def counters(self) -> Mapping[str, int]:
+        """Return the distance computations and hops (nodes expanded) since the last bind, ranking again not counted."""
+        totals = sum((worker.counters for worker in self._workers), np.zeros(2, np.int64))
+        return {"distance_computations": int(totals[0]), "hops": int(totals[1])}
+
+    def graph(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the links of layer 0 as sparse rows (indptr (n + 1,), indices), nodes named by their ids."""
+        return links(self._graph, self._ids[: self._n])
+
+    def save(self, path: Path) -> None:
+        """Write one file of NumPy arrays (.npz, whatever its name)."""
+        n = self._n
+        facts = {
+            "format": _FORMAT,
+            "metric": str(self._metric),
+            "M": self._M,
+            "ef_construction": self._ef_construction,
+            "seed": self._seed,
+            "n": n,
+            "dim": self._dim,
+            "entry": self._entry,
+            "top": self._top,
+            "length": self._length,
+            "zeros": self._zeros,
+        }
+        arrays = {
+            "ground": self._graph.ground[:n],
+            "upper": self._graph.upper,
+            "upper_row": self._graph.upper_row[:n],
+            "ids": self._ids[:n],
+            **self._storage.arrays(n),
+        }
+        with path.open("wb") as file:
+            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            facts = json.loads(str(arrays.pop("facts")))
+            if facts["format"] != _FORMAT or facts["metric"] != self._metric:
+                raise PluginError(
+                    f"{path} holds an hnsw index of format {facts['format']} under {facts['metric']}, not {_FORMAT} "
+                    f"under {self._metric}; build the index again"
+                )
+            self._M, self._ef_construction, self._seed = facts["M"], facts["ef_construction"], facts["seed"]
+            self._n, self._dim = facts["n"], facts["dim"]
+            self._entry, self._top = facts["entry"], facts["top"]
+            self._length, self._zeros = facts["length"], facts["zeros"]
+            self._graph = Graph(arrays.pop("ground"), arrays.pop("upper"), arrays.pop("upper_row"))
+            self._ids = arrays.pop("ids")
+            self._storage = Storage.of_arrays(arrays)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+            raise PluginError(f"{path} holds no hnsw index ({problem}); build the index again") from problem
+        self._workers = []
+
+    def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
+        """Return what is indexed: the vectors, under angular scaled to length 1."""
+        return normalise(vectors) if self._metric is Metric.ANGULAR else vectors
+
+    def _check_dim(self, vectors: Vectors) -> None:
+        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
+            raise ParameterError(
+                f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
+            )
+
+
+def _typical_length(rows: NDArray[np.float32]) -> float:
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return float(np.sqrt(squares.mean())) if squares.any() else 1.0

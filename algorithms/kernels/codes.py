@@ -1,0 +1,133 @@
+"""Distances that a search computes on float32 rows or on scalar-quantised codes alike, by the type of the rows.
+
+A distance is a *rank*, an int32 that orders as the distances do: squared euclidean, or minus the inner product where a
+kernel is told `inner`.
+
+A row of codes is bytes: its codes c, shifted by 128 into uint8, padding, and in the last four bytes |c|^2 as int32, or
+0 where inner products are wanted. The query's own codes q are int8, followed by zeros to a multiple of 64. Then
+|c - q|^2 = |c|^2 - 2 (c + 128).q + (|q|^2 + 256 sum(q)); the last bracket, the query's *offset*, is computed once.
+With float32 rows there is nothing to compute once: there the offset is what tells the two distances apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from algorithms.kernels.distance import dot, squared_l2
+from algorithms.kernels.jit import FASTMATH, kernel
+from algorithms.kernels.simd import dot_bytes, float_bits, load_int32, prefetch
+
+Array = Any
+
+_OPTIONS = {"fastmath": FASTMATH}
+
+
+@kernel
+def float_rank(rows: Array, i: int, query: Array, inner: int) -> Any:
+    """Return the rank of row i, (n, dim) of any type, for a float32 query (dim,)."""
+    if inner:
+        bits = float_bits(-dot(rows, i, query))
+        # The bits of a float order as the float does; of a negative one, the other way round.
+        return bits if bits >= 0 else bits ^ np.int32(0x7FFFFFFF)
+    return float_bits(squared_l2(rows, i, query))
+
+
+@kernel
+def code_rank(rows: Array, i: int, query: Array, offset: int) -> Any:
+    """Return the rank of row i of the codes (n, stride) uint8 for a query's codes with their offset."""
+    return load_int32(rows, i, rows.shape[1] - 4) - 2 * dot_bytes(rows, i, query) + offset
+
+
+@kernel
+def query_offset(query: Array, inner: bool) -> Any:
+    """Return the offset of a query's codes (width,) int8: |q|^2 + 256 sum(q), or the second term alone."""
+    squares, total = np.int32(0), np.int32(0)
+    for j in range(query.shape[0]):
+        code = np.int32(query[j])
+        squares += code * code
+        total += code
+    if inner:
+        squares = np.int32(0)
+    return np.int64(squares + np.int32(256) * total)
+
+
+@kernel
+def encode_query(
+    query: Array, inner: bool, mean: Array, basis: Array, scale: float, centred: Array, codes: Array
+) -> Any:
+    """Fill `codes` (width,) int8 with a query's codes, and return their offset.
+
+    `query`, `mean` and the buffer `centred` (dim,) float32; `basis` (p, dim), p = 0 for no rotation; as
+    `scalar_quantizer.ScalarQuantizer` has it.
+    """
+    dim = query.shape[0]
+    p = basis.shape[0] if basis.shape[0] > 0 else dim
+    for j in range(dim):
+        centred[j] = query[j] - mean[j]
+    for j in range(p):
+        value = dot(basis, j, centred) if basis.shape[0] > 0 else centred[j]
+        codes[j] = np.int8(min(max(np.rint(value * np.float32(scale)), np.float32(-128.0)), np.float32(127.0)))
+    codes[p:] = 0
+    return query_offset(codes, inner)
+
+
+@kernel
+def _load_codes(rows: Array, i: int, query: Array, inner: bool) -> Any:
+    query[:] = 0
+    for j in range(rows.shape[1] - 4):
+        query[j] = np.int8(np.int16(rows[i, j]) - np.int16(128))
+    return query_offset(query, inner)
+
+
+@kernel
+def _load_floats(rows: Array, i: int, query: Array, inner: bool) -> Any:
+    for j in range(rows.shape[1]):
+        query[j] = rows[i, j]
+    return np.int64(inner)
+
+
+def rank(rows: Any, i: int, query: Any, offset: int) -> int:
+    """Return the rank of row i for a query: float32 rows go with a float32 query, codes with int8 codes."""
+    return int(code_rank(rows, i, query, offset) if rows.dtype == np.uint8 else float_rank(rows, i, query, offset))
+
+
+@overload(rank, jit_options=_OPTIONS)  # type: ignore[untyped-decorator]
+def _rank(rows: Any, i: Any, query: Any, offset: Any) -> Any:
+    del i, query, offset
+
+    def of_codes(rows: Any, i: Any, query: Any, offset: Any) -> Any:
+        return code_rank(rows, i, query, offset)
+
+    def of_floats(rows: Any, i: Any, query: Any, offset: Any) -> Any:
+        return float_rank(rows, i, query, offset)
+
+    return of_codes if rows.dtype is types.uint8 else of_floats
+
+
+def load_row(rows: Any, i: int, query: Any, inner: bool) -> int:
+    """Make row i the query: fill `query`, of the type that goes with the rows, and return its offset."""
+    return int(_load_codes(rows, i, query, inner) if rows.dtype == np.uint8 else _load_floats(rows, i, query, inner))
+
+
+@overload(load_row, jit_options=_OPTIONS)  # type: ignore[untyped-decorator]
+def _load_row(rows: Any, i: Any, query: Any, inner: Any) -> Any:
+    del i, query, inner
+
+    def codes(rows: Any, i: Any, query: Any, inner: Any) -> Any:
+        return _load_codes(rows, i, query, inner)
+
+    def floats(rows: Any, i: Any, query: Any, inner: Any) -> Any:
+        return _load_floats(rows, i, query, inner)
+
+    return codes if rows.dtype is types.uint8 else floats
+
+
+@kernel
+def prefetch_row(rows: Array, i: int) -> None:
+    """Ask for all cache lines of row i."""
+    for offset in range(0, rows.strides[0], 64):
+        prefetch(rows, i, offset)
