@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.hnsw import kernels
-from algorithms.hnsw.kernels import Graph, Scratch, Workbench
+from algorithms.hnsw import build_kernels
+from algorithms.hnsw.build_kernels import Workbench
+from algorithms.hnsw.kernels import Graph, Scratch
 from algorithms.kernels.scalar_quantizer import query_width
 
 # Comparing a node with all others of its batch costs a few hundredths of its search at this size.
@@ -107,7 +108,7 @@ class Builder:
             end = min(start + _TASK, stop)
             edges = np.empty((int(self._levels[start:end].sum() + end - start) * self._M, 4), np.int64)
             scratch, work = tools = spare.get()
-            made = kernels.insert(
+            made = build_kernels.insert(
                 self._coarse,
                 self._fine,
                 self._rotated,
@@ -130,7 +131,7 @@ class Builder:
 
         def link_back(edges: NDArray[np.int64]) -> None:
             scratch, work = tools = spare.get()
-            kernels.link_back(self._fine, self._inner, self._graph, edges, scratch, work)
+            build_kernels.link_back(self._fine, self._inner, self._graph, edges, scratch, work)
             spare.put(tools)
 
         edges = np.concatenate(list(pool.map(insert, range(first, stop, _TASK))))

@@ -25,7 +25,7 @@ _ROOT = Path(__file__).parent.parent
 def cache_folder() -> Path:
     """Return where compiled kernels are kept: under the user's cache folder, named by a hash of all kernel sources."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/kernels.py")]):
+    for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/*kernels.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "annbench" / f"kernels-{digest.hexdigest()[:12]}"
