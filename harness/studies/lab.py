@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from harness.contract import Algorithm, Neighbors, Search, Vectors
 from harness.dataset import dataset_path, open_dataset, read_header
 from harness.errors import DatasetError
 from harness.groundtruth import exact_neighbors
-from harness.measure.timing import call_once
+from harness.measure.timing import MOST_ROUNDS, call_once
 from harness.metric import Metric, neighbour_distances
 from harness.registry import Entry, Registry
 from harness.sources.synthetic import PREFIX, generate, parse
@@ -154,29 +154,41 @@ def interleaved(
 ) -> dict[str, NDArray[np.float64]]:
     """Time several searches in turns; return the mean seconds of a query for each side and round, (rounds,).
 
-    A side's turn is as many of the first queries as it answers in `seconds`, by a warm-up that isn't counted, and at
-    least ten; the side that begins changes from round to round.
+    A side's turn lasts about `seconds`: it asks as many of the first queries as it can answer in that time, ten at
+    least, and all of them several times over where it is quick. How many is found by a warm-up that isn't counted. The
+    side that begins changes from round to round.
     """
-    sizes = {name: _turn(search, queries, k, seconds) for name, search in searches.items()}
+    turns = {name: _turn(search, queries, k, seconds) for name, search in searches.items()}
     names = list(searches)
     out = {name: np.empty(rounds) for name in names}
     with _without_collection():
-        for turn in range(rounds):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                out[name][turn] = _mean_seconds(searches[name], queries[: sizes[name]], k)
+        for number in range(rounds):
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                out[name][number] = _mean_seconds(searches[name], queries, k, turns[name])
     return out
 
 
-def _turn(search: Search, queries: Vectors, k: int, seconds: float) -> int:
-    """Return how many queries fill a turn."""
+class _Turn(NamedTuple):
+    """How many of the first queries are asked, and how often."""
+
+    queries: int
+    times: int
+
+
+def _turn(search: Search, queries: Vectors, k: int, seconds: float) -> _Turn:
     least = min(_FEWEST_QUERIES, len(queries))
-    _mean_seconds(search, queries[:least], k)  # caches and lazy set-up
-    return int(np.clip(seconds / max(_mean_seconds(search, queries[:least], k), 1e-9), least, len(queries)))
+    _mean_seconds(search, queries, k, _Turn(least, 1))  # caches and lazy set-up
+    affordable = int(seconds / max(_mean_seconds(search, queries, k, _Turn(least, 1)), 1e-9))
+    return _Turn(
+        int(np.clip(affordable, least, len(queries))), int(np.clip(affordable // len(queries), 1, MOST_ROUNDS))
+    )
 
 
-def _mean_seconds(search: Search, queries: Vectors, k: int) -> float:
-    latencies = np.zeros(len(queries), np.int64)
-    call_once(search, queries, k, "single", latencies, [None] * len(queries))
+def _mean_seconds(search: Search, queries: Vectors, k: int, turn: _Turn) -> float:
+    latencies = np.zeros((turn.times, turn.queries), np.int64)
+    answers: list[Any] = [None] * turn.queries
+    for row in latencies:
+        call_once(search, queries, k, "single", row, answers)
     return float(latencies.mean()) * 1e-9
 
 

@@ -315,7 +315,11 @@ def _picture(finding: str, hashed: pd.DataFrame, searched: pd.DataFrame, setting
         finding,
         "Random hyperplanes (Charikar 2002) and p-stable projections (Datar et al. 2004)",
         panels,
-        (f"bars: {LEVEL:.0%} binomial intervals of {settings.trials:,} trials", "thin lines: theory"),
+        (
+            f"bars: {LEVEL:.0%} binomial intervals of {settings.trials:,} trials",
+            "grey lines: theory",
+            "k: functions that must all collide",
+        ),
     )
 
 
@@ -336,7 +340,7 @@ def _hashed_panel(hashed: pd.DataFrame, family: str, settings: Settings) -> Pane
         lines.append(Line("", list(x), list(probability**k), look="theory", kind="curve"))
         lines.append(
             Line(
-                _count(k, "function"),
+                f"k = {k}",
                 list(mine[column]),
                 list(mine["measured"]),
                 look=look,

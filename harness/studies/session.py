@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness.atomic import reason, write_text
-from harness.errors import AnnbenchError, ConfigError, StoreError
+from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError
 from harness.lock import held_alone
 from harness.measure.machine import describe_code, describe_libraries, describe_machine
 from harness.registry import Registry, describe
@@ -91,16 +91,28 @@ def run_study(
         with _alone(results):
             for step in todo:
                 listen("step", dict(step))
-                journal.keep(step, [{**step, **row} for row in study.measure(step, settings, lab)])
+                journal.keep(step, [{**step, **row} for row in _measure(study, step, settings, lab)])
     rows = [row for step in steps for row in journal.rows(step)]
     return Outcome(study, settings, _table(rows), journal.header, lab.missing)
+
+
+def _measure(study: Study[Any], step: Step, settings: Settings, lab: Lab) -> list[Row]:
+    """Measure a step; what an index that can't serve the study raises becomes one line."""
+    try:
+        return study.measure(step, settings, lab)
+    except AnnbenchError:
+        raise
+    except Exception as problem:
+        where = ", ".join(f"{key} = {value}" for key, value in step.items())
+        raise PluginError(f"{study.name} could not be measured at {where}: {problem!r}") from problem
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:
     import pandas as pd
 
-    # None among numbers becomes nan, so that every column of numbers is one of floats.
-    return pd.DataFrame(rows).infer_objects()
+    table = pd.DataFrame(rows)
+    # None among numbers has become nan; a column of nothing else must be one of numbers, too.
+    return table.astype({column: float for column in table if table[column].isna().all()})
 
 
 def _identity(study: Study[Any], settings: Settings, lab: Lab) -> dict[str, Any]:

@@ -293,7 +293,7 @@ def _picture(
         f"HNSW with M = {settings.M}, ef_construction = {settings.ef_construction}, ef = {settings.ef[0]}, grown over "
         "prefixes of the data",
         panels,
-        ("thin lines: fits of a + b log n", "clustering: share of linked pairs among a node's neighbours"),
+        ("grey lines: fits of a + b log n", "clustering: share of linked pairs among a node's neighbours"),
         columns=len(shown),
     )
 

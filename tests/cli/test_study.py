@@ -39,13 +39,6 @@ def cli(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_help_has_an_example(cli):
-    """The help shows a command that could be typed."""
-    status, out, _ = cli("--help")
-    assert status == 0
-    assert "annbench study curse-of-dimensionality --quick" in out
-
-
 def test_without_a_name_all_are_listed(cli):
     """The list names each study and says what it is about, uncut when piped."""
     status, out, _ = cli()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import AnnbenchError, ConfigError, StoreError, UnknownNameError
+from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError, UnknownNameError
 from harness.studies.catalogue import find_study, study_names
 from harness.studies.lab import Lab, interleaved, recall, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
@@ -144,6 +144,14 @@ def test_what_is_missing_is_told_with_the_way_out(tiny):
     assert told["hnsv"] == "there is no algorithm of this name"
     assert "annbench prepare mnist-784-euclidean" in told["mnist-784-euclidean"]
     assert len(told) == 2
+
+
+def test_an_index_that_cannot_serve_a_study_is_told_in_one_line(tiny):
+    """An index without the ability that a study needs ends it with the step and the reason."""
+    with pytest.raises(PluginError, match=r"small-world could not be measured at dataset = .*, n = 50: TypeError"):
+        tiny.run("small-world", algorithm="stand-in-tree")
+    with pytest.raises(PluginError, match=r"AttributeError.*graph"):
+        tiny.run("small-world", algorithm="hnswlib")
 
 
 def test_a_study_that_can_measure_nothing_says_why(tiny):

@@ -60,6 +60,14 @@ def test_the_curse_is_explained_with_its_numbers(tiny):
     assert said.picture.panels[0].level[0] == 1.0
 
 
+def test_the_curse_is_explained_with_whatever_was_measured(tiny):
+    """One dimension of each kind, and a tree that visits all points, still give a finding and a picture."""
+    said = tiny.run("curse-of-dimensionality", ambient=[64], intrinsic=[16], algorithms=["sklearn-kd-tree"]).explain()
+    assert "dimension" in said.finding
+    assert not any("correlation" in text for text in said.sentences)
+    assert len(said.picture.panels) == 4
+
+
 @pytest.mark.parametrize("dimension", [1, 2, 5])
 def test_intrinsic_dimension_is_that_of_a_plane(dimension):
     """Points on a plane in 20 dimensions are estimated to fill as many dimensions as the plane has."""
@@ -155,6 +163,13 @@ def test_recall_of_one_probe_is_foretold(tiny, dataset):
     assert many.loc[(32, 4), "recall"] > many.loc[(32, 1), "recall"] > many.loc[(1, 1), "recall"]
     assert (searched["scored"] <= 1).all()
     assert dataset in " ".join(outcome.explain().sentences)
+
+
+def test_probes_without_a_theory(tiny):
+    """Where no index was asked with one probe, nothing is foretold, and the rest is told all the same."""
+    said = tiny.run("lsh-collisions", n_probes=[2, 4]).explain()
+    assert "2 probes find" in said.sentences[1]
+    assert "foretells" not in said.sentences[1]
 
 
 def test_theory_needs_no_index(tiny):
