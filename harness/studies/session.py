@@ -80,10 +80,10 @@ def run_study(
     lab = Lab.of(registry, data, needs.algorithms, needs.datasets)
     for name, why in lab.missing.items():
         listen("missing", {"name": name, "why": why})
-    steps = study.steps(settings, lab)
+    steps = list({json.dumps(step): step for step in study.steps(settings, lab)}.values())  # a size given twice is one
     if not steps:
         reasons = "; ".join(f"{name}: {why}" for name, why in lab.missing.items())
-        raise AnnbenchError(f"{study.name} has nothing to measure ({reasons})")
+        raise AnnbenchError(f"{study.name} has nothing to measure ({reasons or 'no setting suits the data'})")
     journal = _Journal.open(_identity(study, settings, lab), results, force=force)
     todo = [step for step in steps if step not in journal]
     listen("steps", {"total": len(steps), "done": len(steps) - len(todo)})

@@ -82,7 +82,7 @@ class Study(ABC, Generic[S]):
 
     @abstractmethod
     def steps(self, settings: S, lab: Lab) -> Sequence[Step]:
-        """Return what is to be measured with what the lab has, in order; no two alike, none where too little is there.
+        """Return what is to be measured with what the lab has, in order; none where too little is there.
 
         A step that stays the same when the lab gains an algorithm is measured anew all the same: sides that are
         compared are measured together.

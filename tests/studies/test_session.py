@@ -158,6 +158,14 @@ def test_a_study_that_can_measure_nothing_says_why(tiny):
     """Without its index a study ends in an error that names it."""
     with pytest.raises(AnnbenchError, match=r"small-world has nothing to measure \(no-such: there is no algorithm"):
         tiny.run("small-world", algorithm="no-such")
+    with pytest.raises(AnnbenchError, match=r"nothing to measure \(no setting suits the data\)"):
+        tiny.run("small-world", sizes=[300])
+
+
+def test_a_size_given_twice_is_measured_once(tiny):
+    """Repeated sizes give the rows of one."""
+    once, twice = (tiny.run("small-world", sizes=sizes).table for sizes in ([50, 100], [50, 100, 50]))
+    pd.testing.assert_frame_equal(once, twice)
 
 
 @pytest.mark.parametrize(
