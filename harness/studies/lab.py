@@ -126,8 +126,15 @@ def _vectors(data: Path, name: str) -> tuple[Metric, Vectors, Vectors]:
 
 
 def true_neighbours(sample: Sample, k: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find the k nearest rows of each query: ids and distances (q, min(k, n)), ascending."""
-    return exact_neighbors(sample.metric, sample.train, sample.queries, k, threads=1, progress=False)
+    """Find the k nearest rows of each query: ids and distances (q, min(k, n)), ascending.
+
+    Distances are recomputed as `recall` does it: angles between unit vectors of float32 have too few digits where they
+    are small.
+    """
+    ids, _ = exact_neighbors(sample.metric, sample.train, sample.queries, k, threads=1, progress=False)
+    distances = neighbour_distances(sample.metric, sample.queries, sample.train, ids)
+    order = np.argsort(distances, axis=1, kind="stable")
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
 def recall(sample: Sample, found: Neighbors, true_distances: NDArray[np.float64]) -> float:

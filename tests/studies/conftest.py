@@ -35,7 +35,8 @@ TINY = {
         "datasets": ["synthetic-clusters-400-8-euclidean"],
         "queries": 20,
         "n_tables": [1, 4],
-        "n_probes": [1, 4],
+        "probes": [1, 4],
+        "search": {},
     },
     "small-world": {
         "algorithm": "stand-in-graph",

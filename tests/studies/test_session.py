@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError, UnknownNameError
+from harness.metric import Metric, pair_distances
 from harness.studies.catalogue import find_study, study_names
-from harness.studies.lab import Lab, interleaved, recall, true_neighbours
+from harness.studies.lab import Lab, Sample, interleaved, recall, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.session import settings_for
 from harness.studies.study import Explanation, Needs, Settings, Study
@@ -225,6 +226,17 @@ def test_samples_are_prefixes_and_read_only(registry, tmp_path):
     assert len(every.train) == 100
     assert not some.train.flags.writeable
     assert some.train.flags.c_contiguous
+
+
+def test_true_neighbours_have_full_recall_however_near(registry, tmp_path):
+    """Angles too small for float32's digits are told apart all the same: the truth's own recall is 1."""
+    rows = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
+    near = rows[:20] * np.float32(3) + np.float32(1e-4)
+    sample = Sample("near", Metric.ANGULAR, rows, near)
+    ids, distances = true_neighbours(sample, 3)
+    assert recall(sample, ids.astype(np.int64), distances) == 1.0
+    assert recall(sample, ids[:, :1].astype(np.int64), distances[:, :1]) == 1.0
+    np.testing.assert_allclose(distances[:, 0], pair_distances(Metric.ANGULAR, near, rows, np.arange(20), ids[:, 0]))
 
 
 def test_recall_counts_ties_and_misses(registry, tmp_path):

@@ -154,12 +154,12 @@ def test_certain_collisions_are_certain():
 @pytest.mark.parametrize("dataset", ["synthetic-clusters-2000-8-euclidean", "synthetic-clusters-2000-8-angular"])
 def test_recall_of_one_probe_is_foretold(tiny, dataset):
     """The recall of an index that hashes as theory assumes is the mean of 1 - (1 - p^k)^L over its true neighbours."""
-    outcome = tiny.run("lsh-collisions", datasets=[dataset], queries=200, n_tables=[1, 8, 32])
+    outcome = tiny.run("lsh-collisions", datasets=[dataset], k=10, n_tables=[1, 8, 32])
     searched = outcome.table[outcome.table["part"] == lsh.SEARCH]
-    single = searched[searched["n_probes"] == 1]
+    single = searched[searched["probes"] == 1]
     assert (single["recall"] - single["predicted"]).abs().max() < 0.08  # the hash functions are one draw of few
-    assert searched[searched["n_probes"] > 1]["predicted"].isna().all()
-    many = searched.set_index(["n_tables", "n_probes"])
+    assert searched[searched["probes"] > 1]["predicted"].isna().all()
+    many = searched.set_index(["n_tables", "probes"])
     assert many.loc[(32, 4), "recall"] > many.loc[(32, 1), "recall"] > many.loc[(1, 1), "recall"]
     assert (searched["scored"] <= 1).all()
     assert dataset in " ".join(outcome.explain().sentences)
@@ -167,8 +167,8 @@ def test_recall_of_one_probe_is_foretold(tiny, dataset):
 
 def test_probes_without_a_theory(tiny):
     """Where no index was asked with one probe, nothing is foretold, and the rest is told all the same."""
-    said = tiny.run("lsh-collisions", n_probes=[2, 4]).explain()
-    assert "2 probes find" in said.sentences[1]
+    said = tiny.run("lsh-collisions", probes=[2, 4]).explain()
+    assert "2 probes each find" in said.sentences[1]
     assert "foretells" not in said.sentences[1]
 
 

@@ -46,7 +46,7 @@ class Tree(Algorithm):
 
 
 class LSH(Algorithm):
-    """Keys of `n_bits` functions in each of `n_tables` tables; the further probes change one function of the key."""
+    """Keys of `n_bits` functions in each table; with more probes than tables, one function of a key may differ."""
 
     def __init__(self, metric, *, n_tables=1, n_bits=8, bucket_width=1.0):
         self.metric, self.shape, self.width = Metric(metric), (n_tables, n_bits), bucket_width
@@ -68,7 +68,7 @@ class LSH(Algorithm):
 
         def search(queries, k):
             differing = (self.keys != self.hash(queries)).sum(axis=2)  # (n, tables)
-            hits = differing == 0 if n_probes == 1 else differing <= 1
+            hits = differing == 0 if n_probes <= self.shape[0] else differing <= 1
             self.probes += n_probes
             self.candidates += int(hits.sum())
             ids = np.flatnonzero(hits.any(axis=1))
