@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.contract import as_neighbors
-from harness.metric import Metric
+from harness.metric import Metric, neighbour_distances, normalise
 from harness.studies.lab import Lab, Sample, ask, recall, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study
@@ -216,13 +216,13 @@ def binomial_interval(hits: int, trials: int, level: float = LEVEL) -> tuple[flo
 def _search_rows(step: Step, settings: Settings, lab: Lab) -> list[Row]:
     """Build one index and search it with each number of probes; the theory is for one probe a table."""
     sample = lab.sample(str(step["dataset"]), rows=settings.rows, queries=settings.queries)
-    _, distances = true_neighbours(sample, settings.k)
+    ids, distances = true_neighbours(sample, settings.k)
     tables, n_bits = int(step["n_tables"]), settings.n_bits[str(sample.metric)]
     build: dict[str, Any] = {"n_tables": tables, "n_bits": n_bits}
     if sample.metric is Metric.EUCLIDEAN:
         build["bucket_width"] = settings.bucket_width * float(distances[:, -1].mean())
     index = lab.build(settings.algorithm, sample.metric, sample.train, **build)
-    predicted = found_by_tables(_collisions(sample, distances, build), n_bits, tables).mean()
+    predicted = found_by_tables(_collisions(sample, ids, distances, build), n_bits, tables).mean()
     n, q = len(sample.train), len(sample.queries)
     rows = []
     for probes in settings.probes:
@@ -245,10 +245,16 @@ def _search_rows(step: Step, settings: Settings, lab: Lab) -> list[Row]:
     return rows
 
 
-def _collisions(sample: Sample, distances: NDArray[np.float64], build: dict[str, Any]) -> NDArray[np.float64]:
+def _collisions(
+    sample: Sample, ids: NDArray[np.int32], distances: NDArray[np.float64], build: dict[str, Any]
+) -> NDArray[np.float64]:
     """Return the chance that one function unites a query with each of its true neighbours, (q, k)."""
     if sample.metric is Metric.ANGULAR:
-        return np.asarray(hyperplane_probability(np.arccos(np.clip(1.0 - distances, -1.0, 1.0))))
+        # The index hashes directions from the mean of the unit vectors: seen from there, angles are wider.
+        rows, queries = normalise(sample.train), normalise(sample.queries)
+        centre = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        seen = neighbour_distances(Metric.ANGULAR, queries - centre, rows - centre, ids)
+        return np.asarray(hyperplane_probability(np.arccos(np.clip(1.0 - seen, -1.0, 1.0))))
     return np.asarray(p_stable_probability(distances / build["bucket_width"]))
 
 

@@ -28,11 +28,22 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 2048  # of the product that counts triangles
 _PATH_SOURCES = 32
 _PLOTTED_DATASETS = 2
+
+LIKE_LOG = "like log n"
+HOPS, DISTANCES = "hops", "distance_computations"
+_GROWING = (
+    (HOPS, True, "Hops grow"),
+    (DISTANCES, True, "Distances grow"),
+    (DISTANCES, False, "Without the upper layers distances grow"),
+)
 _CLEARLY = 2.0  # a fit is called the better one when it leaves less than half of the other's squares
 
 
 class Settings(StudySettings):
-    """The graph, the sizes it is grown to, and `ef`, the length of the candidate list; the first `ef` is plotted."""
+    """The graph, the sizes it is grown to, and `ef`, the length of the candidate list; the first `ef` is plotted.
+
+    `build` holds further build parameters: the default keeps distances exact, so that only the graph decides.
+    """
 
     algorithm: str = "hnsw"
     datasets: tuple[str, ...] = ("fashion-mnist-784-euclidean", "synthetic-uniform-60000-4-euclidean")
@@ -43,6 +54,7 @@ class Settings(StudySettings):
     k: int = Field(default=10, ge=1)
     queries: int = Field(default=1000, ge=1)
     seed: int = 0
+    build: dict[str, str | int] = Field(default={"storage": "float32"})
 
     @classmethod
     def quick(cls) -> Self:
@@ -77,7 +89,8 @@ class SmallWorld(Study[Settings]):
     def measure(self, step: Step, settings: Settings, lab: Lab) -> list[Row]:
         """Build the graph over the first n rows, describe its ground layer, and search it in each way."""
         sample = lab.sample(str(step["dataset"]), rows=int(step["n"]), queries=settings.queries)
-        build = {"M": settings.M, "ef_construction": settings.ef_construction, "seed": settings.seed}
+        build: dict[str, Any] = {"M": settings.M, "ef_construction": settings.ef_construction, "seed": settings.seed}
+        build |= settings.build
         index: Any = lab.build(settings.algorithm, sample.metric, sample.train, **build)
         shape = describe_graph(*index.graph(), rng=np.random.default_rng(settings.seed))
         _, distances = true_neighbours(sample, settings.k)
@@ -104,7 +117,7 @@ class SmallWorld(Study[Settings]):
         """Fit hops against log n and against a power of n, and say which is nearer."""
         plotted = table[table["ef"] == settings.ef[0]]
         names = list(dict.fromkeys(table["dataset"]))
-        fits = {(name, upper): _fit(plotted, name, upper) for name in names for upper in (True, False)}
+        fits = _fits(plotted, names)
         finding = _finding(names, fits)
         sentences = [text for name in names for text in _told(name, plotted, fits)]
         tables = [_shown(name, table[table["dataset"] == name]) for name in names]
@@ -195,7 +208,7 @@ class Growth(NamedTuple):
     def verdict(self) -> str:
         """Say which fit is nearer; only where it leaves less than half of what the other one leaves."""
         if self.log_left * _CLEARLY < self.power_left:
-            return "like log n"
+            return LIKE_LOG
         if self.power_left * _CLEARLY < self.log_left:
             return f"like n^{self.exponent:.2f}, faster than log n"
         return f"like log n or like n^{self.exponent:.2f}: these sizes can't tell which"
@@ -212,9 +225,19 @@ def growth(n: Sequence[float], y: Sequence[float]) -> Growth:
     return Growth(float(base), float(per_doubling), left[0], math.exp(log_factor), float(exponent), left[1])
 
 
-def _fit(plotted: pd.DataFrame, name: str, upper: bool) -> Growth | None:
-    mine = _of(plotted, name, upper=upper)
-    return growth(list(mine["n"]), list(mine["hops"])) if mine["n"].nunique() > 2 else None
+Fits = dict[tuple[str, str, bool], Growth]
+"""By dataset, column, and whether the upper layers were used; without those of fewer than three sizes."""
+
+
+def _fits(plotted: pd.DataFrame, names: Sequence[str]) -> Fits:
+    found: Fits = {}
+    for name in names:
+        for upper in (True, False):
+            mine = _of(plotted, name, upper=upper)
+            if mine["n"].nunique() > 2:
+                for column in (HOPS, DISTANCES):
+                    found[name, column, upper] = growth(list(mine["n"]), list(mine[column]))
+    return found
 
 
 # --- explanation -----------------------------------------------------------------------------------------------------
@@ -224,14 +247,17 @@ def _of(table: pd.DataFrame, name: str, *, upper: bool) -> pd.DataFrame:
     return table[(table["dataset"] == name) & (table["upper_layers"] == upper)].sort_values("n")
 
 
-def _finding(names: Sequence[str], fits: dict[tuple[str, bool], Growth | None]) -> str:
-    fit = fits[names[0], True]
-    if fit is None:
+def _finding(names: Sequence[str], fits: Fits) -> str:
+    name = names[0]
+    if (name, HOPS, True) not in fits:
         return "A small world: few hops lead from anywhere to anywhere"
-    return f"Twice the points cost an HNSW query {fit.per_doubling:.1f} more hops on {short_name(names[0])}"
+    hops, distances = (fits[name, column, True].per_doubling for column in (HOPS, DISTANCES))
+    if fits[name, DISTANCES, True].verdict == LIKE_LOG:
+        return f"HNSW's work grows {LIKE_LOG}: twice the points cost {distances:.0f} more distances"
+    return f"Twice the points cost an HNSW query {hops:.1f} more hops, {distances:.0f} more distances"
 
 
-def _told(name: str, plotted: pd.DataFrame, fits: dict[tuple[str, bool], Growth | None]) -> list[str]:
+def _told(name: str, plotted: pd.DataFrame, fits: Fits) -> list[str]:
     using, without = (_of(plotted, name, upper=upper) for upper in (True, False))
     first, last, bare = using.iloc[0], using.iloc[-1], without.iloc[-1]
     growing = (
@@ -242,11 +268,11 @@ def _told(name: str, plotted: pd.DataFrame, fits: dict[tuple[str, bool], Growth 
         f"(recall {bare['recall']:.3f})."
     )
     told = [growing]
-    for upper, words in ((True, "Hops grow"), (False, "Without upper layers they grow")):
-        fit = fits[name, upper]
+    for column, upper, words in _GROWING:
+        fit = fits.get((name, column, upper))
         if fit is not None:
             told.append(
-                f"{words} {fit.verdict}; each doubling of n adds {fit.per_doubling:.2f} (unexplained variance: "
+                f"{words} {fit.verdict}; each doubling of n adds {fit.per_doubling:.1f} (unexplained variance: "
                 f"{fit.log_left:.1%} by log n, {fit.power_left:.1%} by the power)."
             )
     told.append(
@@ -278,13 +304,13 @@ def _picture(
     finding: str,
     plotted: pd.DataFrame,
     names: Sequence[str],
-    fits: dict[tuple[str, bool], Growth | None],
+    fits: Fits,
     settings: Settings,
 ) -> Picture:
     shown = names[:_PLOTTED_DATASETS]
     panels = [
-        *(_growth_panel(plotted, name, "hops", "Hops a query", fits) for name in shown),
-        *(_growth_panel(plotted, name, "distance_computations", "Distances a query", {}) for name in shown),
+        *(_growth_panel(plotted, name, HOPS, "Hops a query", fits) for name in shown),
+        *(_growth_panel(plotted, name, DISTANCES, "Distances a query", fits) for name in shown),
         *(_shape_panel(plotted, name) for name in shown),
     ]
     panels = [panel if i % len(shown) == len(shown) - 1 else _unnamed(panel) for i, panel in enumerate(panels)]
@@ -303,13 +329,11 @@ def _unnamed(panel: Panel) -> Panel:
     return dataclasses.replace(panel, lines=[dataclasses.replace(line, name="") for line in panel.lines])
 
 
-def _growth_panel(
-    plotted: pd.DataFrame, name: str, column: str, title: str, fits: dict[tuple[str, bool], Growth | None]
-) -> Panel:
+def _growth_panel(plotted: pd.DataFrame, name: str, column: str, title: str, fits: Fits) -> Panel:
     lines = []
     for upper, label in ((True, "all layers"), (False, "ground layer only")):
         mine = _of(plotted, name, upper=upper)
-        fit = fits.get((name, upper))
+        fit = fits.get((name, column, upper))
         if fit is not None:
             n = np.geomspace(float(mine["n"].min()), float(mine["n"].max()), 30)
             lines.append(Line("", list(n), list(fit.log_curve(n)), look="theory", kind="curve"))

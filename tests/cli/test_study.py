@@ -15,7 +15,7 @@ STAND_INS = Path(__file__).parents[1] / "plugins" / "stand_ins"
 TINY = [
     *("--plugin", str(STAND_INS)),
     *("--set", "algorithm=stand-in-graph", "--set", "datasets=[synthetic-uniform-200-3-euclidean]"),
-    *("--set", "sizes=[50, 100, 200]", "--set", "queries=5", "--set", "k=3"),
+    *("--set", "sizes=[50, 100, 200]", "--set", "queries=5", "--set", "k=3", "--set", "build={}"),
 ]
 
 

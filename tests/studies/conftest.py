@@ -43,6 +43,7 @@ TINY = {
         "datasets": ["synthetic-uniform-200-3-euclidean"],
         "sizes": [50, 100, 200, 400],
         "M": 4,
+        "build": {},
         "ef": [5],
         "k": 3,
         "queries": 10,

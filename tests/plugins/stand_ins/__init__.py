@@ -55,12 +55,13 @@ class LSH(Algorithm):
         rng = np.random.default_rng(1)
         self.directions = rng.standard_normal((train.shape[1], *self.shape))
         self.offsets = rng.random(self.shape)
+        self.centre = normalise(train).mean(axis=0)
         self.rows, self.keys = train, self.hash(train)
 
     def hash(self, rows):
-        products = np.einsum("nd,dtb->ntb", rows, self.directions)
         if self.metric is Metric.ANGULAR:
-            return (products >= 0).astype(np.int64)
+            return (np.einsum("nd,dtb->ntb", normalise(rows) - self.centre, self.directions) >= 0).astype(np.int64)
+        products = np.einsum("nd,dtb->ntb", rows, self.directions)
         return np.floor(products / self.width + self.offsets).astype(np.int64)
 
     def searcher(self, *, threads=1, n_probes=1):
