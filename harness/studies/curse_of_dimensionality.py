@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -113,7 +113,8 @@ class CurseOfDimensionality(Study[Settings]):
         pays = crossing(list(uniform["ambient"]), list(uniform["speedup"]))
         pays_embedded = crossing(list(embedded["intrinsic"]), list(embedded["speedup"]))
         n = int(table["n"].max())
-        finding = _finding(pays, best, n, settings)
+        correlations = _correlations(trees, best)
+        finding = _finding(pays, correlations, best, n, settings)
         sentences = [
             (
                 f"Among {n:,} uniform points, {best} {_until(pays, 'dimension')}: it is "
@@ -124,7 +125,7 @@ class CurseOfDimensionality(Study[Settings]):
                 f"{best} {_until(pays_embedded, 'intrinsic dimension')}: it is {_told(embedded, 0, 'intrinsic')}, and "
                 f"{_told(embedded, -1, 'intrinsic')}."
             ),
-            *_what_decides(trees, best),
+            *_what_decides(correlations, best),
             *(_of_real(row) for row in _of(trees, best, REAL).to_dict("records")),
         ]
         return Explanation(
@@ -188,15 +189,29 @@ def _best_tree(trees: pd.DataFrame, wanted: Sequence[str]) -> str:
     return next(name for name in wanted if name in set(trees["algorithm"]))
 
 
-def _what_decides(trees: pd.DataFrame, best: str) -> list[str]:
+class _Correlations(NamedTuple):
+    """Rank correlations of the share of points visited, over all data sets."""
+
+    intrinsic: float
+    ambient: float
+    datasets: int
+
+
+def _correlations(trees: pd.DataFrame, best: str) -> _Correlations | None:
     mine = trees[(trees["algorithm"] == best) & trees["visited"].notna() & trees["estimated"].notna()]
     if min(mine[column].nunique() for column in ("estimated", "ambient", "visited")) < 2:
-        return []  # of a constant there is no correlation
-    by_intrinsic, by_ambient = (_rank_correlation(mine[column], mine["visited"]) for column in ("estimated", "ambient"))
+        return None  # of a constant there is no correlation
+    intrinsic, ambient = (_rank_correlation(mine[column], mine["visited"]) for column in ("estimated", "ambient"))
+    return _Correlations(intrinsic, ambient, len(mine))
+
+
+def _what_decides(correlations: _Correlations | None, best: str) -> list[str]:
+    if correlations is None:
+        return []
     told = (
-        f"Over all {len(mine)} data sets, the share of points that {best} visits has a rank correlation of "
-        f"{by_intrinsic:.2f} with the intrinsic dimension, as estimated from neighbours, and of {by_ambient:.2f} with "
-        f"the ambient one."
+        f"Over all {correlations.datasets} data sets, the share of points that {best} visits has a rank correlation of "
+        f"{correlations.intrinsic:.2f} with the intrinsic dimension, as estimated from neighbours, and of "
+        f"{correlations.ambient:.2f} with the ambient one."
     )
     return [told]
 
@@ -220,12 +235,14 @@ def _of_real(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _finding(pays: float, best: str, n: int, settings: Settings) -> str:
+def _finding(pays: float, correlations: _Correlations | None, best: str, n: int, settings: Settings) -> str:
     if pays == 0:
         return f"In no dimension does {best} beat a scan of {n:,} uniform points"
     if math.isinf(pays):
         return f"{best} beats a scan in all dimensions up to {max(settings.ambient)}"
-    return f"Exact trees stop paying at dimension {pays:.0f}; what counts is the intrinsic one"
+    stops = f"Exact trees stop paying at dimension {pays:.0f}"
+    decided = correlations is not None and correlations.intrinsic > correlations.ambient
+    return f"{stops}; what counts is the intrinsic one" if decided else stops
 
 
 def _until(pays: float, dimension: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HYPERPLANES, P_STABLE, SEARCH = "hyperplanes", "p-stable", "search"
 LEVEL = 0.95
 STAND_IN = "synthetic-clusters-20000-64-euclidean"
+_MOSTLY = 0.85  # of some dozens of 95% intervals, more than that hold the truth but for ill luck
 _PLOTTED_DATASETS = 2
 _NAMED_AT = 0.3  # the chance at which a curve is named, where they lie well apart
 
@@ -118,7 +119,8 @@ class LSHCollisions(Study[Settings]):
         hashed = table[table["part"] != SEARCH]
         inside = (hashed["low"] <= hashed["theory"]) & (hashed["theory"] <= hashed["high"])
         searched = table[table["part"] == SEARCH]
-        finding = f"Hashes collide as theory says: {inside.sum()} of {len(inside)} probabilities lie in their interval"
+        agree = "as theory says" if inside.mean() >= _MOSTLY else "otherwise than theory says"
+        finding = f"Hashes collide {agree}: {inside.sum()} of {len(inside)} probabilities lie in their interval"
         worst = float((hashed["measured"] - hashed["theory"]).abs().max())
         told = (
             f"Of {len(inside)} collision probabilities, each measured with {settings.trials:,} independent pairs and "

@@ -165,6 +165,12 @@ def test_recall_of_one_probe_is_foretold(tiny, dataset):
     assert dataset in " ".join(outcome.explain().sentences)
 
 
+def test_a_broken_hash_is_found_out(tiny, monkeypatch):
+    """Where theory and measurement differ, the finding says so."""
+    monkeypatch.setattr(lsh, "hyperplane_probability", lambda angle: 0.5 * (1 - angle / math.pi))
+    assert tiny.run("lsh-collisions").explain().finding.startswith("Hashes collide otherwise than theory says")
+
+
 def test_probes_without_a_theory(tiny):
     """Where no index was asked with one probe, nothing is foretold, and the rest is told all the same."""
     said = tiny.run("lsh-collisions", probes=[2, 4]).explain()
