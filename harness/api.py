@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.plan.suites import Suite
+    from harness.studies.study import Explanation
 
 
 def suite_for(
@@ -112,3 +113,38 @@ def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **optio
     from harness.sources.prepare import prepare as prepare_dataset
 
     return prepare_dataset(name_or_path, folder=data_folder(Path(data) if data else None), **options)
+
+
+def study(
+    name: str,
+    *,
+    quick: bool = False,
+    data: Path | str | None = None,
+    results: Path | str | None = None,
+    plots: Path | str | None = None,
+    plugins: Sequence[Path | str] = (),
+    force: bool = False,
+    listener: Callable[[str, dict[str, Any]], None] | None = None,
+    **changes: Any,
+) -> tuple[Explanation, list[Path]]:
+    """Measure what is missing of a study; return what it says, and the files with its picture, tables and rows.
+
+    `changes` are fields of the study's settings. Files of a `quick` study are named so, and don't replace a full one's.
+    """
+    from harness.registry import load_registry
+    from harness.report.studies import write_study
+    from harness.studies.catalogue import find_study
+    from harness.studies.session import run_study, settings_for
+
+    wanted = find_study(name)
+    outcome = run_study(
+        wanted,
+        settings_for(wanted, quick=quick, changes=changes),
+        load_registry([Path(p) for p in plugins]),
+        data=data_folder(Path(data) if data else None),
+        results=results_folder(Path(results) if results else None),
+        force=force,
+        listener=listener,
+    )
+    folder = plots_folder(Path(plots) if plots else None)
+    return outcome.explain(), write_study(outcome, folder, suffix="-quick" if quick else "")

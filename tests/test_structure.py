@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {*_STORES, "sources"},
     "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
     "analyse": {*_DATA, "store"},
-    "report": {*_DATA, "store", "analyse"},
+    "studies": {*_TRUTH, "measure"},
+    "report": {*_DATA, "store", "analyse", "studies"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sklearn import neighbors
@@ -39,11 +40,16 @@ class _Tree(Algorithm):
         """Bind nothing: the search is exact, and runs on one thread."""
         del threads
         query, n = self._tree.query, self._n
+        self._tree.reset_n_calls()
         return lambda queries, k: query(queries, min(k, n), return_distance=False)
 
     def index_bytes(self) -> int:
         """Return the size of the tree's arrays, the float64 rows among them."""
         return sum(array.nbytes for array in self._tree.get_arrays())
+
+    def counters(self) -> Mapping[str, int]:
+        """Return the distances computed since the last bind: to rows and, in a ball tree, to centres as well."""
+        return {"distance_computations": int(self._tree.get_n_calls())}
 
 
 class KDTree(_Tree):

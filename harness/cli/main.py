@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import check, export, listing, prepare, report, results, run
+from harness.cli import check, export, listing, prepare, report, results, run, study
 from harness.errors import AnnbenchError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("run")(run.run)
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("study")(study.study)
 app.command("check")(check.check)
 
 

@@ -334,3 +334,19 @@ def test_normalised_rows_keep_zero_vectors():
     index = make("faiss-flat", Metric.ANGULAR, frozen(train))
     ids = batch(index.searcher(), frozen(normalise(train[:1])), len(train), len(train))
     assert 3 in ids
+
+
+@pytest.mark.parametrize("name", ["sklearn-kd-tree", "sklearn-ball-tree"])
+def test_scikit_learns_trees_count_distances_since_the_last_bind(name):
+    """In two dimensions a tree looks at some rows, not all; binding starts the count anew."""
+    index = REGISTRY[name].load()(Metric.EUCLIDEAN)
+    rows = np.random.default_rng(0).random((2000, 2), dtype=np.float32)
+    index.fit(rows)
+    search = index.searcher()
+    search(rows[:1], 1)
+    once = index.counters()["distance_computations"]
+    assert 1 <= once < 1000
+    search(rows[:1], 1)
+    assert index.counters()["distance_computations"] == 2 * once
+    index.searcher()
+    assert index.counters()["distance_computations"] == 0

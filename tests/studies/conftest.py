@@ -1,0 +1,70 @@
+"""Stand-ins for the indexes that studies ask for, and a way to run a study in an empty folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.registry import load_registry
+from harness.studies.catalogue import find_study
+from harness.studies.session import run_study, settings_for
+
+STAND_INS = Path(__file__).parents[1] / "plugins" / "stand_ins"
+
+TINY = {
+    "curse-of-dimensionality": {
+        "algorithms": ["stand-in-tree", "sklearn-kd-tree"],
+        "n": 300,
+        "queries": 12,
+        "ambient": [2, 8],
+        "intrinsic": [1, 4],
+        "embedding": 16,
+        "real": [],
+        "rounds": 2,
+        "seconds": 0.0001,
+    },
+    "lsh-collisions": {
+        "algorithm": "stand-in-lsh",
+        "trials": 500,
+        "dimension": 4,
+        "angles": [30, 90],
+        "distances": [0.5, 2],
+        "hashes": [1, 2],
+        "datasets": ["synthetic-clusters-400-8-euclidean"],
+        "queries": 20,
+        "n_tables": [1, 4],
+        "probes": [1, 4],
+        "search": {},
+    },
+    "small-world": {
+        "algorithm": "stand-in-graph",
+        "datasets": ["synthetic-uniform-200-3-euclidean"],
+        "sizes": [50, 100, 200, 400],
+        "M": 4,
+        "build": {},
+        "ef": [5],
+        "k": 3,
+        "queries": 10,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def registry():
+    """Return the registry with the stand-ins in it."""
+    return load_registry([STAND_INS])
+
+
+@pytest.fixture
+def tiny(registry, tmp_path):
+    """Return a function that runs a study at its tiny size, in folders that are kept for the test."""
+
+    def run(name, *, force=False, listener=None, study=None, **changes):
+        study = study or find_study(name)
+        settings = settings_for(study, changes={**TINY.get(name, {}), **changes})
+        folders = {"data": tmp_path / "data", "results": tmp_path / "results"}
+        return run_study(study, settings, registry, **folders, force=force, listener=listener)
+
+    return SimpleNamespace(run=run, results=tmp_path / "results", sizes=TINY, plugin=STAND_INS)
