@@ -1,0 +1,163 @@
+"""How a tree is built: its shape follows from the number of rows, and selections sort the rows into it.
+
+Every leaf but the last is full, and every node has as many children as fit, to within one. So where a cell begins and
+ends among the rows is known before any row is looked at, and subtrees can be built side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.balls import enclose_in_ball, keys_along_line
+from algorithms.kernels.boxes import enclose_in_box, keys_along_axis
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.lanes import LANES
+from algorithms.kernels.topk import select
+from algorithms.kernels.tree import BALL_IP, BOX, Tree
+
+Array = Any
+Map = Callable[..., Any]
+
+# Parts of the work for each thread, so that one that is late leaves the others something to do.
+PARTS = 4
+
+
+class Shape(NamedTuple):
+    """Where the nodes of a tree stand: `first` as in `Tree`; node i holds the rows order[starts[i] : stops[i]].
+
+    `parents` (nodes,) int32 is the node above, -1 for the root.
+    """
+
+    first: Array
+    starts: Array
+    stops: Array
+    parents: Array
+
+
+def shape_of(n: int, leaf_size: int) -> Shape:
+    """Lay out a tree over `n` rows, `leaf_size` to a leaf."""
+    sizes = [max(1, -(-n // leaf_size))]
+    while sizes[0] > 1:
+        sizes.insert(0, -(-sizes[0] // LANES))
+    nodes, inner = sum(sizes), sum(sizes[:-1])
+    first = np.full(inner + 1, nodes, np.int32)
+    level = 0
+    for size, below in zip(sizes, sizes[1:], strict=False):
+        first[level : level + size] = level + size + below * np.arange(size) // size
+        level += size
+    starts, stops = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+    starts[inner:] = np.arange(sizes[-1]) * leaf_size
+    stops[inner:] = np.minimum(starts[inner:] + leaf_size, n)
+    for node in range(inner - 1, -1, -1):
+        starts[node], stops[node] = starts[first[node]], stops[first[node + 1] - 1]
+    parents = np.repeat(np.arange(-1, inner, dtype=np.int32), np.diff(first, prepend=0))
+    return Shape(first, starts, stops, parents)
+
+
+@kernel
+def split(kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int) -> tuple[int, int, int]:
+    """Sort the rows of the sibling nodes low..high-1 so that the first half of the nodes gets its own.
+
+    A single node stands for its children. Returns (low, middle, high), the two halves; middle = high for a leaf.
+    `keys` (n,) float32 is scratch.
+    """
+    inner = shape.first.shape[0] - 1
+    while high - low == 1 and low < inner:
+        low, high = shape.first[low], shape.first[low + 1]
+    if high - low == 1:
+        return low, high, high
+    middle = (low + high) >> 1
+    start, stop = shape.starts[low], shape.stops[high - 1]
+    if kind == BOX:
+        keys_along_axis(rows, order[start:stop], keys[start:stop])
+    else:
+        keys_along_line(rows, order[start:stop], keys[start:stop])
+    select(keys[start:stop], order[start:stop], stop - start, shape.starts[middle] - start)
+    return low, middle, high
+
+
+@kernel
+def split_all(kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int) -> None:
+    """Split the nodes low..high-1 and all below them, down to the leaves."""
+    # Halves still to split: at most one for each level of halving.
+    waiting = np.empty((64, 2), np.int64)
+    waiting[0] = low, high
+    count = 1
+    while count > 0:
+        count -= 1
+        low, middle, high = split(kind, rows, order, keys, shape, waiting[count, 0], waiting[count, 1])
+        if middle < high:
+            waiting[count] = low, middle
+            waiting[count + 1] = middle, high
+            count += 2
+
+
+@kernel
+def enclose(kind: int, rows: Array, order: Array, shape: Shape, low: int, high: int, near: Array, far: Array) -> None:
+    """Write the cells of the nodes low..high-1 into the blocks of their parents; not for the root."""
+    for node in range(low, high):
+        inside, parent = order[shape.starts[node] : shape.stops[node]], shape.parents[node]
+        lane = node - shape.first[parent]
+        if kind == BOX:
+            enclose_in_box(rows, inside, lane, near[parent], far[parent])
+        else:
+            enclose_in_ball(rows, inside, kind == BALL_IP, lane, near[parent], far[parent])
+
+
+@kernel
+def fill_points(rows: Array, order: Array, low: int, high: int, points: Array) -> None:
+    """Write the rows of the groups low..high-1 into their blocks."""
+    for p in range(low * LANES, min(high * LANES, order.shape[0])):
+        row = rows[order[p]]
+        for j in range(row.shape[0]):
+            points[p // LANES, j * LANES + p % LANES] = row[j]
+
+
+def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) -> Tree:
+    """Build a tree over `rows` (n, dim), which are read only; `leaf_size` is a multiple of LANES.
+
+    Threads work on subtrees of their own, so the tree is the same whatever their number.
+    """
+    n, dim = rows.shape
+    shape = shape_of(n, leaf_size)
+    inner, nodes = len(shape.first) - 1, len(shape.starts)
+    order, keys = np.arange(n, dtype=np.int32), np.empty(n, np.float32)
+    # Cells that don't exist are infinitely far: boxes inside out, balls of radius minus infinity.
+    near = np.full((inner, dim * LANES), np.inf if kind == BOX else 0.0, np.float32)
+    far = np.full((inner, (dim if kind == BOX else 1) * LANES), -np.inf, np.float32)
+    points = np.zeros(((nodes - inner) * (leaf_size // LANES), dim * LANES), np.float32)
+    with _mapper(threads) as run:
+        halves = [(0, 1)]
+        while 1 < threads and len(halves) < PARTS * threads:
+            found = list(run(lambda pair: split(kind, rows, order, keys, shape, *pair), halves))
+            halves = [half for low, middle, high in found for half in ((low, middle), (middle, high)) if half[0] < half[1]]
+            if all(middle == high for _, middle, high in found):
+                break
+        list(run(lambda pair: split_all(kind, rows, order, keys, shape, *pair), halves))
+        # The rows to read for each node are added up, so that every part has as many.
+        ends = np.cumsum((shape.stops - shape.starts)[1:])
+        marks = np.linspace(0, ends[-1] if len(ends) else 0, PARTS * threads + 1)
+        edges = 1 + np.searchsorted(ends, marks)
+        edges[-1] = nodes
+        pairs = list(zip(edges, edges[1:], strict=False))
+        list(run(lambda pair: enclose(kind, rows, order, shape, *pair, near, far), pairs))
+        edges = np.linspace(0, len(points), PARTS * threads + 1).astype(np.int64)
+        pairs = list(zip(edges, edges[1:], strict=False))
+        list(run(lambda pair: fill_points(rows, order, *pair, points), pairs))
+    return Tree(shape.first, near, far, points, order)
+
+
+@contextmanager
+def _mapper(threads: int) -> Iterator[Map]:
+    """Give `map`, or that of a pool of threads."""
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
