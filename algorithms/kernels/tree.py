@@ -19,7 +19,6 @@ from algorithms.kernels.simd import lowest_bit
 from algorithms.kernels.topk import insert
 
 Array = Any
-Lanes = Any
 
 # What the cells are, and what is searched for: the nearest points, or those of the greatest dot product.
 BOX, BALL, BALL_IP = 0, 1, 2
@@ -43,70 +42,63 @@ class Tree(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """The nodes still to visit, in a binary heap with the least bound at the top: never more than the tree has."""
+    """The nodes still to visit, in a binary heap with the least rank at the top: never more than the tree has.
 
-    bounds: Array
+    `ranks` and `nodes` are the heap; `bounds` is by node, not by place.
+    """
+
+    ranks: Array
     nodes: Array
+    bounds: Array
 
 
 @kernel
-def heap_push(heap: Heap, count: int, bound: Any, node: int) -> None:
+def heap_push(heap: Heap, count: int, rank: Any, node: int) -> None:
     """Add a node to a heap of `count`."""
-    bounds, nodes = heap
+    ranks, nodes = heap.ranks, heap.nodes
     i = count
-    while i > 0 and bounds[(i - 1) >> 1] > bound:
-        bounds[i], nodes[i] = bounds[(i - 1) >> 1], nodes[(i - 1) >> 1]
+    while i > 0 and ranks[(i - 1) >> 1] > rank:
+        ranks[i], nodes[i] = ranks[(i - 1) >> 1], nodes[(i - 1) >> 1]
         i = (i - 1) >> 1
-    bounds[i], nodes[i] = bound, node
+    ranks[i], nodes[i] = rank, node
 
 
 @kernel
 def heap_pop(heap: Heap, count: int) -> int:
-    """Remove the node of the least bound from a heap of `count`, and return it."""
-    bounds, nodes = heap
+    """Remove the node of the least rank from a heap of `count`, and return it."""
+    ranks, nodes = heap.ranks, heap.nodes
     least = nodes[0]
-    bound, node = bounds[count - 1], nodes[count - 1]
+    rank, node = ranks[count - 1], nodes[count - 1]
     i, child = 0, 1
     while child < count - 1:
-        if child + 1 < count - 1 and bounds[child + 1] < bounds[child]:
+        if child + 1 < count - 1 and ranks[child + 1] < ranks[child]:
             child += 1
-        if bounds[child] >= bound:
+        if ranks[child] >= rank:
             break
-        bounds[i], nodes[i] = bounds[child], nodes[child]
+        ranks[i], nodes[i] = ranks[child], nodes[child]
         i, child = child, 2 * child + 1
-    bounds[i], nodes[i] = bound, node
-    return int(least)
+    ranks[i], nodes[i] = rank, node
+    return least
 
 
 @kernel
-def bound_children(tree: Tree, kind: int, node: int, query: Array, norm: Any, limit: Any) -> Lanes:
-    """Return lower bounds on the distances to the children of an inner node; `limit` as for `box_bounds`."""
-    if kind == BOX:
-        return box_bounds(tree.near[node], tree.far[node], query, limit)
-    if kind == BALL:
-        return ball_bounds(tree.near[node], tree.far[node], query)
-    return ball_ip_bounds(tree.near[node], tree.far[node], query, norm)
-
-
-@kernel
-def nearest_leaf(tree: Tree, kind: int, query: Array, norm: Any, lanes: Array) -> int:
-    """Return the node number of the leaf reached from the root by the nearest child each time; `lanes` is scratch."""
-    node = 0
-    while node < tree.first.shape[0] - 1:
-        store(lanes, 0, bound_children(tree, kind, node, query, norm, np.float32(np.inf)))
-        nearest = 0
-        for child in range(1, tree.first[node + 1] - tree.first[node]):
-            if lanes[child] < lanes[nearest]:
-                nearest = child
-        node = tree.first[node] + nearest
-    return int(node)
-
-
-@kernel
-def scan_leaf(
-    tree: Tree, kind: int, node: int, query: Array, lanes: Array, distances: Array, positions: Array
+def bound_children(
+    tree: Tree, kind: int, node: int, query: Array, norm: Any, limit: Any, bounds: Array, ranks: Array
 ) -> int:
-    """Offer the points of a leaf to the k best so far, and return how many points those were."""
+    """Fill `bounds` and `ranks` (LANES,) for the children of an inner node; return a mask of those below `limit`."""
+    near, far = tree.near[node], tree.far[node]
+    if kind == BOX:
+        mask = box_bounds(near, far, query, limit, bounds, ranks)
+    elif kind == BALL:
+        mask = ball_bounds(near, far, query, limit, bounds, ranks)
+    else:
+        mask = ball_ip_bounds(near, far, query, norm, limit, bounds, ranks)
+    return mask & ((1 << (tree.first[node + 1] - tree.first[node])) - 1)
+
+
+@kernel
+def scan_leaf(tree: Tree, kind: int, node: int, query: Array, lanes: Array, distances: Array, positions: Array) -> int:
+    """Offer the points of a leaf to the k best so far, and return how many points those were; `lanes` is scratch."""
     inner, n, worst = tree.first.shape[0] - 1, tree.order.shape[0], distances.shape[0] - 1
     groups = tree.points.shape[0] // (tree.first[inner] - inner)
     start = (node - inner) * groups
@@ -116,10 +108,11 @@ def scan_leaf(
         else:
             found = squared_l2_lanes(tree.points[group], query, distances[worst])
         mask = lanes_below(found, distances[worst])
-        if mask != 0:
-            store(lanes, 0, found)
-            if n < (group + 1) * LANES:
-                mask &= (1 << max(0, n - group * LANES)) - 1
+        if mask == 0:
+            continue
+        store(lanes, 0, found)
+        if n < (group + 1) * LANES:
+            mask &= (1 << max(0, n - group * LANES)) - 1
         while mask != 0:
             lane = lowest_bit(mask)
             mask &= mask - 1
@@ -132,6 +125,7 @@ def scan_leaf(
 def best_bin_first(
     tree: Tree,
     kind: int,
+    home: int,
     query: Array,
     norm: Any,
     max_leaves: int,
@@ -141,38 +135,43 @@ def best_bin_first(
     positions: Array,
     counts: Array,
 ) -> None:
-    """Search leaves in the order of their bounds until `max_leaves` are done or none can hold a nearer point.
+    """Search leaves in the order of their ranks until `max_leaves` are done or none can hold a nearer point.
 
     This is branch and bound by the best first (Hjaltason and Samet 1999); cut short, it is best-bin-first (Beis and
-    Lowe 1997). One leaf is searched before all others, so that there is a limit to compare bounds with from the start.
-    Fills `distances` and `positions` (k,), ascending; adds the points and the nodes visited to `counts` (2,).
+    Lowe 1997). The leaf `home` is searched before all others, so that there is a limit to compare bounds with from the
+    start. Fills `distances` and `positions` (k,), ascending; adds the points and nodes visited to `counts` (2,).
     """
     inner, worst = tree.first.shape[0] - 1, distances.shape[0] - 1
-    distances[:] = np.inf
-    positions[:] = -1
-    home = nearest_leaf(tree, kind, query, norm, lanes)
+    exact = max_leaves >= tree.first[inner] - inner
+    # An exact search visits the fewest leaves by the order of their bounds.
+    bounds, ranks = lanes[:LANES], lanes[:LANES] if exact else lanes[LANES:]
     points, visited, leaves = scan_leaf(tree, kind, home, query, lanes, distances, positions), 1, 1
     count = 0
     if home > 0:
-        heap_push(heap, count, np.float32(-np.inf), 0)
+        heap.bounds[0] = heap.ranks[0] = -np.inf
+        heap.nodes[0] = 0
         count = 1
-    while count > 0 and leaves < max_leaves and heap.bounds[0] < distances[worst]:
+    while count > 0 and leaves < max_leaves:
         node = heap_pop(heap, count)
         count -= 1
+        limit = distances[worst]
+        if not heap.bounds[node] < limit:
+            if exact:
+                break
+            continue
         visited += 1
         if node >= inner:
             points += scan_leaf(tree, kind, node, query, lanes, distances, positions)
             leaves += 1
             continue
-        found = bound_children(tree, kind, node, query, norm, distances[worst])
-        mask = lanes_below(found, distances[worst])
-        store(lanes, 0, found)
+        mask = bound_children(tree, kind, node, query, norm, limit, bounds, lanes[LANES:])
         while mask != 0:
             lane = lowest_bit(mask)
             mask &= mask - 1
             child = tree.first[node] + lane
             if child != home:
-                heap_push(heap, count, lanes[lane], child)
+                heap.bounds[child] = bounds[lane]
+                heap_push(heap, count, ranks[lane], child)
                 count += 1
     counts[0] += points
     counts[1] += visited
@@ -180,7 +179,7 @@ def best_bin_first(
 
 @kernel
 def load_query(queries: Array, i: int, unit: bool, query: Array) -> np.float32:
-    """Copy queries[i] into `query`, scaled to length 1 if `unit`; return its length. What `query` has more stays 0."""
+    """Copy queries[i] into `query`, scaled to length 1 if `unit`; return its length. Where `query` is longer, 0 stays."""
     square = 0.0
     for j in range(queries.shape[1]):
         square += np.float64(queries[i, j]) * np.float64(queries[i, j])
@@ -193,12 +192,20 @@ def load_query(queries: Array, i: int, unit: bool, query: Array) -> np.float32:
 
 @kernel
 def home_leaves(tree: Tree, kind: int, unit: bool, queries: Array, homes: Array) -> None:
-    """Fill `homes` (m,) with the leaf at which the search of each query starts."""
+    """Fill `homes` (m,) with the leaf reached from the root by the child of the least rank each time, as its node."""
     query = np.zeros(tree.points.shape[1] // LANES, np.float32)
-    lanes = np.empty(LANES, np.float32)
+    bounds, ranks = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     for i in range(queries.shape[0]):
         norm = load_query(queries, i, unit, query)
-        homes[i] = nearest_leaf(tree, kind, query, norm, lanes)
+        node = 0
+        while node < tree.first.shape[0] - 1:
+            bound_children(tree, kind, node, query, norm, np.float32(np.inf), bounds, ranks)
+            nearest = 0
+            for lane in range(1, tree.first[node + 1] - tree.first[node]):
+                if ranks[lane] < ranks[nearest]:
+                    nearest = lane
+            node = tree.first[node] + nearest
+        homes[i] = node
 
 
 @kernel
@@ -207,19 +214,24 @@ def search_tree(
     kind: int,
     unit: bool,
     queries: Array,
+    homes: Array,
     turn: Array,
     max_leaves: int,
     heap: Heap,
     ids: Array,
     counts: Array,
 ) -> None:
-    """Fill the rows `turn` of `ids` (m, k) int64 for `queries` (m, dim), in that order; -1 where there are fewer."""
+    """Fill the rows `turn` of `ids` (m, k) int64 for `queries` (m, dim), in that order; -1 where there are fewer.
+
+    `homes` (m,) is what `home_leaves` gives; for the others see `best_bin_first`.
+    """
     k = ids.shape[1]
-    query = np.zeros(tree.points.shape[1] // LANES, np.float32)
-    lanes = np.empty(LANES, np.float32)
+    query, lanes = np.zeros(tree.points.shape[1] // LANES, np.float32), np.empty(2 * LANES, np.float32)
     distances, positions = np.empty(k, np.float32), np.empty(k, np.int64)
     for i in turn:
+        for j in range(k):
+            distances[j], positions[j] = np.inf, -1
         norm = load_query(queries, i, unit, query)
-        best_bin_first(tree, kind, query, norm, max_leaves, heap, lanes, distances, positions, counts)
+        best_bin_first(tree, kind, homes[i], query, norm, max_leaves, heap, lanes, distances, positions, counts)
         for j in range(k):
             ids[i, j] = tree.order[positions[j]] if positions[j] >= 0 else -1

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.balls import enclose_in_ball, keys_along_line
-from algorithms.kernels.boxes import enclose_in_box, keys_along_axis
+from algorithms.kernels.balls import enclose_in_ball, principal_direction
+from algorithms.kernels.boxes import enclose_in_box, widest_axis
+from algorithms.kernels.distance import dot
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES
 from algorithms.kernels.topk import select
@@ -61,41 +62,49 @@ def shape_of(n: int, leaf_size: int) -> Shape:
 
 
 @kernel
-def split(kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int) -> tuple[int, int, int]:
-    """Sort the rows of the sibling nodes low..high-1 so that the first half of the nodes gets its own.
+def halves(first: Array, low: int, high: int) -> tuple[int, int, int]:
+    """Return (low, middle, high), the halves of the sibling nodes low..high-1; a single node stands for its children.
 
-    A single node stands for its children. Returns (low, middle, high), the two halves; middle = high for a leaf.
-    `keys` (n,) float32 is scratch.
+    A single leaf has no halves: then middle = high.
     """
-    inner = shape.first.shape[0] - 1
-    while high - low == 1 and low < inner:
-        low, high = shape.first[low], shape.first[low + 1]
-    if high - low == 1:
-        return low, high, high
-    middle = (low + high) >> 1
-    start, stop = shape.starts[low], shape.stops[high - 1]
-    if kind == BOX:
-        keys_along_axis(rows, order[start:stop], keys[start:stop])
-    else:
-        keys_along_line(rows, order[start:stop], keys[start:stop])
-    select(keys[start:stop], order[start:stop], stop - start, shape.starts[middle] - start)
-    return low, middle, high
+    while high - low == 1 and low < first.shape[0] - 1:
+        low, high = first[low], first[low + 1]
+    return low, ((low + high) >> 1) if high - low > 1 else high, high
 
 
 @kernel
-def split_all(kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int) -> None:
-    """Split the nodes low..high-1 and all below them, down to the leaves."""
-    # Halves still to split: at most one for each level of halving.
-    waiting = np.empty((64, 2), np.int64)
-    waiting[0] = low, high
+def split(
+    kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int, once: bool
+) -> None:
+    """Sort the rows of the sibling nodes low..high-1 so that each half of the nodes gets its own, and so on to leaves.
+
+    With `once` it stops after the first. `keys` (n,) float32 is scratch.
+    """
+    # Runs of siblings still to split: at most one for each level of halving.
+    lows, highs = np.empty(64, np.int64), np.empty(64, np.int64)
+    lows[0], highs[0] = low, high
     count = 1
     while count > 0:
         count -= 1
-        low, middle, high = split(kind, rows, order, keys, shape, waiting[count, 0], waiting[count, 1])
-        if middle < high:
-            waiting[count] = low, middle
-            waiting[count + 1] = middle, high
-            count += 2
+        low, middle, high = halves(shape.first, lows[count], highs[count])
+        if middle == high:
+            continue
+        start, stop = shape.starts[low], shape.stops[high - 1]
+        inside, along = order[start:stop], keys[start:stop]
+        if kind == BOX:
+            axis = widest_axis(rows, inside)
+            for p in range(stop - start):
+                along[p] = rows[inside[p], axis]
+        else:
+            line = principal_direction(rows, inside)
+            for p in range(stop - start):
+                along[p] = dot(rows, inside[p], line)
+        select(along, inside, stop - start, shape.starts[middle] - start)
+        if once:
+            break
+        lows[count], highs[count] = low, middle
+        lows[count + 1], highs[count + 1] = middle, high
+        count += 2
 
 
 @kernel
@@ -128,18 +137,16 @@ def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) ->
     shape = shape_of(n, leaf_size)
     inner, nodes = len(shape.first) - 1, len(shape.starts)
     order, keys = np.arange(n, dtype=np.int32), np.empty(n, np.float32)
-    # Cells that don't exist are infinitely far: boxes inside out, balls of radius minus infinity.
-    near = np.full((inner, dim * LANES), np.inf if kind == BOX else 0.0, np.float32)
-    far = np.full((inner, (dim if kind == BOX else 1) * LANES), -np.inf, np.float32)
+    near = np.zeros((inner, dim * LANES), np.float32)
+    far = np.zeros((inner, (dim if kind == BOX else 1) * LANES), np.float32)
     points = np.zeros(((nodes - inner) * (leaf_size // LANES), dim * LANES), np.float32)
     with _mapper(threads) as run:
-        halves = [(0, 1)]
-        while 1 < threads and len(halves) < PARTS * threads:
-            found = list(run(lambda pair: split(kind, rows, order, keys, shape, *pair), halves))
-            halves = [half for low, middle, high in found for half in ((low, middle), (middle, high)) if half[0] < half[1]]
-            if all(middle == high for _, middle, high in found):
-                break
-        list(run(lambda pair: split_all(kind, rows, order, keys, shape, *pair), halves))
+        runs = [(0, 1)]
+        while 1 < threads and len(runs) < PARTS * threads and len(runs) < nodes - inner:
+            list(run(lambda pair: split(kind, rows, order, keys, shape, *pair, True), runs))
+            parted = [halves(shape.first, *pair) for pair in runs]
+            runs = [half for low, middle, high in parted for half in ((low, middle), (middle, high)) if half[0] < half[1]]
+        list(run(lambda pair: split(kind, rows, order, keys, shape, *pair, False), runs))
         # The rows to read for each node are added up, so that every part has as many.
         ends = np.cumsum((shape.stops - shape.starts)[1:])
         marks = np.linspace(0, ends[-1] if len(ends) else 0, PARTS * threads + 1)

@@ -80,7 +80,7 @@ class TreeIndex(Algorithm, Saves):
         tree, kind, unit, dim = self._tree, self._kind, self._unit, self._dim
         budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
         self._counts = counts = np.zeros(2, np.int64)
-        heap, only = self._heap(), np.zeros(1, np.int64)
+        heap, home, only = self._heap(), np.zeros(1, np.int32), np.zeros(1, np.int64)
 
         def search(queries: Vectors, k: int) -> NDArray[np.int64]:
             queries = _read_only(queries)
@@ -88,7 +88,8 @@ class TreeIndex(Algorithm, Saves):
                 raise ParameterError(f"{self.name}: queries of {queries.shape[1]} dimensions, but rows of {dim}")
             ids = np.empty((len(queries), k), np.int64)
             if len(queries) == 1:
-                search_tree(tree, kind, unit, queries, only, budget, heap, ids, counts)
+                home_leaves(tree, kind, unit, queries, home)
+                search_tree(tree, kind, unit, queries, home, only, budget, heap, ids, counts)
             else:
                 self._search_batch(queries, budget, threads, ids)
             return ids
@@ -102,12 +103,12 @@ class TreeIndex(Algorithm, Saves):
         home_leaves(tree, kind, unit, queries, homes)
         order = np.argsort(homes, kind="stable")
         if threads == 1:
-            search_tree(tree, kind, unit, queries, order, budget, self._heap(), ids, self._counts)
+            search_tree(tree, kind, unit, queries, homes, order, budget, self._heap(), ids, self._counts)
             return
 
         def work(part: NDArray[np.int64]) -> NDArray[np.int64]:
             counts = np.zeros(2, np.int64)
-            search_tree(tree, kind, unit, queries, part, budget, self._heap(), ids, counts)
+            search_tree(tree, kind, unit, queries, homes, part, budget, self._heap(), ids, counts)
             return counts
 
         with ThreadPoolExecutor(threads) as pool:
@@ -116,7 +117,7 @@ class TreeIndex(Algorithm, Saves):
 
     def _heap(self) -> Heap:
         nodes = max(1, int(self._tree.first[-1]))
-        return Heap(np.empty(nodes, np.float32), np.empty(nodes, np.int32))
+        return Heap(np.empty(nodes, np.float32), np.empty(nodes, np.int32), np.empty(nodes, np.float32))
 
     def index_bytes(self) -> int:
         """Return the size of the tree's arrays, the rows among them."""
