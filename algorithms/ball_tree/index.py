@@ -1,9 +1,12 @@
-"""The ball tree: cells are balls, each split across the line between two far points (Omohundro 1989).
+"""The ball tree: cells are balls, split across the direction of the largest variance (Omohundro 1989).
 
 Its kernels are shared with the kd-tree: `algorithms.kernels.balls` has what is the ball tree's own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 from algorithms.kernels.tree import BALL, BALL_IP
 from algorithms.kernels.tree_index import TreeIndex
@@ -17,4 +20,4 @@ class BallTree(TreeIndex):
     """
 
     name = "ball_tree"
-    kinds = {Metric.EUCLIDEAN: BALL, Metric.ANGULAR: BALL, Metric.IP: BALL_IP}  # noqa: RUF012 - as in the base
+    kinds: ClassVar[Mapping[Metric, int]] = {Metric.EUCLIDEAN: BALL, Metric.ANGULAR: BALL, Metric.IP: BALL_IP}

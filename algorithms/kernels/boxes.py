@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.kernels.blocks import CHUNK, ROUNDING
+from algorithms.kernels.blocks import CHUNK, ROUNDING, SHORT
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, load, maximum, spread, store
 
@@ -73,7 +73,7 @@ def box_bounds(low: Array, high: Array, query: Array, limit: Any, bounds: Array,
             gap = maximum(maximum(load(low, j * LANES) - q, q - load(high, j * LANES)), zero)
             part += gap * gap
         total += part
-        if lanes_below(total, limit) == 0:
+        if dim > SHORT and lanes_below(total, limit) == 0:
             break
     total = total * spread(np.float32(1.0) - ROUNDING)
     store(bounds, 0, total)

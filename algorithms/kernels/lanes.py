@@ -42,12 +42,12 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 def _arithmetic(operation: Any, emit: str) -> None:
     """Give `Lanes` an operator that works on all lanes at once."""
 
-    @type_callable(operation)
+    @type_callable(operation)  # type: ignore[untyped-decorator]
     def typer(context: Any) -> Callable[[Any, Any], Any]:
         del context
         return lambda left, right: _lanes if isinstance(left, Lanes) and isinstance(right, Lanes) else None
 
-    @lower_builtin(operation, Lanes, Lanes)
+    @lower_builtin(operation, Lanes, Lanes)  # type: ignore[untyped-decorator]
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         del context, signature
         return getattr(builder, emit)(args[0], args[1])
@@ -84,7 +84,7 @@ def _item(context: Any, builder: Any, kind: Any, value: Any, index: Any) -> Any:
     return builder.bitcast(item, _FLOATS.as_pointer())
 
 
-def _spread_twin(value: float) -> Any:
+def _spread_twin(value: Any) -> Any:
     return np.full(LANES, value, np.float32)
 
 
@@ -163,7 +163,7 @@ def _root_intrinsic(typingctx: Any, value: Any) -> Any:
     return _lanes(_lanes), codegen
 
 
-def _lanes_below_twin(value: Any, limit: float) -> int:
+def _lanes_below_twin(value: Any, limit: Any) -> int:
     return sum(1 << lane for lane, one in enumerate(value) if one < limit)
 
 

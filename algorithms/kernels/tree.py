@@ -14,7 +14,7 @@ from algorithms.kernels.balls import ball_bounds, ball_ip_bounds
 from algorithms.kernels.blocks import negative_dot_lanes, squared_l2_lanes
 from algorithms.kernels.boxes import box_bounds
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.lanes import LANES, lanes_below, store
+from algorithms.kernels.lanes import LANES, lanes_below, prefetch, store
 from algorithms.kernels.simd import lowest_bit
 from algorithms.kernels.topk import insert
 
@@ -22,6 +22,8 @@ Array = Any
 
 # What the cells are, and what is searched for: the nearest points, or those of the greatest dot product.
 BOX, BALL, BALL_IP = 0, 1, 2
+# Floats in a line of the cache, and floats asked for ahead of a leaf's turn: what fits into the first cache with ease.
+LINE, PREFETCHED = 16, 1024
 
 
 class Tree(NamedTuple):
@@ -67,7 +69,7 @@ def heap_push(heap: Heap, count: int, rank: Any, node: int) -> None:
 def heap_pop(heap: Heap, count: int) -> int:
     """Remove the node of the least rank from a heap of `count`, and return it."""
     ranks, nodes = heap.ranks, heap.nodes
-    least = nodes[0]
+    least: int = nodes[0]
     rank, node = ranks[count - 1], nodes[count - 1]
     i, child = 0, 1
     while child < count - 1:
@@ -93,7 +95,8 @@ def bound_children(
         mask = ball_bounds(near, far, query, limit, bounds, ranks)
     else:
         mask = ball_ip_bounds(near, far, query, norm, limit, bounds, ranks)
-    return mask & ((1 << (tree.first[node + 1] - tree.first[node])) - 1)
+    children: int = tree.first[node + 1] - tree.first[node]
+    return mask & ((1 << children) - 1)
 
 
 @kernel
@@ -118,7 +121,18 @@ def scan_leaf(tree: Tree, kind: int, node: int, query: Array, lanes: Array, dist
             mask &= mask - 1
             if lanes[lane] < distances[worst]:
                 insert(distances, positions, lanes[lane], group * LANES + lane)
-    return min(n, (start + groups) * LANES) - min(n, start * LANES)
+    count: int = min(n, (start + groups) * LANES) - min(n, start * LANES)
+    return count
+
+
+@kernel
+def prefetch_leaf(tree: Tree, node: int) -> None:
+    """Bring the beginning of a leaf into the cache, while another one is searched; the rest follows by itself."""
+    inner = tree.first.shape[0] - 1
+    groups = tree.points.shape[0] // (tree.first[inner] - inner)
+    block = tree.points[(node - inner) * groups]
+    for start in range(0, min(block.shape[0] * groups, PREFETCHED), LINE):
+        prefetch(block, start)
 
 
 @kernel
@@ -154,6 +168,8 @@ def best_bin_first(
     while count > 0 and leaves < max_leaves:
         node = heap_pop(heap, count)
         count -= 1
+        if count > 0 and heap.nodes[0] >= inner:
+            prefetch_leaf(tree, heap.nodes[0])
         limit = distances[worst]
         if not heap.bounds[node] < limit:
             if exact:
@@ -179,7 +195,10 @@ def best_bin_first(
 
 @kernel
 def load_query(queries: Array, i: int, unit: bool, query: Array) -> np.float32:
-    """Copy queries[i] into `query`, scaled to length 1 if `unit`; return its length. Where `query` is longer, 0 stays."""
+    """Copy queries[i] into `query`, scaled to length 1 if `unit`, and return its length.
+
+    A last dimension that `query` has beyond those is left as it is: 0.
+    """
     square = 0.0
     for j in range(queries.shape[1]):
         square += np.float64(queries[i, j]) * np.float64(queries[i, j])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from algorithms.kernels.distance import dot
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES
 from algorithms.kernels.topk import select
-from algorithms.kernels.tree import BALL_IP, BOX, Tree
+from algorithms.kernels.tree import BALL_IP, BOX, LINE, Tree
 
 Array = Any
 Map = Callable[..., Any]
@@ -49,7 +50,7 @@ def shape_of(n: int, leaf_size: int) -> Shape:
     nodes, inner = sum(sizes), sum(sizes[:-1])
     first = np.full(inner + 1, nodes, np.int32)
     level = 0
-    for size, below in zip(sizes, sizes[1:], strict=False):
+    for size, below in pairwise(sizes):
         first[level : level + size] = level + size + below * np.arange(size) // size
         level += size
     starts, stops = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
@@ -73,18 +74,16 @@ def halves(first: Array, low: int, high: int) -> tuple[int, int, int]:
 
 
 @kernel
-def split(
-    kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int, once: bool
-) -> None:
+def split(kind: int, rows: Array, order: Array, keys: Array, shape: Shape, low: int, high: int, splits: int) -> None:
     """Sort the rows of the sibling nodes low..high-1 so that each half of the nodes gets its own, and so on to leaves.
 
-    With `once` it stops after the first. `keys` (n,) float32 is scratch.
+    It stops after so many `splits`. `keys` (n,) float32 is scratch.
     """
     # Runs of siblings still to split: at most one for each level of halving.
     lows, highs = np.empty(64, np.int64), np.empty(64, np.int64)
     lows[0], highs[0] = low, high
     count = 1
-    while count > 0:
+    while count > 0 and splits > 0:
         count -= 1
         low, middle, high = halves(shape.first, lows[count], highs[count])
         if middle == high:
@@ -100,8 +99,7 @@ def split(
             for p in range(stop - start):
                 along[p] = dot(rows, inside[p], line)
         select(along, inside, stop - start, shape.starts[middle] - start)
-        if once:
-            break
+        splits -= 1
         lows[count], highs[count] = low, middle
         lows[count + 1], highs[count + 1] = middle, high
         count += 2
@@ -128,6 +126,13 @@ def fill_points(rows: Array, order: Array, low: int, high: int, points: Array) -
             points[p // LANES, j * LANES + p % LANES] = row[j]
 
 
+def aligned_zeros(n: int, width: int) -> NDArray[np.float32]:
+    """Allocate (n, width) float32 from the start of a cache line, so that no vector of a block lies across two."""
+    raw = np.zeros(n * width + LINE, np.float32)
+    start = -(raw.ctypes.data // raw.itemsize) % LINE
+    return raw[start : start + n * width].reshape(n, width)
+
+
 def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) -> Tree:
     """Build a tree over `rows` (n, dim), which are read only; `leaf_size` is a multiple of LANES.
 
@@ -135,29 +140,40 @@ def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) ->
     """
     n, dim = rows.shape
     shape = shape_of(n, leaf_size)
-    inner, nodes = len(shape.first) - 1, len(shape.starts)
-    order, keys = np.arange(n, dtype=np.int32), np.empty(n, np.float32)
-    near = np.zeros((inner, dim * LANES), np.float32)
-    far = np.zeros((inner, (dim if kind == BOX else 1) * LANES), np.float32)
-    points = np.zeros(((nodes - inner) * (leaf_size // LANES), dim * LANES), np.float32)
+    inner, leaves = len(shape.first) - 1, len(shape.starts) - len(shape.first) + 1
+    order = np.arange(n, dtype=np.int32)
+    near = aligned_zeros(inner, dim * LANES)
+    far = aligned_zeros(inner, (dim if kind == BOX else 1) * LANES)
+    points = aligned_zeros(leaves * (leaf_size // LANES), dim * LANES)
+    # The rows that each cell but the root's holds are added up, so that every part reads as many.
+    read = np.cumsum((shape.stops - shape.starts)[1:])
     with _mapper(threads) as run:
-        runs = [(0, 1)]
-        while 1 < threads and len(runs) < PARTS * threads and len(runs) < nodes - inner:
-            list(run(lambda pair: split(kind, rows, order, keys, shape, *pair, True), runs))
-            parted = [halves(shape.first, *pair) for pair in runs]
-            runs = [half for low, middle, high in parted for half in ((low, middle), (middle, high)) if half[0] < half[1]]
-        list(run(lambda pair: split(kind, rows, order, keys, shape, *pair, False), runs))
-        # The rows to read for each node are added up, so that every part has as many.
-        ends = np.cumsum((shape.stops - shape.starts)[1:])
-        marks = np.linspace(0, ends[-1] if len(ends) else 0, PARTS * threads + 1)
-        edges = 1 + np.searchsorted(ends, marks)
-        edges[-1] = nodes
-        pairs = list(zip(edges, edges[1:], strict=False))
-        list(run(lambda pair: enclose(kind, rows, order, shape, *pair, near, far), pairs))
-        edges = np.linspace(0, len(points), PARTS * threads + 1).astype(np.int64)
-        pairs = list(zip(edges, edges[1:], strict=False))
-        list(run(lambda pair: fill_points(rows, order, *pair, points), pairs))
+        _sort_rows(kind, rows, order, shape, threads, run)
+        cells = _parts(read, threads)
+        list(run(lambda part: enclose(kind, rows, order, shape, part[0] + 1, part[1] + 1, near, far), cells))
+        groups = _parts(np.arange(1, len(points) + 1), threads)
+        list(run(lambda part: fill_points(rows, order, part[0], part[1], points), groups))
     return Tree(shape.first, near, far, points, order)
+
+
+def _sort_rows(
+    kind: int, rows: NDArray[np.float32], order: NDArray[np.int32], shape: Shape, threads: int, run: Map
+) -> None:
+    """Sort `order` into the leaves: the first splits one after the other, until there are subtrees for all threads."""
+    keys = np.empty(len(rows), np.float32)
+    runs = [(0, 1)]
+    while threads > 1 and runs and len(runs) < PARTS * threads:
+        list(run(lambda pair: split(kind, rows, order, keys, shape, pair[0], pair[1], 1), runs))
+        halved = [halves(shape.first, *pair) for pair in runs]
+        runs = [half for low, middle, high in halved if middle < high for half in ((low, middle), (middle, high))]
+    list(run(lambda pair: split(kind, rows, order, keys, shape, pair[0], pair[1], len(rows)), runs))
+
+
+def _parts(work: NDArray[np.int64], threads: int) -> list[tuple[int, int]]:
+    """Cut items into ranges of about equal work; `work` is the sum of the work up to and with each."""
+    marks = np.linspace(0, work[-1] if len(work) else 0, PARTS * threads + 1)[1:-1]
+    edges = [0, *np.searchsorted(work, marks).tolist(), len(work)]
+    return list(pairwise(edges))
 
 
 @contextmanager

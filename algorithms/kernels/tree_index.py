@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.lanes import LANES
-from algorithms.kernels.tree import BALL, BALL_IP, BOX, Heap, Tree, home_leaves, search_tree
-from algorithms.kernels.tree_build import PARTS, build
+from algorithms.kernels.tree import Heap, Tree, home_leaves, search_tree
+from algorithms.kernels.tree_build import PARTS, aligned_zeros, build
 from harness.contract import Algorithm, Saves, Search, Vectors
 from harness.errors import ParameterError
 from harness.metric import Metric, normalise
@@ -71,7 +71,7 @@ class TreeIndex(Algorithm, Saves):
     @staticmethod
     def default_leaf_size(dim: int) -> int:
         """Return the number of rows a leaf that serves data of `dim` dimensions well."""
-        return 64 if dim <= 32 else 2 * LANES
+        return 64 if dim <= 32 else 128
 
     def searcher(self, *, threads: int = 1, max_leaves: int | None = None) -> Search:  # type: ignore[override]
         """Bind the number of leaves that a search may look into; None is an exact search."""
@@ -97,7 +97,7 @@ class TreeIndex(Algorithm, Saves):
         return search
 
     def _search_batch(self, queries: NDArray[np.float32], budget: int, threads: int, ids: NDArray[np.int64]) -> None:
-        """Search many queries leaf by leaf: those that start at the same leaf find it, and those around it, in cache."""
+        """Search queries in the order of the leaves that they start at, so that each finds its leaves in the cache."""
         tree, kind, unit = self._tree, self._kind, self._unit
         homes = np.empty(len(queries), np.int32)
         home_leaves(tree, kind, unit, queries, homes)
@@ -135,8 +135,15 @@ class TreeIndex(Algorithm, Saves):
     def load(self, path: Path) -> None:
         """Read the arrays that `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            self._tree = Tree(*(arrays[field] for field in Tree._fields))
+            first, near, far, points, order = (arrays[field] for field in Tree._fields)
+            self._tree = Tree(first, _aligned(near), _aligned(far), _aligned(points), order)
             self._dim, self._leaf_size = int(arrays["dim"]), int(arrays["leaf_size"])
+
+
+def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    copy = aligned_zeros(*array.shape)
+    copy[:] = array
+    return copy
 
 
 def _is_whole(value: Any) -> bool:
@@ -148,6 +155,3 @@ def _read_only(array: Any) -> NDArray[np.float32]:
     view = np.ascontiguousarray(array, np.float32).view()
     view.flags.writeable = False
     return view
-
-
-__all__ = ["ALL_LEAVES", "BALL", "BALL_IP", "BOX", "TreeIndex"]
