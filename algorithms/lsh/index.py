@@ -194,7 +194,8 @@ class LSH(Algorithm, Saves):
         n = len(self._rows.bytes)
         # A set of p-stable perturbations can be probed forever; a table has no more slots than these.
         probes = min(probes, self._n_tables * (self._tables.directory.shape[1] - 1))
-        hashes, tables, rows, factor = self._hashes, self._tables, self._rows, self._auto_candidates
+        index = (*self._hashes, *self._tables, *self._rows)
+        factor = self._auto_candidates
         states = [(np.zeros(n + 1, np.uint32), np.zeros(3, np.int64)) for _ in range(threads)]
         self._counts = [counts for _, counts in states]
         stamps, counts = states[0]
@@ -206,13 +207,13 @@ class LSH(Algorithm, Saves):
             if queries.flags.writeable:
                 queries = _frozen(queries)
             if threads == 1 or len(queries) == 1:
-                kernel(queries, 0, len(queries), hashes, tables, rows, stamps, probes, keep, ids, counts)
+                kernel(queries, 0, len(queries), *index, stamps, probes, keep, ids, counts)
                 return ids
             ends = np.linspace(0, len(queries), threads + 1).astype(int).tolist()
 
             def work(i: int) -> None:
                 own_stamps, own_counts = states[i]
-                kernel(queries, ends[i], ends[i + 1], hashes, tables, rows, own_stamps, probes, keep, ids, own_counts)
+                kernel(queries, ends[i], ends[i + 1], *index, own_stamps, probes, keep, ids, own_counts)
 
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, range(threads)))

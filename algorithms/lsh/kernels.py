@@ -322,9 +322,23 @@ def search(
     queries: Array,
     first: int,
     last: int,
-    hashes: Hashes,
-    tables: Tables,
-    rows: Rows,
+    centre: Array,
+    signs: Array,
+    multipliers: Array,
+    offsets: Array,
+    width: float,
+    shift: np.uint64,
+    levels_step: float,
+    directory: Array,
+    table_ids: Array,
+    codes: Array,
+    row_bytes: Array,
+    exact: Array,
+    low: float,
+    bytes_step: float,
+    error: float,
+    radius: float,
+    by_dot: bool,
     stamps: Array,
     n_probes: int,
     n_candidates: int,
@@ -334,8 +348,12 @@ def search(
     """Fill ids[first:last] (m, k) int64 with the neighbours of the queries, nearest first.
 
     `queries` (m, dim) float32; `stamps` (n + 1,) uint32, zeros before the first search; `counts` (3,) int64 grows by
-    distances computed, vectors in the buckets and buckets.
+    distances computed, vectors in the buckets and buckets. The others are the fields of `Hashes`, `Tables` and `Rows`,
+    one by one: from Python, a named tuple takes microseconds to pass.
     """
+    hashes = Hashes(centre, signs, multipliers, offsets, width, shift, levels_step)
+    tables = Tables(directory, table_ids, codes)
+    rows = Rows(row_bytes, exact, low, bytes_step, error, radius, by_dot)
     k = ids.shape[1]
     n, dim = rows.bytes.shape
     blocks, _, size = hashes.signs.shape
