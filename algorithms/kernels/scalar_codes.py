@@ -27,10 +27,11 @@ def sketch(projections: Array, step: float, levels: Array) -> None:
 
 
 @kernel
-def look_up_tables(projections: Array, step: float, tables: Array) -> None:
+def look_up_tables(projections: Array, step: float, tables: Array) -> Any:
     """Fill `tables` (16 * positions,) uint8 with the squared distances from a query's coordinates to the 16 levels.
 
-    All are scaled alike, so that the largest is 255: sums of them rank as distances do (Dong, Charikar and Li 2008).
+    All are scaled alike, by the factor that is returned, so that the largest is 255: sums of them rank as distances do
+    (Dong, Charikar and Li 2008).
     """
     positions = tables.shape[0] // LEVELS
     half = np.float32(0.5 * (LEVELS - 1) * step)
@@ -44,3 +45,4 @@ def look_up_tables(projections: Array, step: float, tables: Array) -> None:
         for level in range(LEVELS):
             distance = lowest + np.float32(level) * np.float32(step)
             table[level] = np.uint8(distance * distance * scale + np.float32(0.5))
+    return scale

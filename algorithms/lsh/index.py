@@ -41,8 +41,8 @@ class LSH(Algorithm, Saves):
 
     `n_tables` tables, keyed by `n_bits` functions each: the sides of hyperplanes under angular and ip, numbers of
     buckets of `bucket_width` under euclidean. `sketch_dim` projections, a multiple of 32, are kept of each vector in 4
-    bits. What is `"auto"` follows from the data and `target_recall` (`effective` tells how); so do `n_probes` and
-    `n_candidates` of a search. Under ip, rows are lifted to equal length by one more coordinate (Neyshabur and Srebro
+    bits. What is `"auto"` follows from the data and `target_recall` (`effective` tells how); so do `n_candidates`
+    and `reach` of a search. Under ip, rows are lifted to equal length by one more coordinate (Neyshabur and Srebro
     2015), so that inner products rank as angles do.
     """
 
@@ -50,7 +50,7 @@ class LSH(Algorithm, Saves):
         self,
         metric: Metric,
         *,
-        n_tables: int = 4,
+        n_tables: int | Auto = "auto",
         n_bits: int | Auto = "auto",
         bucket_width: float | Auto = "auto",
         sketch_dim: int | Auto = "auto",
@@ -61,8 +61,8 @@ class LSH(Algorithm, Saves):
         if self._metric not in METRICS:
             raise ParameterError(f"lsh: metric {metric} is not supported; use one of {', '.join(METRICS)}")
         self._hyperplanes = self._metric is not Metric.EUCLIDEAN
-        if n_tables < 1:
-            raise ParameterError(f"lsh: n_tables = {n_tables}; use at least 1, usually 1 to 16")
+        if n_tables != "auto" and n_tables < 1:
+            raise ParameterError(f"lsh: n_tables = {n_tables}; use at least 1, usually 1 to 16, or auto")
         most = MOST_SLOT_BITS if self._hyperplanes else MOST_FUNCTIONS
         if n_bits != "auto" and not 1 <= n_bits <= most:
             raise ParameterError(f"lsh: n_bits = {n_bits}; use 1 to {most} under {self._metric}, or auto")
@@ -76,7 +76,8 @@ class LSH(Algorithm, Saves):
             )
         if not 0.0 < target_recall < 1.0:
             raise ParameterError(f"lsh: target_recall = {target_recall}; use a share between 0 and 1, such as 0.9")
-        self._n_tables, self._n_bits, self._bucket_width = n_tables, n_bits, bucket_width
+        self._n_tables = tuning.N_TABLES if n_tables == "auto" else n_tables
+        self._n_bits, self._bucket_width = n_bits, bucket_width
         self._sketch_dim, self._target, self._seed = sketch_dim, target_recall, seed
         self.effective: dict[str, Any] = {}
 
@@ -93,7 +94,6 @@ class LSH(Algorithm, Saves):
         n = len(rows)
         self._radius = {Metric.EUCLIDEAN: 0.0, Metric.ANGULAR: 1.0}.get(self._metric, _largest_norm(rows))
         rng = np.random.default_rng(self._seed)
-        self._auto_probes, self._auto_candidates = 1, 1.0
         self._hashes, positions = self._draw(rows, rng)
         sketches = np.empty((n, positions), np.uint8)
         slots = np.empty((self._n_tables, n), np.int32)
@@ -128,7 +128,7 @@ class LSH(Algorithm, Saves):
         away = (sample - centre).astype(np.float64)
         spread = float(np.sqrt(np.einsum("ij,ij->i", away, away).mean())) if n else 0.0
         size = rotation_size(dim)
-        positions = tuning.sketch_dim(dim) if self._sketch_dim == "auto" else self._sketch_dim
+        positions = tuning.sketch_dim(size) if self._sketch_dim == "auto" else self._sketch_dim
         positions = min(positions, size)
         if self._hyperplanes:
             n_functions = tuning.hyperplane_bits(away, n) if self._n_bits == "auto" else int(self._n_bits)
@@ -144,7 +144,7 @@ class LSH(Algorithm, Saves):
             # (Dietzfelbinger et al. 1997); that two buckets share a slot now and then costs a few false candidates.
             multipliers = rng.integers(0, 1 << 64, (self._n_tables, n_functions), np.uint64) | np.uint64(1)
             offsets = (rng.random((self._n_tables, n_functions)) * width).astype(np.float32)
-        self.effective = {"n_bits": n_functions, "sketch_dim": positions}
+        self.effective = {"n_tables": self._n_tables, "n_bits": n_functions, "sketch_dim": positions}
         if not self._hyperplanes:
             self.effective["bucket_width"] = float(width)
         blocks = -(-(positions + self._n_tables * n_functions) // size)
@@ -164,38 +164,54 @@ class LSH(Algorithm, Saves):
         return _frozen(lifted)
 
     def _tune(self, rows: Vectors, rng: np.random.Generator, threads: int) -> None:
-        """Choose `n_probes` and `n_candidates` by the recall on a sample of the rows, each but for itself."""
+        """Choose `n_candidates` and `reach` by the recall on a sample of the rows, each but for itself."""
+        self._auto_candidates, self._auto_reach = 1.0, np.inf
         sample = np.sort(rng.choice(len(rows), min(len(rows), tuning.SAMPLE), replace=False))
         truth = tuning.neighbours(rows, sample, by_dot=self._hyperplanes, threads=threads)
+        k = truth.shape[1]
 
-        def recall(n_probes: int, n_candidates: int) -> float:
-            search = self.searcher(threads=threads, n_probes=n_probes, n_candidates=n_candidates)
-            return tuning.recall(search(rows[sample], truth.shape[1] + 1), truth, sample)
+        def recall(reach: float, n_candidates: int) -> float:
+            search = self.searcher(threads=threads, n_candidates=n_candidates, reach=reach)
+            return tuning.recall(search(rows[sample], k + 1), truth, sample)
 
-        limit = self._n_tables * (self._tables.directory.shape[1] - 1)
-        n_probes, n_candidates = tuning.choose(recall, self._target, truth.shape[1], limit)
-        self._auto_probes, self._auto_candidates = n_probes, n_candidates / max(1, truth.shape[1])
-        self.effective |= {"n_probes": n_probes, "n_candidates": n_candidates}
+        if k:
+            reach, n_candidates = tuning.choose(recall, self._target, k)
+            self._auto_candidates, self._auto_reach = n_candidates / k, reach
+            self.effective |= {"n_candidates": n_candidates, "reach": reach}
 
     def searcher(  # type: ignore[override]
-        self, *, threads: int = 1, n_probes: int | Auto = "auto", n_candidates: int | Auto = "auto"
+        self,
+        *,
+        threads: int = 1,
+        n_probes: int | Auto = "auto",
+        n_candidates: int | Auto = "auto",
+        reach: float | Auto = "auto",
     ) -> Search:
-        """Bind `n_probes`, the buckets opened in all tables together, and `n_candidates`, ranked exactly of them.
+        """Bind how many buckets are opened, and how many of the vectors in them are ranked exactly.
 
-        At least k candidates are ranked; where the buckets hold fewer vectors than k, a whole table is scanned.
+        `n_probes` is the number of buckets in all tables together; it is all of them unless given. `reach` ends the
+        search of a query earlier, when the boundaries that lie before the next bucket are farther than so many times
+        the k-th distance known (both squared); unless given it is what the target recall needs, or unlimited where
+        `n_probes` is given. `n_candidates` of the vectors met are ranked exactly, k at least. Where the buckets hold
+        fewer than k, a whole table is scanned.
         """
-        probes = self._auto_probes if n_probes == "auto" else n_probes
-        if probes < 1:
+        if n_probes != "auto" and n_probes < 1:
             raise ParameterError(f"lsh: n_probes = {n_probes}; use at least 1, usually n_tables to 1000, or auto")
         if n_candidates != "auto" and n_candidates < 1:
             raise ParameterError(
                 f"lsh: n_candidates = {n_candidates}; use at least 1, usually 3 to 30 times k, or auto"
             )
+        if reach != "auto" and not reach >= 0.0:
+            raise ParameterError(f"lsh: reach = {reach}; use 0 or more, usually 0.1 to 3, or auto")
+        if reach == "auto":
+            reach = self._auto_reach if n_probes == "auto" else np.inf
         n = len(self._rows.bytes)
-        # A set of p-stable perturbations can be probed forever; a table has no more slots than these.
-        probes = min(probes, self._n_tables * (self._tables.directory.shape[1] - 1))
+        probes = self._n_tables * (self._tables.directory.shape[1] - 1)
+        if n_probes != "auto":
+            probes = min(n_probes, probes)
         index = (*self._hashes, *self._tables, *self._rows)
         factor = self._auto_candidates
+        far = float(reach)
         states = [(np.zeros(n + 1, np.uint32), np.zeros(3, np.int64)) for _ in range(threads)]
         self._counts = [counts for _, counts in states]
         stamps, counts = states[0]
@@ -207,13 +223,13 @@ class LSH(Algorithm, Saves):
             if queries.flags.writeable:
                 queries = _frozen(queries)
             if threads == 1 or len(queries) == 1:
-                kernel(queries, 0, len(queries), *index, stamps, probes, keep, ids, counts)
+                kernel(queries, 0, len(queries), *index, stamps, probes, keep, far, ids, counts)
                 return ids
             ends = np.linspace(0, len(queries), threads + 1).astype(int).tolist()
 
             def work(i: int) -> None:
                 own_stamps, own_counts = states[i]
-                kernel(queries, ends[i], ends[i + 1], *index, own_stamps, probes, keep, ids, own_counts)
+                kernel(queries, ends[i], ends[i + 1], *index, own_stamps, probes, keep, far, ids, own_counts)
 
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, range(threads)))
@@ -236,7 +252,7 @@ class LSH(Algorithm, Saves):
         parts: dict[str, Any] = {"hashes": self._hashes, "tables": self._tables, "rows": self._rows}
         arrays = {f"{name}.{key}": value for name, part in parts.items() for key, value in part._asdict().items()}
         with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, auto=(self._auto_probes, self._auto_candidates), **arrays)
+            np.savez(file, allow_pickle=False, auto=(self._auto_candidates, self._auto_reach), **arrays)
 
     def load(self, path: Path) -> None:
         """Read the file that `save` wrote."""
@@ -244,8 +260,7 @@ class LSH(Algorithm, Saves):
             self._hashes = Hashes(**_fields(file, "hashes"))
             self._tables = Tables(**_fields(file, "tables"))
             self._rows = Rows(**_fields(file, "rows"))
-            probes, self._auto_candidates = file["auto"].tolist()
-        self._auto_probes = int(probes)
+            self._auto_candidates, self._auto_reach = file["auto"].tolist()
         self._rows = self._rows._replace(exact=_frozen(self._rows.exact))
         self._n_tables = len(self._tables.ids)
 

@@ -14,9 +14,9 @@ import numpy as np
 from algorithms.kernels.byte_rows import Rows, rank
 from algorithms.kernels.fast_scan import BLOCK, pack_block, scan_block
 from algorithms.kernels.hadamard import rotate
-from algorithms.kernels.heap import push, replace_root
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.prefetch import prefetch
+from algorithms.kernels.probing import Probes, Sequence, begin, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
 from algorithms.kernels.simd import lowest_bit
 from algorithms.kernels.stamps import name_new, next_generation
@@ -26,11 +26,12 @@ Array = Any
 
 # Above every sum of look-ups.
 NO_THRESHOLD = 65535
-# Probes ahead of the present one whose directory entry, and whose codes, are asked for.
-ENTRY_AHEAD = 8
-CODES_AHEAD = 3
-# Bytes of a bucket asked for ahead: what follows is a stream that the processor sees by itself.
-MOST_AHEAD = 4096
+# Probes ahead of the present one whose codes are asked for.
+CODES_AHEAD = 2
+# Probes made at a time.
+AT_ONCE = 32
+# Bytes of a bucket asked for ahead: what follows is a stream that the processor sees coming.
+MOST_AHEAD = 8192
 
 
 class Hashes(NamedTuple):
@@ -134,72 +135,27 @@ def perturbations(
 
 
 @kernel
-def next_allowed(functions: Array, used: np.uint64, j: int, count: int) -> int:
-    """Return the first perturbation from `j` on of a function that the set `used` doesn't change already."""
-    while j < count and (used >> np.uint64(functions[j])) & np.uint64(1):
-        j += 1
-    return j
-
-
-@kernel
-def probing_sequence(projections: Array, hashes: Hashes, tables: Array, slots: Array) -> int:
-    """Fill `tables` and `slots` (n_probes,) with the buckets to look into, best first; return how many there are.
-
-    First the query's own bucket in each table, then perturbation sets by their score, the sum of the scores of their
-    members, over all tables together. Sets grow out of smaller ones by the operations `shift` and `expand` of Lv et
-    al., section 4.5, from a heap: each is made exactly once, and never before one of a lower score.
-    """
+def own_buckets(projections: Array, hashes: Hashes, sequence: Sequence, probes: Probes) -> Any:
+    """Fill in the query's own bucket of each table, and begin the sequence of the others; return how many there are."""
     n_tables, n_functions = hashes.multipliers.shape
-    n_probes = tables.shape[0]
-    scores = np.empty((n_tables, 2 * n_functions), np.float32)
-    changes = np.empty((n_tables, 2 * n_functions), np.uint64)
-    functions = np.empty((n_tables, 2 * n_functions), np.uint8)
-    # A set: its table, the sum of the key, its largest member, and the functions that the other members change.
-    room = n_probes + n_tables + 1
-    set_table = np.empty(room, np.int64)
-    set_key = np.empty(room, np.uint64)
-    set_last = np.empty(room, np.int64)
-    set_used = np.empty(room, np.uint64)
-    heap_scores = np.empty(room, np.float32)
-    heap_sets = np.empty(room, np.int64)
-    heap = made = found = count = 0
-    for t in range(min(n_tables, n_probes)):
+    sequence.sizes[:] = 0
+    for t in range(n_tables):
         part = projections[t * n_functions : (t + 1) * n_functions]
-        key = table_key(part, hashes.multipliers[t], hashes.offsets[t], hashes.width)
-        tables[found] = t
-        slots[found] = np.int64(key >> hashes.shift)
-        found += 1
-        count = perturbations(
-            part, hashes.multipliers[t], hashes.offsets[t], hashes.width, scores[t], changes[t], functions[t]
+        multipliers, offsets = hashes.multipliers[t], hashes.offsets[t]
+        probes.tables[t] = t
+        probes.scores[t] = 0.0
+        probes.keys[t] = table_key(part, multipliers, offsets, hashes.width)
+        sequence.counts[t] = perturbations(
+            part,
+            multipliers,
+            offsets,
+            hashes.width,
+            sequence.scores[t],
+            sequence.changes[t],
+            sequence.functions[t],
         )
-        set_table[made], set_key[made], set_last[made], set_used[made] = t, key + changes[t, 0], 0, 0
-        push(heap_scores, heap_sets, heap, scores[t, 0], made)
-        heap += 1
-        made += 1
-    while found < n_probes and heap > 0:
-        score, best = heap_scores[0], heap_sets[0]
-        t, key, last, used = set_table[best], set_key[best], set_last[best], set_used[best]
-        tables[found] = t
-        slots[found] = np.int64(key >> hashes.shift)
-        found += 1
-        # Shift: the next perturbation in the place of the last one. The set has served, and is overwritten.
-        j = next_allowed(functions[t], used, last + 1, count)
-        if j < count:
-            set_key[best] = key - changes[t, last] + changes[t, j]
-            set_last[best] = j
-            replace_root(heap_scores, heap_sets, heap, score - scores[t, last] + scores[t, j], best)
-        else:
-            heap -= 1
-            replace_root(heap_scores, heap_sets, heap, heap_scores[heap], heap_sets[heap])
-        # Expand: the next perturbation besides the last one.
-        used |= np.uint64(1) << np.uint64(functions[t, last])
-        j = next_allowed(functions[t], used, last + 1, count)
-        if j < count:
-            set_table[made], set_key[made], set_last[made], set_used[made] = t, key + changes[t, j], j, used
-            push(heap_scores, heap_sets, heap, score + scores[t, j], made)
-            heap += 1
-            made += 1
-    return found
+        begin(sequence, t, probes.keys[t])
+    return n_tables
 
 
 @kernel
@@ -245,30 +201,53 @@ def fill_table(slots: Array, sketches: Array, directory: Array, ids: Array, code
         pack_block(sketches, ids, block * BLOCK, codes, block * size)
 
 
-@kernel
-def scan_range(
-    tables: Array,
-    t: int,
-    start: Any,
-    end: Any,
-    look_ups: Array,
-    keep: int,
-    stamps: Array,
-    scores: Array,
-    places: Array,
-    threshold: Any,
-    kept: int,
-    count: int,
-) -> Any:
-    """Offer the vectors at places start ... end - 1 of table t to the candidates; return threshold, kept and count.
+class Pool(NamedTuple):
+    """The candidates of one query: those of the lowest scores so far.
 
-    `scores` and `places` (capacity,) hold the candidates: `kept` whose ids are known and differ, then up to `count` new
-    ones by their place in the tables. None of a score from `threshold` on is needed: when the arrays are full, they are
-    cut down to the `keep` best, and the threshold falls.
+    `scores` uint16 and `places` int64 (capacity,) hold `kept` vectors whose ids are known and differ, then up to
+    `count` new ones, each by its place in the tables. No vector with a score from `threshold` on is needed; `nearest`
+    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how many
+    are to be kept, and k.
     """
+
+    scores: Array
+    places: Array
+    state: Array
+    limits: Array
+
+
+@kernel
+def empty_pool(keep: int, k: int) -> Pool:
+    """Make a pool that keeps so many candidates."""
+    capacity = 2 * keep + BLOCK
+    limits = np.empty(2, np.int64)
+    limits[0] = keep
+    limits[1] = k
+    return Pool(np.empty(capacity, np.uint16), np.empty(capacity, np.int64), np.empty(4, np.int64), limits)
+
+
+@kernel
+def cut_down(pool: Pool, all_ids: Array, stamps: Array, count: Any) -> Any:
+    """Name the new ones of `count` candidates, keep the best, and lower the threshold; return how many are left."""
+    keep, k = pool.limits[0], pool.limits[1]
+    count = name_new(all_ids, stamps, pool.scores, pool.places, pool.state[0], count)
+    if count > keep:
+        pool.state[2] = select(pool.scores, pool.places, count, keep)
+        count = keep
+    if count >= k:
+        pool.state[3] = select(pool.scores, pool.places, count, k)
+    pool.state[0] = count
+    pool.state[1] = count
+    return count
+
+
+@kernel
+def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, pool: Pool, stamps: Array) -> None:
+    """Offer the vectors at places start ... end - 1 of table t to the pool."""
     all_ids = tables.ids.reshape(-1)
     sums = np.empty(BLOCK, np.uint16)
     codes = tables.codes[t]
+    count, threshold = pool.state[1], pool.state[2]
     for block in range(start // BLOCK, (end + BLOCK - 1) // BLOCK):
         mask = scan_block(codes, block * look_ups.shape[0], look_ups, threshold, sums)
         if mask == 0:
@@ -279,21 +258,19 @@ def scan_range(
             lane = lowest_bit(mask)
             mask &= mask - 1
             place = t * tables.ids.shape[1] + first + lane
+            # What is in the pool will be named when it is full: by then its id is in the cache.
             prefetch(all_ids, place, 1)
-            scores[count] = sums[lane]
-            places[count] = place
+            pool.scores[count] = sums[lane]
+            pool.places[count] = place
             count += 1
-            if count == scores.shape[0]:
-                count = name_new(all_ids, stamps, scores, places, kept, count)
-                if count > keep:
-                    threshold = np.int64(select(scores, places, count, keep))
-                    count = keep
-                kept = count
-    return threshold, kept, count
+            if count == pool.scores.shape[0]:
+                count = cut_down(pool, all_ids, stamps, count)
+                threshold = pool.state[2]
+    pool.state[1] = count
 
 
 @kernel
-def prefetch_bucket(tables: Tables, t: int, slot: int, block_bytes: Any) -> None:
+def prefetch_bucket(tables: Tables, t: int, slot: Any, block_bytes: Any) -> None:
     """Ask for the first blocks of a bucket."""
     start = np.intp(tables.directory[t, slot])
     end = np.intp(tables.directory[t, slot + 1])
@@ -302,6 +279,52 @@ def prefetch_bucket(tables: Tables, t: int, slot: int, block_bytes: Any) -> None
         blocks = (end + BLOCK - 1) // BLOCK - first
         at = t * tables.codes.shape[1] + first * block_bytes
         prefetch(tables.codes, at, min(blocks * block_bytes, MOST_AHEAD))
+
+
+@kernel
+def probe(
+    keyed: Array,
+    hashes: Hashes,
+    tables: Tables,
+    look_ups: Array,
+    unit: float,
+    n_probes: int,
+    reach: float,
+    sequence: Sequence,
+    probes: Probes,
+    pool: Pool,
+    stamps: Array,
+    counts: Array,
+) -> None:
+    """Scan the buckets of the probing sequence, until n_probes of them are done or more can't pay.
+
+    A neighbour at distance d falls beyond boundaries of the total score s with a probability like exp(-s / (2 d^2))
+    (Lv et al., section 4.4), so the search ends when s exceeds `reach` times the square of the k-th distance known. A
+    score of the pool times `unit` estimates such a square.
+    """
+    shift = hashes.shift
+    left = np.int64(n_probes)
+    found = min(own_buckets(keyed, hashes, sequence, probes), left)
+    while found > 0:
+        for p in range(-CODES_AHEAD, found):
+            ahead = p + CODES_AHEAD
+            if ahead < found:
+                prefetch_bucket(tables, probes.tables[ahead], np.intp(probes.keys[ahead] >> shift), look_ups.shape[0])
+            if p < 0:
+                continue
+            nearest = pool.state[3]
+            if nearest < NO_THRESHOLD and probes.scores[p] > reach * unit * nearest:
+                return
+            t, slot = probes.tables[p], np.intp(probes.keys[p] >> shift)
+            start, end = np.intp(tables.directory[t, slot]), np.intp(tables.directory[t, slot + 1])
+            scan_range(tables, t, start, end, look_ups, pool, stamps)
+            counts[1] += end - start
+            counts[2] += 1
+        left -= found
+        found = next_probes(sequence, min(left, AT_ONCE), probes)
+        for p in range(found):
+            entry = probes.tables[p] * tables.directory.shape[1] + np.intp(probes.keys[p] >> shift)
+            prefetch(tables.directory, entry, 2)
 
 
 @kernel
@@ -342,6 +365,7 @@ def search(
     stamps: Array,
     n_probes: int,
     n_candidates: int,
+    reach: float,
     ids: Array,
     counts: Array,
 ) -> None:
@@ -355,53 +379,35 @@ def search(
     tables = Tables(directory, table_ids, codes)
     rows = Rows(row_bytes, exact, low, bytes_step, error, radius, by_dot)
     k = ids.shape[1]
-    n, dim = rows.bytes.shape
-    blocks, _, size = hashes.signs.shape
-    block_bytes = BLOCK * tables.codes.shape[1] // (BLOCK * ((n + BLOCK - 1) // BLOCK))
+    n, dim = row_bytes.shape
+    n_tables, n_functions = multipliers.shape
+    # As many bytes for the codes of a block as for the tables of a query: 16 a position.
+    positions = codes.shape[1] // (LEVELS * ((n + BLOCK - 1) // BLOCK))
     keep = min(max(n_candidates, k), n)
-    hashed = np.zeros(hashes.centre.shape[0], np.float32)
+    hashed = np.zeros(centre.shape[0], np.float32)
     query = hashed[:dim]
-    work = np.empty(size, np.float32)
-    projections = np.empty(blocks * size, np.float32)
-    look_ups = np.empty(block_bytes, np.uint8)
-    keyed = projections[block_bytes // LEVELS :]
-    probe_tables = np.empty(n_probes, np.int64)
-    probe_slots = np.empty(n_probes, np.int64)
-    scores = np.empty(2 * keep + BLOCK, np.uint16)
-    places = np.empty(2 * keep + BLOCK, np.int64)
-    near = np.empty(2 * keep + BLOCK, np.float32)
+    work = np.empty(signs.shape[2], np.float32)
+    projections = np.empty(signs.shape[0] * signs.shape[2], np.float32)
+    look_ups = np.empty(LEVELS * positions, np.uint8)
+    sequence = empty_sequence(n_tables, 2 * n_functions, n_probes)
+    probes = empty_probes(max(n_tables, AT_ONCE))
+    pool = empty_pool(keep, min(k, keep))
+    near = np.empty(keep, np.float32)
     distances = np.empty(k, np.float32)
-    all_ids = tables.ids.reshape(-1)
+    all_ids = table_ids.reshape(-1)
     for i in range(first, last):
-        scaled(queries[i], rows.radius, query)
-        rotate(hashed, hashes.centre, hashes.signs, work, projections)
-        look_up_tables(projections, hashes.step, look_ups)
-        found = probing_sequence(keyed, hashes, probe_tables, probe_slots)
+        scaled(queries[i], radius, query)
+        rotate(hashed, centre, signs, work, projections)
+        scale = look_up_tables(projections, levels_step, look_ups)
         next_generation(stamps)
-        threshold = NO_THRESHOLD
-        kept = count = 0
-        for p in range(found):
-            if p + ENTRY_AHEAD < found:
-                entry = probe_tables[p + ENTRY_AHEAD] * tables.directory.shape[1] + probe_slots[p + ENTRY_AHEAD]
-                prefetch(tables.directory, entry, 2)
-            if p + CODES_AHEAD < found:
-                prefetch_bucket(tables, probe_tables[p + CODES_AHEAD], probe_slots[p + CODES_AHEAD], block_bytes)
-            t = probe_tables[p]
-            start = np.intp(tables.directory[t, probe_slots[p]])
-            end = np.intp(tables.directory[t, probe_slots[p] + 1])
-            counts[1] += end - start
-            threshold, kept, count = scan_range(
-                tables, t, start, end, look_ups, keep, stamps, scores, places, threshold, kept, count
-            )
-        count = name_new(all_ids, stamps, scores, places, kept, count)
-        if count < min(k, n):  # too little in these buckets: look into all of one table
-            threshold, kept, count = scan_range(
-                tables, 0, 0, n, look_ups, keep, stamps, scores, places, threshold, count, count
-            )
+        pool.state[:2] = 0
+        pool.state[2:] = NO_THRESHOLD
+        unit = 1.0 / (scale * positions)
+        keyed = projections[positions:]
+        probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, stamps, counts)
+        if cut_down(pool, all_ids, stamps, pool.state[1]) < min(k, n):
+            # Too little in these buckets: look into all of one table.
+            scan_range(tables, 0, 0, n, look_ups, pool, stamps)
             counts[1] += n
-            count = name_new(all_ids, stamps, scores, places, kept, count)
-        if count > keep:
-            select(scores, places, count, keep)
-            count = keep
-        counts[0] += rank(rows, query, places[:count], near, distances, ids[i])
-        counts[2] += found
+            cut_down(pool, all_ids, stamps, pool.state[1])
+        counts[0] += rank(rows, query, pool.places[: pool.state[1]], near, distances, ids[i])

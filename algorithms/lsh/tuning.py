@@ -16,22 +16,27 @@ PAIRS = 512
 # Rows that serve as queries, and how many of their neighbours are to be found.
 SAMPLE = 128
 NEIGHBOURS = 10
+# Tables more than these find more, but take memory, which is slower to reach than more buckets of few tables.
+N_TABLES = 4
 # Vectors that a query should meet in its own bucket: a few blocks of the scan.
-BUCKET = 80.0
-P_STABLE_FUNCTIONS = 8
+BUCKET = 200.0
+P_STABLE_FUNCTIONS = 10
 MOST_BITS = 16
 # Vectors a slot of the directory of p-stable buckets.
 SLOT = 8
 MOST_SLOT_BITS = 24
-# Probes are tried in steps of this factor.
-GROWTH = 1.5
-# Candidates a neighbour.
-FACTORS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+# What is tried: candidates a neighbour, and how far to reach.
+FACTORS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+REACHES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 
 
-def sketch_dim(dim: int) -> int:
-    """Return how many projections a sketch holds: enough to tell most vectors apart, few enough to scan quickly."""
-    return 64 if dim <= 64 else 96
+def sketch_dim(size: int) -> int:
+    """Return how many of the `size` coordinates of a rotation a sketch holds: all of 128, or 96 of more.
+
+    With all of them the sketch knows the distance but for its rounding; of many, more than these cost more in scanning
+    than they save in ranking.
+    """
+    return size if size <= 128 else 96
 
 
 def hyperplane_bits(away: NDArray[np.float64], n: int) -> int:
@@ -86,21 +91,27 @@ def recall(ids: NDArray[np.int64], truth: NDArray[np.int64], own: NDArray[np.int
     return float(hits) / max(1, truth.size)
 
 
-def choose(measured: Callable[[int, int], float], target: float, k: int, most_probes: int) -> tuple[int, int]:
-    """Return the fewest probes, then the fewest candidates, at which the measured recall reaches the target.
+def choose(measured: Callable[[float, int], float], target: float, k: int) -> tuple[float, int]:
+    """Return the shortest reach and the fewest candidates at which the measured recall reaches the target.
 
-    Candidates can only lose what probes find: half of the misses allowed are left to each.
+    First the candidates, while buckets are opened far beyond need: half of the misses allowed are left to them, so that
+    as many are left to the buckets.
     """
-    if k == 0:
-        return 1, 1
-    many = int(FACTORS[-1] * k)
-    reach = 1.0 - 0.5 * (1.0 - target)
-    n_probes = 1
-    while n_probes < most_probes and measured(n_probes, many) < reach:
-        n_probes = int(GROWTH * n_probes) + 1
-    n_probes = min(n_probes, most_probes)
-    for factor in FACTORS:
-        n_candidates = int(np.ceil(factor * k))
-        if measured(n_probes, n_candidates) >= target:
-            return n_probes, n_candidates
-    return n_probes, many
+    reach_of_sketches = 1.0 - 0.5 * (1.0 - target)
+    candidates = [int(np.ceil(factor * k)) for factor in FACTORS]
+    chosen = candidates[
+        first_true(len(candidates), lambda i: measured(REACHES[-1], candidates[i]) >= reach_of_sketches)
+    ]
+    return REACHES[first_true(len(REACHES), lambda i: measured(REACHES[i], chosen) >= target)], chosen
+
+
+def first_true(count: int, holds: Callable[[int], bool]) -> int:
+    """Return the first of `count` numbers for which something holds, by halving; the last where it never does."""
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
