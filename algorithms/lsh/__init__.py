@@ -1,0 +1,5 @@
+"""Locality-sensitive hashing."""
+
+from algorithms.lsh.index import LSH
+
+__all__ = ["LSH"]

@@ -1,0 +1,305 @@
+"""Locality-sensitive hashing: random functions under which near vectors collide more often than far ones.
+
+Several tables of buckets (Indyk and Motwani 1998), keyed by random hyperplanes (Charikar 2002) or p-stable projections
+(Datar et al. 2004), are probed in the order of Lv et al. (2007); sketches choose which of the vectors found there are
+ranked exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.byte_rows import Rows, to_bytes
+from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
+from algorithms.kernels.hadamard import random_signs, rotation_size
+from algorithms.lsh import kernels, tuning
+from algorithms.lsh.kernels import Hashes, Tables
+from harness.contract import Algorithm, Saves, Search, Vectors
+from harness.errors import ParameterError
+from harness.metric import Metric, normalise
+
+Auto = Literal["auto"]
+
+METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR, Metric.IP)
+# A bit set takes 64 functions; a directory of 2^24 slots is 64 MiB a table.
+MOST_FUNCTIONS = 64
+MOST_SLOT_BITS = 24
+# Rows hashed at a time by one thread.
+CHUNK = 8192
+# Step between the 16 levels at which rounding a Gaussian of variance 1 costs least (Max 1960).
+GAUSSIAN_STEP = 0.3352
+
+
+class LSH(Algorithm, Saves):
+    """Locality-sensitive hashing with multi-probe, sketches and exact ranking.
+
+    `n_tables` tables, keyed by `n_bits` functions each: the sides of hyperplanes under angular and ip, numbers of
+    buckets of `bucket_width` under euclidean. `sketch_dim` projections, a multiple of 32, are kept of each vector in 4
+    bits. What is `"auto"` follows from the data and `target_recall` (`effective` tells how); so do `n_candidates`
+    and `reach` of a search. Under ip, rows are lifted to equal length by one more coordinate (Neyshabur and Srebro
+    2015), so that inner products rank as angles do.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        n_tables: int | Auto = "auto",
+        n_bits: int | Auto = "auto",
+        bucket_width: float | Auto = "auto",
+        sketch_dim: int | Auto = "auto",
+        target_recall: float = 0.9,
+        seed: int = 0,
+    ) -> None:
+        self._metric = Metric(metric)
+        if self._metric not in METRICS:
+            raise ParameterError(f"lsh: metric {metric} is not supported; use one of {', '.join(METRICS)}")
+        self._hyperplanes = self._metric is not Metric.EUCLIDEAN
+        if n_tables != "auto" and n_tables < 1:
+            raise ParameterError(f"lsh: n_tables = {n_tables}; use at least 1, usually 1 to 16, or auto")
+        most = MOST_SLOT_BITS if self._hyperplanes else MOST_FUNCTIONS
+        if n_bits != "auto" and not 1 <= n_bits <= most:
+            raise ParameterError(f"lsh: n_bits = {n_bits}; use 1 to {most} under {self._metric}, or auto")
+        if bucket_width != "auto" and (self._hyperplanes or not bucket_width > 0.0):
+            raise ParameterError(
+                f"lsh: bucket_width = {bucket_width}; use a positive distance under euclidean, and auto under others"
+            )
+        if sketch_dim != "auto" and not (0 < sketch_dim <= LARGEST_CODE and sketch_dim % SEGMENT == 0):
+            raise ParameterError(
+                f"lsh: sketch_dim = {sketch_dim}; use a multiple of {SEGMENT} up to {LARGEST_CODE}, or auto"
+            )
+        if not 0.0 < target_recall < 1.0:
+            raise ParameterError(f"lsh: target_recall = {target_recall}; use a share between 0 and 1, such as 0.9")
+        self._n_tables = tuning.N_TABLES if n_tables == "auto" else n_tables
+        self._n_bits, self._bucket_width = n_bits, bucket_width
+        self._sketch_dim, self._target, self._seed = sketch_dim, target_recall, seed
+        self.effective: dict[str, Any] = {}
+
+    def compile(self, sample: Vectors) -> None:
+        """Compile every kernel of `fit` and search on the sample."""
+        warm = LSH(self._metric, seed=self._seed)
+        warm.fit(sample)
+        warm.searcher(n_probes=1, n_candidates=1)(sample[:1], 1)
+
+    def fit(self, train: Vectors, *, threads: int = 1) -> None:
+        """Hash `train` (n, dim) into the tables, and find what reaches the target recall on a sample of it."""
+        rows = normalise(train) if self._metric is Metric.ANGULAR else train
+        rows = _frozen(rows)
+        n = len(rows)
+        self._radius = {Metric.EUCLIDEAN: 0.0, Metric.ANGULAR: 1.0}.get(self._metric, _largest_norm(rows))
+        rng = np.random.default_rng(self._seed)
+        self._hashes, positions = self._draw(rows, rng)
+        sketches = np.empty((n, positions), np.uint8)
+        slots = np.empty((self._n_tables, n), np.int32)
+        bits = 64 - int(self._hashes.shift)
+        blocks = -(-n // BLOCK)
+        self._tables = Tables(
+            np.zeros((self._n_tables, (1 << bits) + 1), np.int32),
+            np.empty((self._n_tables, n), np.int32),
+            np.zeros((self._n_tables, blocks * BLOCK * positions // 2), np.uint8),
+        )
+
+        def hash_chunk(first: int) -> None:
+            chunk = self._lifted(rows[first : first + CHUNK])
+            kernels.hash_rows(chunk, first, first + len(chunk), self._hashes, sketches, slots)
+
+        def fill(t: int) -> None:
+            kernels.fill_table(
+                slots[t], sketches, self._tables.directory[t], self._tables.ids[t], self._tables.codes[t]
+            )
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(hash_chunk, range(0, n, CHUNK)))
+            list(pool.map(fill, range(self._n_tables)))
+        self._rows = _in_bytes(rows, self._radius, by_dot=self._hyperplanes)
+        self._tune(rows, rng, threads)
+
+    def _draw(self, rows: Vectors, rng: np.random.Generator) -> tuple[Hashes, int]:
+        """Draw the random functions, with as many bits and as wide buckets as the data ask for."""
+        n, dim = len(rows), rows.shape[1] + (self._metric is Metric.IP)
+        centre = _mean(rows, dim, self._radius)
+        sample = self._lifted(rows[rng.integers(0, n, min(n, tuning.PAIRS))])
+        away = (sample - centre).astype(np.float64)
+        spread = float(np.sqrt(np.einsum("ij,ij->i", away, away).mean())) if n else 0.0
+        size = rotation_size(dim)
+        positions = tuning.sketch_dim(size) if self._sketch_dim == "auto" else self._sketch_dim
+        positions = min(positions, size)
+        if self._hyperplanes:
+            n_functions = tuning.hyperplane_bits(away, n) if self._n_bits == "auto" else int(self._n_bits)
+            slot_bits, width = n_functions, 0.0
+            multipliers = np.uint64(1) << np.arange(64 - n_functions, 64, dtype=np.uint64)
+            multipliers = np.tile(multipliers, (self._n_tables, 1))
+            offsets = np.zeros((self._n_tables, n_functions), np.float32)
+        else:
+            n_functions = tuning.P_STABLE_FUNCTIONS if self._n_bits == "auto" else int(self._n_bits)
+            width = tuning.bucket_width(away, n_functions, n) if self._bucket_width == "auto" else self._bucket_width
+            slot_bits = tuning.slot_bits(n)
+            # Multiplying by odd random numbers and keeping the highest bits spreads the keys evenly over the slots
+            # (Dietzfelbinger et al. 1997); that two buckets share a slot now and then costs a few false candidates.
+            multipliers = rng.integers(0, 1 << 64, (self._n_tables, n_functions), np.uint64) | np.uint64(1)
+            offsets = (rng.random((self._n_tables, n_functions)) * width).astype(np.float32)
+        self.effective = {"n_tables": self._n_tables, "n_bits": n_functions, "sketch_dim": positions}
+        if not self._hyperplanes:
+            self.effective["bucket_width"] = float(width)
+        blocks = -(-(positions + self._n_tables * n_functions) // size)
+        step = GAUSSIAN_STEP * spread if spread > 0.0 else 1.0
+        shift = np.uint64(64 - slot_bits)
+        signs = random_signs(rng, blocks, dim)
+        return Hashes(centre, signs, multipliers, offsets, float(width), shift, step), positions
+
+    def _lifted(self, rows: Vectors) -> Vectors:
+        """Add, under ip, the coordinate sqrt(M^2 - |x|^2) that makes all rows as long as the longest."""
+        if self._metric is not Metric.IP:
+            return rows
+        lifted = np.empty((len(rows), rows.shape[1] + 1), np.float32)
+        lifted[:, :-1] = rows
+        squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        lifted[:, -1] = np.sqrt(np.maximum(self._radius**2 - squares, 0.0))
+        return _frozen(lifted)
+
+    def _tune(self, rows: Vectors, rng: np.random.Generator, threads: int) -> None:
+        """Choose `n_candidates` and `reach` by the recall on a sample of the rows, each but for itself."""
+        self._auto_candidates, self._auto_reach = 1.0, np.inf
+        sample = np.sort(rng.choice(len(rows), min(len(rows), tuning.SAMPLE), replace=False))
+        truth = tuning.neighbours(rows, sample, by_dot=self._hyperplanes, threads=threads)
+        k = truth.shape[1]
+
+        def recall(reach: float, n_candidates: int) -> float:
+            search = self.searcher(threads=threads, n_candidates=n_candidates, reach=reach)
+            return tuning.recall(search(rows[sample], k + 1), truth, sample)
+
+        if k:
+            reach, n_candidates = tuning.choose(recall, self._target, k)
+            self._auto_candidates, self._auto_reach = n_candidates / k, reach
+            self.effective |= {"n_candidates": n_candidates, "reach": reach}
+
+    def searcher(  # type: ignore[override]
+        self,
+        *,
+        threads: int = 1,
+        n_probes: int | Auto = "auto",
+        n_candidates: int | Auto = "auto",
+        reach: float | Auto = "auto",
+    ) -> Search:
+        """Bind how many buckets are opened, and how many of the vectors in them are ranked exactly.
+
+        `n_probes` is the number of buckets in all tables together; it is all of them unless given. `reach` ends the
+        search of a query earlier, when the boundaries that lie before the next bucket are farther than so many times
+        the k-th distance known (both squared); unless given it is what the target recall needs, or unlimited where
+        `n_probes` is given. `n_candidates` of the vectors met are ranked exactly, k at least. Where the buckets hold
+        fewer than k, a whole table is scanned.
+        """
+        if n_probes != "auto" and n_probes < 1:
+            raise ParameterError(f"lsh: n_probes = {n_probes}; use at least 1, usually n_tables to 1000, or auto")
+        if n_candidates != "auto" and n_candidates < 1:
+            raise ParameterError(
+                f"lsh: n_candidates = {n_candidates}; use at least 1, usually 3 to 30 times k, or auto"
+            )
+        if reach != "auto" and not reach >= 0.0:
+            raise ParameterError(f"lsh: reach = {reach}; use 0 or more, usually 0.1 to 3, or auto")
+        if reach == "auto":
+            reach = self._auto_reach if n_probes == "auto" else np.inf
+        n = len(self._rows.bytes)
+        probes = self._n_tables * (self._tables.directory.shape[1] - 1)
+        if n_probes != "auto":
+            probes = min(n_probes, probes)
+        index = (*self._hashes, *self._tables, *self._rows)
+        factor = self._auto_candidates
+        far = float(reach)
+        states = [(np.zeros(n + 1, np.uint32), np.zeros(3, np.int64)) for _ in range(threads)]
+        self._counts = [counts for _, counts in states]
+        stamps, counts = states[0]
+        kernel = kernels.search
+
+        def search(queries: Any, k: int) -> NDArray[np.int64]:
+            ids = np.empty((len(queries), k), np.int64)
+            keep = n_candidates if n_candidates != "auto" else int(np.ceil(factor * k))
+            if queries.flags.writeable:
+                queries = _frozen(queries)
+            if threads == 1 or len(queries) == 1:
+                kernel(queries, 0, len(queries), *index, stamps, probes, keep, far, ids, counts)
+                return ids
+            ends = np.linspace(0, len(queries), threads + 1).astype(int).tolist()
+
+            def work(i: int) -> None:
+                own_stamps, own_counts = states[i]
+                kernel(queries, ends[i], ends[i + 1], *index, own_stamps, probes, keep, far, ids, own_counts)
+
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, range(threads)))
+            return ids
+
+        return search
+
+    def index_bytes(self) -> int:
+        """Return the size of the tables, the random functions and the vectors in both forms."""
+        arrays = [a for part in (self._hashes, self._tables, self._rows) for a in part if isinstance(a, np.ndarray)]
+        return sum(a.nbytes for a in arrays)
+
+    def counters(self) -> Mapping[str, int]:
+        """Return, since the last bind, exact distances, vectors met in buckets, and buckets opened."""
+        distances, candidates, probes = np.sum(self._counts, axis=0).tolist()
+        return {"distance_computations": distances, "candidates": candidates, "probes": probes}
+
+    def save(self, path: Path) -> None:
+        """Write one file of arrays, as `numpy.savez` does."""
+        parts: dict[str, Any] = {"hashes": self._hashes, "tables": self._tables, "rows": self._rows}
+        arrays = {f"{name}.{key}": value for name, part in parts.items() for key, value in part._asdict().items()}
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, auto=(self._auto_candidates, self._auto_reach), **arrays)
+
+    def load(self, path: Path) -> None:
+        """Read the file that `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            self._hashes = Hashes(**_fields(file, "hashes"))
+            self._tables = Tables(**_fields(file, "tables"))
+            self._rows = Rows(**_fields(file, "rows"))
+            self._auto_candidates, self._auto_reach = file["auto"].tolist()
+        self._rows = self._rows._replace(exact=_frozen(self._rows.exact))
+        self._n_tables = len(self._tables.ids)
+
+
+def _fields(file: Any, name: str) -> dict[str, Any]:
+    """Read the fields of one named tuple; those of no dimension were scalars."""
+    found = {key.split(".")[1]: file[key] for key in file.files if key.startswith(f"{name}.")}
+    return {key: value if value.ndim else value[()] for key, value in found.items()}
+
+
+def _mean(rows: Vectors, dim: int, radius: float) -> NDArray[np.float32]:
+    """Return the mean of the rows (dim,), that of the lifted coordinate included where `dim` counts it."""
+    centre = np.zeros(dim, np.float64)
+    if len(rows):
+        centre[: rows.shape[1]] = rows.mean(axis=0, dtype=np.float64)
+        if dim > rows.shape[1]:
+            squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+            centre[-1] = np.sqrt(np.maximum(radius**2 - squares, 0.0)).mean()
+    return centre.astype(np.float32)
+
+
+def _largest_norm(rows: Vectors) -> float:
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return float(np.sqrt(squares.max(initial=0.0)))
+
+
+def _in_bytes(rows: Vectors, radius: float, *, by_dot: bool) -> Rows:
+    """Round rows to bytes, exactly where all values are whole numbers within 255 of each other."""
+    low, high = (float(rows.min()), float(rows.max())) if rows.size else (0.0, 0.0)
+    step = (high - low) / 255.0 or 1.0
+    if high - low <= 255.0 and low.is_integer() and (rows == np.rint(rows)).all():
+        step = 1.0
+    coded = np.empty(rows.shape, np.uint8)
+    error = float(np.sqrt(to_bytes(rows, low, step, coded)))
+    exact = rows if error else _frozen(np.empty((0, rows.shape[1]), np.float32))
+    return Rows(coded, exact, low, step, error, radius, by_dot)
+
+
+def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

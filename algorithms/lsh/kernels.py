@@ -1,0 +1,413 @@
+"""Kernels of locality-sensitive hashing, in the order in which a search calls them.
+
+Hash functions (`hyperplane`, `p_stable`), the query-directed probing sequence of Lv et al. (2007), the scan of a bucket
+by sketches, and the ranking of what it leaves. Everything is hashed by the coordinates of one pseudo-random rotation
+about the centre of the data: the first of them make the sketch, the next ones the keys of the tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from algorithms.kernels.byte_rows import Rows, rank
+from algorithms.kernels.fast_scan import BLOCK, pack_block, scan_block
+from algorithms.kernels.hadamard import rotate
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.prefetch import prefetch
+from algorithms.kernels.probing import Probes, Sequence, begin, empty_probes, empty_sequence, next_probes
+from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
+from algorithms.kernels.simd import lowest_bit
+from algorithms.kernels.stamps import name_new, next_generation
+from algorithms.kernels.topk import select
+
+Array = Any
+
+# Above every sum of look-ups.
+NO_THRESHOLD = 65535
+# Probes ahead of the present one whose codes are asked for.
+CODES_AHEAD = 2
+# Probes made at a time.
+AT_ONCE = 32
+# Bytes of a bucket asked for ahead: what follows is a stream that the processor sees coming.
+MOST_AHEAD = 8192
+
+
+class Hashes(NamedTuple):
+    """The random functions, L tables of K each.
+
+    `centre` (dim,) float32; `signs` (blocks, ROUNDS, size) float32 of the rotations; `multipliers` (L, K) uint64, by
+    which a key is made of K numbers: powers of two for hyperplanes, odd random ones for p-stable; `offsets` (L, K)
+    float32, the b of Datar et al. Scalars: bucket `width` (0 for hyperplanes), the `shift` that leaves of a 64-bit key
+    the number of its slot, and the `step` between levels of a sketch.
+    """
+
+    centre: Array
+    signs: Array
+    multipliers: Array
+    offsets: Array
+    width: float
+    shift: np.uint64
+    step: float
+
+
+class Tables(NamedTuple):
+    """The buckets: those of table t, one after the other in the order of their slots.
+
+    Slot s holds the places directory[t, s] to directory[t, s + 1] of ids[t], and of the 32-vector blocks of codes[t].
+    `directory` (L, slots + 1) int32, `ids` (L, n) int32, `codes` (L, bytes) uint8.
+    """
+
+    directory: Array
+    ids: Array
+    codes: Array
+
+
+@kernel
+def hyperplane(projection: float) -> np.int64:
+    """Return on which side of a random hyperplane a vector lies (Charikar 2002): 0 or 1."""
+    return np.int64(projection > 0.0)
+
+
+@kernel
+def p_stable(projection: float, offset: float, width: float) -> np.int64:
+    """Return floor((a.x + b) / w), the bucket on a random line (Datar et al. 2004)."""
+    return np.int64(np.floor((projection + offset) / width))
+
+
+@kernel
+def table_key(projections: Array, multipliers: Array, offsets: Array, width: float) -> np.uint64:
+    """Join K hash values to a key: their sum, each times its multiplier, modulo 2^64."""
+    key = np.uint64(0)
+    for i in range(multipliers.shape[0]):
+        if width == 0.0:
+            value = hyperplane(projections[i])
+        else:
+            value = p_stable(projections[i], offsets[i], width)
+        key += np.uint64(value) * multipliers[i]
+    return key
+
+
+@kernel
+def perturbations(
+    projections: Array,
+    multipliers: Array,
+    offsets: Array,
+    width: float,
+    scores: Array,
+    changes: Array,
+    functions: Array,
+) -> int:
+    """List the changes of one hash value by one, ascending by score; return how many there are.
+
+    The score is the squared distance from the query to the boundary that is crossed (Lv et al., section 4.4): a
+    hyperplane has one, a p-stable bucket one on either side. `changes` (2K,) uint64 is what each adds to the key,
+    `functions` (2K,) uint8 whose value it changes.
+    """
+    count = 0
+    for i in range(multipliers.shape[0]):
+        up = multipliers[i]
+        down = np.uint64(0) - up
+        if width == 0.0:
+            sides = 1
+            distance = projections[i]
+            change = down if hyperplane(distance) == 1 else up
+        else:
+            sides = 2
+            distance = projections[i] + offsets[i] - p_stable(projections[i], offsets[i], width) * width
+            change = down
+        for _ in range(sides):
+            score = np.float32(distance * distance)
+            j = count
+            while j > 0 and scores[j - 1] > score:
+                scores[j] = scores[j - 1]
+                changes[j] = changes[j - 1]
+                functions[j] = functions[j - 1]
+                j -= 1
+            scores[j] = score
+            changes[j] = change
+            functions[j] = i
+            count += 1
+            distance = np.float32(width) - distance
+            change = up
+    return count
+
+
+@kernel
+def own_buckets(projections: Array, hashes: Hashes, sequence: Sequence, probes: Probes) -> Any:
+    """Fill in the query's own bucket of each table, and begin the sequence of the others; return how many there are."""
+    n_tables, n_functions = hashes.multipliers.shape
+    sequence.sizes[:] = 0
+    for t in range(n_tables):
+        part = projections[t * n_functions : (t + 1) * n_functions]
+        multipliers, offsets = hashes.multipliers[t], hashes.offsets[t]
+        probes.tables[t] = t
+        probes.scores[t] = 0.0
+        probes.keys[t] = table_key(part, multipliers, offsets, hashes.width)
+        sequence.counts[t] = perturbations(
+            part,
+            multipliers,
+            offsets,
+            hashes.width,
+            sequence.scores[t],
+            sequence.changes[t],
+            sequence.functions[t],
+        )
+        begin(sequence, t, probes.keys[t])
+    return n_tables
+
+
+@kernel
+def hash_rows(rows: Array, first: int, last: int, hashes: Hashes, sketches: Array, slots: Array) -> None:
+    """Fill rows first ... last - 1 of `sketches` (n, positions) uint8 and columns of `slots` (L, n) int32.
+
+    `rows` (last - first, dim) float32.
+    """
+    blocks, _, size = hashes.signs.shape
+    work = np.empty(size, np.float32)
+    projections = np.empty(blocks * size, np.float32)
+    n_tables, n_functions = hashes.multipliers.shape
+    for i in range(first, last):
+        rotate(rows[i - first], hashes.centre, hashes.signs, work, projections)
+        sketch(projections, hashes.step, sketches[i])
+        keyed = projections[sketches.shape[1] :]
+        for t in range(n_tables):
+            part = keyed[t * n_functions : (t + 1) * n_functions]
+            key = table_key(part, hashes.multipliers[t], hashes.offsets[t], hashes.width)
+            slots[t, i] = np.int32(key >> hashes.shift)
+
+
+@kernel
+def fill_table(slots: Array, sketches: Array, directory: Array, ids: Array, codes: Array) -> None:
+    """Group the vectors of one table by their slots (counting sort), and pack their sketches in that order.
+
+    `slots` (n,) int32; fills `directory` (slots + 1,) int32, `ids` (n,) int32 and `codes` (bytes,) uint8, zeros before.
+    """
+    for i in range(slots.shape[0]):
+        directory[slots[i] + 1] += 1
+    for s in range(1, directory.shape[0]):
+        directory[s] += directory[s - 1]
+    for i in range(slots.shape[0] - 1, -1, -1):
+        # Ends move down to starts; the last entry, the number of vectors, is nobody's end.
+        s = slots[i] + 1
+        directory[s] -= 1
+        ids[directory[s]] = i
+    for s in range(directory.shape[0] - 1):
+        directory[s] = directory[s + 1]
+    directory[directory.shape[0] - 1] = slots.shape[0]
+    size = LEVELS * sketches.shape[1]
+    for block in range((ids.shape[0] + BLOCK - 1) // BLOCK):
+        pack_block(sketches, ids, block * BLOCK, codes, block * size)
+
+
+class Pool(NamedTuple):
+    """The candidates of one query: those of the lowest scores so far.
+
+    `scores` uint16 and `places` int64 (capacity,) hold `kept` vectors whose ids are known and differ, then up to
+    `count` new ones, each by its place in the tables. No vector with a score from `threshold` on is needed; `nearest`
+    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how many
+    are to be kept, and k.
+    """
+
+    scores: Array
+    places: Array
+    state: Array
+    limits: Array
+
+
+@kernel
+def empty_pool(keep: int, k: int) -> Pool:
+    """Make a pool that keeps so many candidates."""
+    capacity = 2 * keep + BLOCK
+    limits = np.empty(2, np.int64)
+    limits[0] = keep
+    limits[1] = k
+    return Pool(np.empty(capacity, np.uint16), np.empty(capacity, np.int64), np.empty(4, np.int64), limits)
+
+
+@kernel
+def cut_down(pool: Pool, all_ids: Array, stamps: Array, count: Any) -> Any:
+    """Name the new ones of `count` candidates, keep the best, and lower the threshold; return how many are left."""
+    keep, k = pool.limits[0], pool.limits[1]
+    count = name_new(all_ids, stamps, pool.scores, pool.places, pool.state[0], count)
+    if count > keep:
+        pool.state[2] = select(pool.scores, pool.places, count, keep)
+        count = keep
+    if count >= k:
+        pool.state[3] = select(pool.scores, pool.places, count, k)
+    pool.state[0] = count
+    pool.state[1] = count
+    return count
+
+
+@kernel
+def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, pool: Pool, stamps: Array) -> None:
+    """Offer the vectors at places start ... end - 1 of table t to the pool."""
+    all_ids = tables.ids.reshape(-1)
+    sums = np.empty(BLOCK, np.uint16)
+    codes = tables.codes[t]
+    count, threshold = pool.state[1], pool.state[2]
+    for block in range(start // BLOCK, (end + BLOCK - 1) // BLOCK):
+        mask = scan_block(codes, block * look_ups.shape[0], look_ups, threshold, sums)
+        if mask == 0:
+            continue
+        first = block * BLOCK
+        mask &= (1 << min(end - first, BLOCK)) - (1 << max(start - first, 0))
+        while mask != 0:
+            lane = lowest_bit(mask)
+            mask &= mask - 1
+            place = t * tables.ids.shape[1] + first + lane
+            # What is in the pool will be named when it is full: by then its id is in the cache.
+            prefetch(all_ids, place, 1)
+            pool.scores[count] = sums[lane]
+            pool.places[count] = place
+            count += 1
+            if count == pool.scores.shape[0]:
+                count = cut_down(pool, all_ids, stamps, count)
+                threshold = pool.state[2]
+    pool.state[1] = count
+
+
+@kernel
+def prefetch_bucket(tables: Tables, t: int, slot: Any, block_bytes: Any) -> None:
+    """Ask for the first blocks of a bucket."""
+    start = np.intp(tables.directory[t, slot])
+    end = np.intp(tables.directory[t, slot + 1])
+    if start < end:
+        first = start // BLOCK
+        blocks = (end + BLOCK - 1) // BLOCK - first
+        at = t * tables.codes.shape[1] + first * block_bytes
+        prefetch(tables.codes, at, min(blocks * block_bytes, MOST_AHEAD))
+
+
+@kernel
+def probe(
+    keyed: Array,
+    hashes: Hashes,
+    tables: Tables,
+    look_ups: Array,
+    unit: float,
+    n_probes: int,
+    reach: float,
+    sequence: Sequence,
+    probes: Probes,
+    pool: Pool,
+    stamps: Array,
+    counts: Array,
+) -> None:
+    """Scan the buckets of the probing sequence, until n_probes of them are done or more can't pay.
+
+    A neighbour at distance d falls beyond boundaries of the total score s with a probability like exp(-s / (2 d^2))
+    (Lv et al., section 4.4), so the search ends when s exceeds `reach` times the square of the k-th distance known. A
+    score of the pool times `unit` estimates such a square.
+    """
+    shift = hashes.shift
+    left = np.int64(n_probes)
+    found = min(own_buckets(keyed, hashes, sequence, probes), left)
+    while found > 0:
+        for p in range(-CODES_AHEAD, found):
+            ahead = p + CODES_AHEAD
+            if ahead < found:
+                prefetch_bucket(tables, probes.tables[ahead], np.intp(probes.keys[ahead] >> shift), look_ups.shape[0])
+            if p < 0:
+                continue
+            nearest = pool.state[3]
+            if nearest < NO_THRESHOLD and probes.scores[p] > reach * unit * nearest:
+                return
+            t, slot = probes.tables[p], np.intp(probes.keys[p] >> shift)
+            start, end = np.intp(tables.directory[t, slot]), np.intp(tables.directory[t, slot + 1])
+            scan_range(tables, t, start, end, look_ups, pool, stamps)
+            counts[1] += end - start
+            counts[2] += 1
+        left -= found
+        found = next_probes(sequence, min(left, AT_ONCE), probes)
+        for p in range(found):
+            entry = probes.tables[p] * tables.directory.shape[1] + np.intp(probes.keys[p] >> shift)
+            prefetch(tables.directory, entry, 2)
+
+
+@kernel
+def scaled(vector: Array, radius: float, out: Array) -> None:
+    """Fill `out` (dim,) float32 with the vector at the length `radius`, or as it is where that or the vector is 0."""
+    squares = np.float32(0.0)
+    for j in range(vector.shape[0]):
+        squares += vector[j] * vector[j]
+    factor = np.float32(1.0)
+    if radius > 0.0 and squares > 0.0:
+        factor = np.float32(radius) / np.sqrt(squares)
+    for j in range(vector.shape[0]):
+        out[j] = vector[j] * factor
+
+
+@kernel
+def search(
+    queries: Array,
+    first: int,
+    last: int,
+    centre: Array,
+    signs: Array,
+    multipliers: Array,
+    offsets: Array,
+    width: float,
+    shift: np.uint64,
+    levels_step: float,
+    directory: Array,
+    table_ids: Array,
+    codes: Array,
+    row_bytes: Array,
+    exact: Array,
+    low: float,
+    bytes_step: float,
+    error: float,
+    radius: float,
+    by_dot: bool,
+    stamps: Array,
+    n_probes: int,
+    n_candidates: int,
+    reach: float,
+    ids: Array,
+    counts: Array,
+) -> None:
+    """Fill ids[first:last] (m, k) int64 with the neighbours of the queries, nearest first.
+
+    `queries` (m, dim) float32; `stamps` (n + 1,) uint32, zeros before the first search; `counts` (3,) int64 grows by
+    distances computed, vectors in the buckets and buckets. The others are the fields of `Hashes`, `Tables` and `Rows`,
+    one by one: from Python, a named tuple takes microseconds to pass.
+    """
+    hashes = Hashes(centre, signs, multipliers, offsets, width, shift, levels_step)
+    tables = Tables(directory, table_ids, codes)
+    rows = Rows(row_bytes, exact, low, bytes_step, error, radius, by_dot)
+    k = ids.shape[1]
+    n, dim = row_bytes.shape
+    n_tables, n_functions = multipliers.shape
+    # As many bytes for the codes of a block as for the tables of a query: 16 a position.
+    positions = codes.shape[1] // (LEVELS * ((n + BLOCK - 1) // BLOCK))
+    keep = min(max(n_candidates, k), n)
+    hashed = np.zeros(centre.shape[0], np.float32)
+    query = hashed[:dim]
+    work = np.empty(signs.shape[2], np.float32)
+    projections = np.empty(signs.shape[0] * signs.shape[2], np.float32)
+    look_ups = np.empty(LEVELS * positions, np.uint8)
+    sequence = empty_sequence(n_tables, 2 * n_functions, n_probes)
+    probes = empty_probes(max(n_tables, AT_ONCE))
+    pool = empty_pool(keep, min(k, keep))
+    near = np.empty(keep, np.float32)
+    distances = np.empty(k, np.float32)
+    all_ids = table_ids.reshape(-1)
+    for i in range(first, last):
+        scaled(queries[i], radius, query)
+        rotate(hashed, centre, signs, work, projections)
+        scale = look_up_tables(projections, levels_step, look_ups)
+        next_generation(stamps)
+        pool.state[:2] = 0
+        pool.state[2:] = NO_THRESHOLD
+        unit = 1.0 / (scale * positions)
+        keyed = projections[positions:]
+        probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, stamps, counts)
+        if cut_down(pool, all_ids, stamps, pool.state[1]) < min(k, n):
+            # Too little in these buckets: look into all of one table.
+            scan_range(tables, 0, 0, n, look_ups, pool, stamps)
+            counts[1] += n
+            cut_down(pool, all_ids, stamps, pool.state[1])
+        counts[0] += rank(rows, query, pool.places[: pool.state[1]], near, distances, ids[i])
