@@ -1,4 +1,4 @@
-"""INSERT and SELECT-NEIGHBORS-HEURISTIC of Malkov & Yashunin (2018), in two halves that any number of threads can share.
+"""INSERT and SELECT-NEIGHBORS-HEURISTIC of Malkov & Yashunin (2018), in halves that any number of threads can share.
 
 Layout and terms are those of `algorithms.hnsw.kernels`.
 """
