@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from algorithms.kernels.byte_rows import Rows, to_bytes
 from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.hadamard import random_signs, rotation_size
-from algorithms.lsh import kernels, tuning
-from algorithms.lsh.kernels import Hashes, Tables
+from algorithms.lsh import hash_kernels, kernels, tuning
+from algorithms.lsh.hash_kernels import Hashes
+from algorithms.lsh.kernels import Tables
 from harness.contract import Algorithm, Saves, Search, Vectors
 from harness.errors import ParameterError
 from harness.metric import Metric, normalise
@@ -107,10 +108,10 @@ class LSH(Algorithm, Saves):
 
         def hash_chunk(first: int) -> None:
             chunk = self._lifted(rows[first : first + CHUNK])
-            kernels.hash_rows(chunk, first, first + len(chunk), self._hashes, sketches, slots)
+            hash_kernels.hash_rows(chunk, first, first + len(chunk), self._hashes, sketches, slots)
 
         def fill(t: int) -> None:
-            kernels.fill_table(
+            hash_kernels.fill_table(
                 slots[t], sketches, self._tables.directory[t], self._tables.ids[t], self._tables.codes[t]
             )
 
