@@ -64,10 +64,9 @@ def box_bounds(low: Array, high: Array, query: Array, limit: Any, bounds: Array,
     For every x in a box, |q - x|_j >= max(low_j - q_j, q_j - high_j, 0) (Roussopoulos, Kelley and Vincent 1995).
     Returns a mask of the boxes whose bound is below `limit`; where there is none, the sums may be unfinished.
     """
-    dim, zero = query.shape[0], spread(np.float32(0.0))
-    total = zero
+    dim, zero, total = query.shape[0], spread(np.float32(0.0)), spread(np.float32(0.0))
     for start in range(0, dim, CHUNK):
-        part = zero
+        part = spread(np.float32(0.0))
         for j in range(start, min(start + CHUNK, dim)):
             q = spread(query[j])
             gap = maximum(maximum(load(low, j * LANES) - q, q - load(high, j * LANES)), zero)

@@ -95,8 +95,8 @@ def bound_children(
         mask = ball_bounds(near, far, query, limit, bounds, ranks)
     else:
         mask = ball_ip_bounds(near, far, query, norm, limit, bounds, ranks)
-    children: int = tree.first[node + 1] - tree.first[node]
-    return mask & ((1 << children) - 1)
+    children = np.int64(tree.first[node + 1] - tree.first[node])
+    return mask & int((1 << children) - 1)
 
 
 @kernel

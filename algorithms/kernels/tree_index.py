@@ -87,6 +87,8 @@ class TreeIndex(Algorithm, Saves):
             if queries.shape[1] != dim:
                 raise ParameterError(f"{self.name}: queries of {queries.shape[1]} dimensions, but rows of {dim}")
             ids = np.empty((len(queries), k), np.int64)
+            if k == 0:
+                return ids
             if len(queries) == 1:
                 home_leaves(tree, kind, unit, queries, home)
                 search_tree(tree, kind, unit, queries, home, only, budget, heap, ids, counts)
