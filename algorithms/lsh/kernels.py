@@ -206,8 +206,8 @@ class Pool(NamedTuple):
 
     `scores` uint16 and `places` int64 (capacity,) hold `kept` vectors whose ids are known and differ, then up to
     `count` new ones, each by its place in the tables. No vector with a score from `threshold` on is needed; `nearest`
-    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how many
-    are to be kept, and k.
+    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how
+    many are to be kept, and k.
     """
 
     scores: Array
