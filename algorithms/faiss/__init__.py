@@ -242,4 +242,16 @@ class LSH(_Faiss):
         return self._bound(threads)
 
 
-__all__ = ["HNSW", "IVFSQ8", "LSH", "Flat", "IVFFlat", "IVFPQFastScan"]
+class LSHCodes(LSH):
+    """The same codes without re-ranking: the k nearest by hamming distance, and no vectors kept."""
+
+    def _empty(self, n: int, dim: int) -> Any:
+        super()._empty(n, dim)
+        return self._codes
+
+    def searcher(self, *, threads: int = 1) -> Search:  # type: ignore[override]
+        """Bind the number of threads."""
+        return self._bound(threads)
+
+
+__all__ = ["HNSW", "IVFSQ8", "LSH", "Flat", "IVFFlat", "IVFPQFastScan", "LSHCodes"]

@@ -31,7 +31,17 @@ _WORDS = ir.VectorType(ir.IntType(16), 32)
 
 
 def _scan_block_twin(codes: Any, at: int, tables: Any, threshold: int, sums: Any) -> int:
-    """Add up the looked-up bytes of one block, without instructions of any processor: see `scan_block`."""
+    """Add up the looked-up bytes of one block in NumPy: see `scan_block`."""
+    positions = tables.shape[0] >> 4
+    packed = codes[at : at + 16 * positions].reshape(positions, 16)
+    indices = np.concatenate([packed & 15, packed >> 4], axis=1)
+    totals = np.take_along_axis(tables.reshape(positions, 16), indices, axis=1).sum(axis=0, dtype=np.int64)
+    sums[:] = totals
+    return sum(1 << i for i in range(BLOCK) if totals[i] < threshold)
+
+
+def _scan_block_loop(codes: Any, at: int, tables: Any, threshold: int, sums: Any) -> int:
+    """Add up the looked-up bytes of one block by a loop, for processors without a byte shuffle: see `scan_block`."""
     mask = 0
     for i in range(BLOCK):
         total = np.int64(0)
@@ -164,7 +174,7 @@ def _scan_block_intrinsic(typingctx: Any, codes: Any, at: Any, tables: Any, thre
 if config.DISABLE_JIT:
     scan_block = _scan_block_twin
 elif SHUFFLE is None:
-    scan_block = kernel(_scan_block_twin)
+    scan_block = kernel(_scan_block_loop)
 else:
     scan_block = _scan_block_intrinsic
 """scan_block(codes (bytes,) uint8, at, tables (16 * positions,) uint8, threshold, sums (32,) uint16) -> int64.

@@ -207,6 +207,8 @@ class LSH(Algorithm, Saves):
         if reach == "auto":
             reach = self._auto_reach if n_probes == "auto" else np.inf
         n = len(self._rows.bytes)
+        if n == 0:
+            return lambda queries, k: np.full((len(queries), k), -1)
         probes = self._n_tables * (self._tables.directory.shape[1] - 1)
         if n_probes != "auto":
             probes = min(n_probes, probes)
@@ -253,7 +255,9 @@ class LSH(Algorithm, Saves):
         parts: dict[str, Any] = {"hashes": self._hashes, "tables": self._tables, "rows": self._rows}
         arrays = {f"{name}.{key}": value for name, part in parts.items() for key, value in part._asdict().items()}
         with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, auto=(self._auto_candidates, self._auto_reach), **arrays)
+            auto = (self._auto_candidates, self._auto_reach)
+            arrays |= {f"effective.{name}": value for name, value in self.effective.items()}
+            np.savez(file, allow_pickle=False, auto=auto, **arrays)
 
     def load(self, path: Path) -> None:
         """Read the file that `save` wrote."""
@@ -262,6 +266,7 @@ class LSH(Algorithm, Saves):
             self._tables = Tables(**_fields(file, "tables"))
             self._rows = Rows(**_fields(file, "rows"))
             self._auto_candidates, self._auto_reach = file["auto"].tolist()
+            self.effective = {name: value.item() for name, value in _fields(file, "effective").items()}
         self._rows = self._rows._replace(exact=_frozen(self._rows.exact))
         self._n_tables = len(self._tables.ids)
 

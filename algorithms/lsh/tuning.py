@@ -18,9 +18,9 @@ SAMPLE = 128
 NEIGHBOURS = 10
 # Tables more than these find more, but take memory, which is slower to reach than more buckets of few tables.
 N_TABLES = 4
-# Vectors that a query should meet in its own bucket: a few blocks of the scan.
-BUCKET = 200.0
-P_STABLE_FUNCTIONS = 10
+# Vectors that a query should meet in its own bucket: so few blocks that memory is read as a stream.
+BUCKET = 450.0
+P_STABLE_FUNCTIONS = 8
 MOST_BITS = 16
 # Vectors a slot of the directory of p-stable buckets.
 SLOT = 8

@@ -15,6 +15,9 @@ K = 10
 DIM = 24
 EXACT = {"faiss-flat", "scann-brute-force", "sklearn-kd-tree", "sklearn-ball-tree"}
 
+# What finds less, by its nature: signs of projections know nothing of norms.
+LEAST = dict.fromkeys(EXACT, 1.0) | {"faiss-lsh-codes": 0.5}
+
 # The parameters that suit 2,000 vectors, and a search that should find nearly everything.
 SETTINGS = {
     "hnswlib": ({}, {"ef": 200}),
@@ -24,6 +27,7 @@ SETTINGS = {
     "faiss-ivf-pq-fs": ({"n_lists": 45, "n_subspaces": DIM // 2}, {"nprobe": 30, "k_factor": 20}),
     "faiss-hnsw": ({}, {"ef": 200}),
     "faiss-lsh": ({"n_bits": 512}, {"k_factor": 50}),
+    "faiss-lsh-codes": ({"n_bits": 2048}, {}),
     "scann": ({"num_leaves": 45}, {"leaves_to_search": 30, "reorder": 200}),
     "scann-brute-force": ({}, {}),
     "annoy": ({"n_trees": 20}, {"search_k": 10_000}),
@@ -152,7 +156,7 @@ def test_finds_neighbours(name, metric):
     threaded = batch(index.searcher(threads=2, **search), queries, K, len(train))
     share = recall(metric, train, queries, alone)
     for ids in (alone, together, threaded):
-        assert recall(metric, train, queries, ids) >= (1.0 if name in EXACT else 0.8)
+        assert recall(metric, train, queries, ids) >= LEAST.get(name, 0.8)
         # Libraries may scan a batch in another order, so approximate answers need not be the same to the last id.
         assert recall(metric, train, queries, ids) == pytest.approx(share, abs=0.02)
     if REGISTRY[name].config.ordered:
@@ -213,7 +217,7 @@ def test_degenerate_data(name, metric, kind):
     search = make(name, metric, train).searcher(**SETTINGS[name][1])
     for ids in (singles(search, queries, K, len(train)), batch(search, queries, K, len(train))):
         assert (ids >= 0).all()
-        assert recall(metric, train, queries, ids) >= (1.0 if name in EXACT else 0.8)
+        assert recall(metric, train, queries, ids) >= LEAST.get(name, 0.8)
     singles(search, queries, 100, len(train))
 
 
@@ -244,7 +248,7 @@ def test_grows(name, metric):
         pytest.skip("can't be added to")
     index.add(frozen(train[1500:]), threads=2)
     ids = singles(index.searcher(**SETTINGS[name][1]), queries, K, len(train))
-    assert recall(metric, train, queries, ids) >= (1.0 if name in EXACT else 0.8)
+    assert recall(metric, train, queries, ids) >= LEAST.get(name, 0.8)
 
 
 @pytest.mark.parametrize(("name", "metric"), cases(INDEXES))
@@ -252,7 +256,7 @@ def test_index_bytes(name, metric):
     """The size of an index is known or None, and is that of its vectors at least, if codes may stand for them."""
     train, _ = data(metric)
     size = built(name, metric).index_bytes()
-    least = train.nbytes // {"faiss-ivf-sq8": 4, "usearch-half": 2}.get(name, 1)
+    least = train.nbytes // {"faiss-ivf-sq8": 4, "usearch-half": 2, "faiss-lsh-codes": 4}.get(name, 1)
     assert size is None or least <= size < 100 * train.nbytes
 
 
