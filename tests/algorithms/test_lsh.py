@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from algorithms.kernels.hadamard import random_signs, rotate, rotation_size
-from algorithms.lsh import LSH, kernels, theory, tuning
+from algorithms.lsh import LSH, hash_kernels, theory, tuning
 from harness.errors import ParameterError
 from harness.metric import Metric, neighbour_distances
 
@@ -82,7 +82,7 @@ def test_hyperplanes_collide_as_charikar_says(dim, angle):
     basis = np.linalg.qr(rng.standard_normal((dim, 2)))[0].T
     pair = np.array([3 * basis[0], 0.2 * (np.cos(angle) * basis[0] + np.sin(angle) * basis[1])], np.float32)
     a, b = projected(pair, 2048 // rotation_size(dim) + 1, seed=dim)
-    hits = [kernels.hyperplane(x) == kernels.hyperplane(y) for x, y in zip(a, b, strict=True)]
+    hits = [hash_kernels.hyperplane(x) == hash_kernels.hyperplane(y) for x, y in zip(a, b, strict=True)]
     assert_share(hits, theory.hyperplane_collision(angle))
 
 
@@ -98,7 +98,7 @@ def test_p_stable_projections_collide_as_datar_says(dim, ratio):
     a, b = projected(pair, 2048 // rotation_size(dim) + 1, seed=dim)
     width = ratio * distance
     offsets = (width * rng.random(a.size)).astype(np.float32)
-    hits = [kernels.p_stable(*p, width) == kernels.p_stable(*q, width) for p, q in zip(
+    hits = [hash_kernels.p_stable(*p, width) == hash_kernels.p_stable(*q, width) for p, q in zip(
         zip(a, offsets, strict=True), zip(b, offsets, strict=True), strict=True)]  # fmt: skip
     assert_share(hits, theory.p_stable_collision(distance, width))
 
@@ -132,7 +132,7 @@ def test_tables_find_what_theory_expects(family):
         offsets = (width * rng.random((n_tables, n_functions))).astype(np.float32)
         parts = [slice(t * n_functions, (t + 1) * n_functions) for t in range(n_tables)]
         keys = [
-            [kernels.table_key(v[part], multipliers[t], offsets[t], width) for t, part in enumerate(parts)]
+            [hash_kernels.table_key(v[part], multipliers[t], offsets[t], width) for t, part in enumerate(parts)]
             for v in (a, b)
         ]
         hits.append(any(p == q for p, q in zip(*keys, strict=True)))
@@ -163,7 +163,7 @@ def test_perturbations_change_one_value(width):
     count = n_functions * (2 if width else 1)
     scores, changes = np.empty(count, np.float32), np.empty(count, np.uint64)
     functions = np.empty(count, np.uint8)
-    assert kernels.perturbations(projections, multipliers, offsets, width, scores, changes, functions) == count
+    assert hash_kernels.perturbations(projections, multipliers, offsets, width, scores, changes, functions) == count
     expected = []
     for i in range(n_functions):
         if width:
@@ -187,7 +187,7 @@ def test_buckets_are_those_of_numpy(metric):
     slots = np.empty((3, 300), np.int32)
     sketches = np.empty((300, tables.codes.shape[1] // (16 * -(-300 // 32))), np.uint8)
     rows = index._lifted(train if metric is not Metric.ANGULAR else index._rows.exact)
-    kernels.hash_rows(rows, 0, 300, hashes, sketches, slots)
+    hash_kernels.hash_rows(rows, 0, 300, hashes, sketches, slots)
     assert len(np.unique(slots)) > 3
     for t in range(3):
         order = np.argsort(slots[t], kind="stable")
