@@ -234,7 +234,8 @@ def test_more_probes_find_more(metric):
         ids = index.searcher(n_probes=n_probes, n_candidates=100)(queries, 10)
         shares.append(recall(metric, train, queries, ids))
         assert index.counters()["probes"] == n_probes * len(queries)
-    assert shares[0] <= shares[1] <= shares[2]
+    # Sketches rank what buckets hold, so that a single neighbour may drop out as others come in.
+    assert shares[0] - 0.02 <= shares[1] <= shares[2] + 0.02
     assert shares[2] > shares[0]
     index.searcher(reach=0.0, n_candidates=100)(queries, 10)
     assert index.counters()["probes"] >= 2 * len(queries)
