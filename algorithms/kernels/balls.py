@@ -15,7 +15,7 @@ from algorithms.kernels.lanes import LANES, lanes_below, load, maximum, root, sp
 Array = Any
 
 # Steps of the power iteration: a direction that is nearly right splits nearly as well.
-TURNS = 3
+TURNS = 2
 # A bound is the distance to the nearest point that a ball could hold, and in many dimensions no ball holds a point
 # anywhere near there. So a search that can't visit all leaves ranks balls as if their radius were half of what it is.
 SHARE = np.float32(0.5)

@@ -47,14 +47,17 @@ def widest_axis(rows: Array, order: Array) -> int:
 @kernel
 def enclose_in_box(rows: Array, order: Array, lane: int, low: Array, high: Array) -> None:
     """Write the corners of the smallest box around rows[order] into a lane of the blocks `low` and `high`."""
-    for p in range(order.shape[0]):
+    dim = rows.shape[1]
+    least, most = np.empty(dim, np.float32), np.empty(dim, np.float32)
+    for j in range(dim):
+        least[j] = most[j] = rows[order[0], j]
+    for p in range(1, order.shape[0]):
         row = rows[order[p]]
-        for j in range(row.shape[0]):
-            at = j * LANES + lane
-            if p == 0 or row[j] < low[at]:
-                low[at] = row[j]
-            if p == 0 or row[j] > high[at]:
-                high[at] = row[j]
+        for j in range(dim):
+            least[j] = min(least[j], row[j])
+            most[j] = max(most[j], row[j])
+    for j in range(dim):
+        low[j * LANES + lane], high[j * LANES + lane] = least[j], most[j]
 
 
 @kernel
