@@ -8,7 +8,7 @@ import numpy as np
 
 from algorithms.kernels.distance import dot, squared_l2
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.prefetch import prefetch
+from algorithms.kernels.simd import prefetch_items
 from algorithms.kernels.topk import insert
 
 Array = Any
@@ -89,7 +89,7 @@ def rank(rows: Rows, query: Array, candidates: Array, near: Array, distances: Ar
     ids[:] = -1
     for i in range(-ROWS_AHEAD, count):
         if i + ROWS_AHEAD < count:
-            prefetch(rows.bytes, candidates[i + ROWS_AHEAD] * dim, dim)
+            prefetch_items(rows.bytes, candidates[i + ROWS_AHEAD] * dim, dim)
         if i >= 0:
             near[i] = byte_distance(rows, candidates[i], coded, total)
             if near[i] < distances[worst]:
@@ -105,7 +105,7 @@ def rank(rows: Rows, query: Array, candidates: Array, near: Array, distances: Ar
     unclear = 0
     for i in range(count):
         if near[i] <= limit:
-            prefetch(rows.exact, candidates[i] * dim, min(dim, MOST_AHEAD))
+            prefetch_items(rows.exact, candidates[i] * dim, min(dim, MOST_AHEAD))
             candidates[unclear] = candidates[i]
             unclear += 1
     distances[:] = np.inf

@@ -167,27 +167,6 @@ def _lanes_below_twin(value: Any, limit: Any) -> int:
     return sum(1 << lane for lane, one in enumerate(value) if one < limit)
 
 
-def _prefetch_twin(array: Any, start: int) -> None:
-    del array, start
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _prefetch_intrinsic(typingctx: Any, array: Any, start: Any) -> Any:
-    """Ask for the cache line of an item."""
-    del typingctx, start
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        item = _item(context, builder, signature.args[0], args[0], args[1])
-        number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        # To read, into all levels of cache, as data.
-        builder.call(call, [builder.bitcast(item, pointer), number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp), codegen
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def _lanes_below_intrinsic(typingctx: Any, value: Any, limit: Any) -> Any:
     """Compare every lane with a float, and give the answers as the bits of an integer."""
@@ -209,9 +188,6 @@ load = _load_twin if config.DISABLE_JIT else _load_intrinsic
 
 store = _store_twin if config.DISABLE_JIT else _store_intrinsic
 """store(array (n,) float32, contiguous, start, value: Lanes): write array[start : start + LANES]."""
-
-prefetch = _prefetch_twin if config.DISABLE_JIT else _prefetch_intrinsic
-"""prefetch(array (n,) float32, contiguous, start): bring array[start] into the cache; it need not exist."""
 
 maximum = _maximum_twin if config.DISABLE_JIT else _maximum_intrinsic
 """maximum(left: Lanes, right: Lanes) -> Lanes: the greater of each pair; a NaN loses."""

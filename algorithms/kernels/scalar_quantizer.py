@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.aligned import CACHE_LINE, aligned_zeros
 from harness.errors import ParameterError
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]
-
-CACHE_LINE = 64
-"""Bytes; a query's codes fill whole ones."""
 
 # Beyond, a distance could leave int32.
 _MOST_DIMENSIONS = 30_000
@@ -100,9 +98,7 @@ def query_width(stride: int) -> int:
 
 def allocate_codes(n: int, stride: int) -> Codes:
     """Return (n, stride) uint8 that begins at a cache line, with one behind it that kernels may read."""
-    memory = np.zeros(n * stride + 2 * CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + n * stride].reshape(n, stride)
+    return aligned_zeros(n, stride, np.uint8)
 
 
 def train_quantizer(rows: Floats, n_components: int | str | None, *, inner: bool) -> ScalarQuantizer:

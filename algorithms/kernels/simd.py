@@ -14,9 +14,27 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from algorithms.kernels.aligned import CACHE_LINE
 from algorithms.kernels.jit import kernel
 
 LANES = 32
+
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+
+def _byte_address(context: Any, builder: Any, kind: Any, array: Any, i: Any, offset: Any) -> Any:
+    """Point to the byte that lies `offset` bytes after the start of array[i]."""
+    parts = context.make_array(kind)(context, builder, array)
+    place = builder.add(builder.mul(i, cgutils.unpack_tuple(builder, parts.strides)[0]), offset)
+    return builder.gep(builder.bitcast(parts.data, _BYTE_POINTER), [place])
+
+
+def _ask_for(builder: Any, address: Any, locality: int) -> None:
+    """Emit the `prefetch` instruction for data to be read: `locality` 3 brings it into all caches, 1 past the first."""
+    number = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, number, number, number])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(prefetch, [address, number(0), number(locality), number(1)])
 
 
 def _popcount_twin(word: int) -> int:
@@ -98,20 +116,38 @@ def _prefetch_twin(array: Any, i: int, offset: int) -> None:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _prefetch_intrinsic(typingctx: Any, array: Any, i: Any, offset: Any) -> Any:
-    """Ask for the cache line that lies `offset` bytes after the start of array[i], by the `prefetch` instruction."""
+    """Ask for the cache line that lies `offset` bytes after the start of array[i]."""
     del typingctx, i, offset
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        parts = context.make_array(signature.args[0])(context, builder, args[0])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        step = cgutils.unpack_tuple(builder, parts.strides)[0]
-        place = builder.add(builder.mul(args[1], step), args[2])
-        prefetch = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0"
-        )
-        address = builder.gep(builder.bitcast(parts.data, byte), [place])
-        # For reading, to be kept in all caches, data.
-        builder.call(prefetch, [address, number(0), number(3), number(1)])
+        _ask_for(builder, _byte_address(context, builder, signature.args[0], *args), 3)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
+def _prefetch_items_twin(array: Any, first: int, count: int) -> None:
+    """Do nothing: a hint to the processor has no other effect."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch_items_intrinsic(typingctx: Any, array: Any, first: Any, count: Any) -> Any:
+    """Ask for a cache line every 64 bytes of some items: for one item that is one instruction, and no loop.
+
+    Past the first cache: a span is used after other things, and would push those out. No search is faster with it
+    brought all the way.
+    """
+    del typingctx, first, count  # whatever integers come are converted to the signature's
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, (array, first, count) = signature.args[0], args
+        size = ir.Constant(count.type, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        data = builder.bitcast(context.make_array(kind)(context, builder, array).data, _BYTE_POINTER)
+        start = builder.gep(data, [builder.mul(first, size)])
+        bytes_and_line = builder.add(builder.mul(count, size), ir.Constant(count.type, CACHE_LINE - 1))
+        lines = builder.udiv(bytes_and_line, ir.Constant(count.type, CACHE_LINE))
+        with cgutils.for_range(builder, lines) as loop:
+            _ask_for(builder, builder.gep(start, [builder.mul(loop.index, ir.Constant(count.type, CACHE_LINE))]), 1)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp), codegen
@@ -156,20 +192,18 @@ def _dot_bytes_portable(rows: Any, i: int, query: Any) -> np.int32:
 def _dot_bytes_vnni(typingctx: Any, rows: Any, i: Any, query: Any) -> Any:
     """Multiply 64 pairs of bytes at once and add each four of them, by the `vpdpbusd` instruction."""
     del typingctx, i
-    sums, byte = ir.VectorType(ir.IntType(32), 16), ir.IntType(8).as_pointer()
+    sums = ir.VectorType(ir.IntType(32), 16)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        left = context.make_array(signature.args[0])(context, builder, args[0])
         right = context.make_array(signature.args[2])(context, builder, args[2])
-        step = cgutils.unpack_tuple(builder, left.strides)[0]
         width = cgutils.unpack_tuple(builder, right.shape)[0]
-        start = builder.gep(builder.bitcast(left.data, byte), [builder.mul(args[1], step)])
-        query_start = builder.bitcast(right.data, byte)
+        zero, line = ir.Constant(width.type, 0), ir.Constant(width.type, 64)
+        start = _byte_address(context, builder, signature.args[0], args[0], args[1], zero)
+        query_start = builder.bitcast(right.data, _BYTE_POINTER)
         multiply_add = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(sums, [sums, sums, sums]), "llvm.x86.avx512.vpdpbusd.512"
         )
         total = cgutils.alloca_once_value(builder, ir.Constant(sums, [0] * 16))
-        zero, line = ir.Constant(width.type, 0), ir.Constant(width.type, 64)
         with cgutils.for_range_slice(builder, zero, width, line, inc=True) as (offset, _):
             a, b = (
                 builder.load(builder.bitcast(builder.gep(pointer, [offset]), sums.as_pointer()), align=1)
@@ -212,10 +246,7 @@ def _load_int32_intrinsic(typingctx: Any, rows: Any, i: Any, offset: Any) -> Any
     del typingctx, i, offset
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        parts = context.make_array(signature.args[0])(context, builder, args[0])
-        step = cgutils.unpack_tuple(builder, parts.strides)[0]
-        place = builder.add(builder.mul(args[1], step), args[2])
-        address = builder.gep(builder.bitcast(parts.data, ir.IntType(8).as_pointer()), [place])
+        address = _byte_address(context, builder, signature.args[0], *args)
         return builder.load(builder.bitcast(address, ir.IntType(32).as_pointer()), align=1)
 
     return types.int32(rows, types.intp, types.intp), codegen
@@ -235,7 +266,16 @@ lie within the arrays. Nothing compares as below a NaN, or where the score is on
 """
 
 prefetch = _prefetch_twin if config.DISABLE_JIT else _prefetch_intrinsic
-"""prefetch(array, i, offset): ask for the cache line `offset` bytes after the start of array[i]; never a fault."""
+"""prefetch(array, i, offset): ask for the cache line `offset` bytes after the start of array[i].
+
+Addresses outside the array do no harm, here and below.
+"""
+
+prefetch_items = _prefetch_items_twin if config.DISABLE_JIT else _prefetch_items_intrinsic
+"""prefetch_items(array, first, count): ask for the memory of items first ... first + count - 1 of a contiguous array.
+
+Items are counted as in array.ravel(); a last line that they only reach into may be left out.
+"""
 
 shift = _shift_twin if config.DISABLE_JIT else _shift_intrinsic
 """shift(array (n,), start, stop): move array[start:stop] one place up; stop < n, start <= stop."""

@@ -14,16 +14,16 @@ from algorithms.kernels.balls import ball_bounds, ball_ip_bounds
 from algorithms.kernels.blocks import negative_dot_lanes, squared_l2_lanes
 from algorithms.kernels.boxes import box_bounds
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.lanes import LANES, lanes_below, prefetch, store
-from algorithms.kernels.simd import lowest_bit
+from algorithms.kernels.lanes import LANES, lanes_below, store
+from algorithms.kernels.simd import lowest_bit, prefetch_items
 from algorithms.kernels.topk import insert
 
 Array = Any
 
 # What the cells are, and what is searched for: the nearest points, or those of the greatest dot product.
 BOX, BALL, BALL_IP = 0, 1, 2
-# Floats in a line of the cache, and floats asked for ahead of a leaf's turn: what fits into the first cache with ease.
-LINE, PREFETCHED = 16, 1024
+# Floats asked for ahead of a leaf's turn: what fits into the first cache with ease.
+PREFETCHED = 1024
 
 
 class Tree(NamedTuple):
@@ -130,9 +130,8 @@ def prefetch_leaf(tree: Tree, node: int) -> None:
     """Bring the beginning of a leaf into the cache, while another one is searched; the rest follows by itself."""
     inner = tree.first.shape[0] - 1
     groups = tree.points.shape[0] // (tree.first[inner] - inner)
-    block = tree.points[(node - inner) * groups]
-    for start in range(0, min(block.shape[0] * groups, PREFETCHED), LINE):
-        prefetch(block, start)
+    size = tree.points.shape[1] * groups
+    prefetch_items(tree.points, (node - inner) * size, min(size, PREFETCHED))
 
 
 @kernel

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.aligned import aligned_zeros
 from algorithms.kernels.balls import enclose_in_ball, principal_direction
 from algorithms.kernels.boxes import enclose_in_box, widest_axis
 from algorithms.kernels.distance import dot
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES
 from algorithms.kernels.topk import select
-from algorithms.kernels.tree import BALL_IP, BOX, LINE, Tree
+from algorithms.kernels.tree import BALL_IP, BOX, Tree
 
 Array = Any
 Map = Callable[..., Any]
@@ -126,13 +127,6 @@ def fill_points(rows: Array, order: Array, low: int, high: int, points: Array) -
             points[p // LANES, j * LANES + p % LANES] = row[j]
 
 
-def aligned_zeros(n: int, width: int) -> NDArray[np.float32]:
-    """Allocate (n, width) float32 from the start of a cache line, so that no vector of a block lies across two."""
-    raw = np.zeros(n * width + LINE, np.float32)
-    start = -(raw.ctypes.data // raw.itemsize) % LINE
-    return raw[start : start + n * width].reshape(n, width)
-
-
 def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) -> Tree:
     """Build a tree over `rows` (n, dim), which are read only; `leaf_size` is a multiple of LANES.
 
@@ -142,9 +136,9 @@ def build(kind: int, rows: NDArray[np.float32], leaf_size: int, threads: int) ->
     shape = shape_of(n, leaf_size)
     inner, leaves = len(shape.first) - 1, len(shape.starts) - len(shape.first) + 1
     order = np.arange(n, dtype=np.int32)
-    near = aligned_zeros(inner, dim * LANES)
-    far = aligned_zeros(inner, (dim if kind == BOX else 1) * LANES)
-    points = aligned_zeros(leaves * (leaf_size // LANES), dim * LANES)
+    near = aligned_zeros(inner, dim * LANES, np.float32)
+    far = aligned_zeros(inner, (dim if kind == BOX else 1) * LANES, np.float32)
+    points = aligned_zeros(leaves * (leaf_size // LANES), dim * LANES, np.float32)
     # The rows that each cell but the root's holds are added up, so that every part reads as many.
     read = np.cumsum((shape.stops - shape.starts)[1:])
     with _mapper(threads) as run:

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.aligned import aligned_zeros
 from algorithms.kernels.lanes import LANES
 from algorithms.kernels.tree import Heap, Tree, home_leaves, search_tree
-from algorithms.kernels.tree_build import PARTS, aligned_zeros, build
+from algorithms.kernels.tree_build import PARTS, build
 from harness.contract import Algorithm, Saves, Search, Vectors
 from harness.errors import ParameterError
 from harness.metric import Metric, normalise
@@ -143,7 +144,7 @@ class TreeIndex(Algorithm, Saves):
 
 
 def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    copy = aligned_zeros(*array.shape)
+    copy: NDArray[np.float32] = aligned_zeros(len(array), array.shape[1], np.float32)
     copy[:] = array
     return copy
 

@@ -10,10 +10,9 @@ from algorithms.kernels.byte_rows import Rows, rank
 from algorithms.kernels.fast_scan import BLOCK, scan_block
 from algorithms.kernels.hadamard import rotate
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.prefetch import prefetch
 from algorithms.kernels.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables
-from algorithms.kernels.simd import lowest_bit
+from algorithms.kernels.simd import lowest_bit, prefetch_items
 from algorithms.kernels.stamps import name_new, next_generation
 from algorithms.kernels.topk import select
 from algorithms.lsh.hash_kernels import Hashes, own_buckets
@@ -100,7 +99,7 @@ def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, po
             mask &= mask - 1
             place = t * tables.ids.shape[1] + first + lane
             # What is in the pool will be named when it is full: by then its id is in the cache.
-            prefetch(all_ids, place, 1)
+            prefetch_items(all_ids, place, 1)
             pool.scores[count] = sums[lane]
             pool.places[count] = place
             count += 1
@@ -119,7 +118,7 @@ def prefetch_bucket(tables: Tables, t: int, slot: Any, block_bytes: Any) -> None
         first = start // BLOCK
         blocks = (end + BLOCK - 1) // BLOCK - first
         at = t * tables.codes.shape[1] + first * block_bytes
-        prefetch(tables.codes, at, min(blocks * block_bytes, MOST_AHEAD))
+        prefetch_items(tables.codes, at, min(blocks * block_bytes, MOST_AHEAD))
 
 
 @kernel
@@ -165,7 +164,7 @@ def probe(
         found = next_probes(sequence, min(left, AT_ONCE), probes)
         for p in range(found):
             entry = probes.tables[p] * tables.directory.shape[1] + np.intp(probes.keys[p] >> shift)
-            prefetch(tables.directory, entry, 2)
+            prefetch_items(tables.directory, entry, 2)
 
 
 @kernel

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algorithms.kernels import simd
+from algorithms.kernels.aligned import CACHE_LINE, aligned_zeros
 from algorithms.kernels.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.simd import (
@@ -17,6 +19,8 @@ from algorithms.kernels.simd import (
     below,
     lowest_bit,
     popcount,
+    prefetch,
+    prefetch_items,
 )
 from algorithms.kernels.topk import insert, offer_block, select, sort_prefix
 
@@ -129,6 +133,43 @@ def test_below_equals_its_twin(values, data):
 def test_bits_equal_their_twins(mask):
     """Counting bits and finding the lowest one agree with Python's integers."""
     assert bits_in_kernel(np.int64(mask)) == (_popcount_twin(mask), _lowest_bit_twin(mask))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int64])
+@pytest.mark.parametrize("shape", [(300,), (20, 15), (1, 1)])
+@pytest.mark.parametrize(
+    ("i", "offset", "count"), [(0, 0, 0), (0, 0, 1), (5, 64, 40), (299, 0, 1000), (-7, -200, 3), (2**40, 0, 5)]
+)
+def test_prefetch_changes_nothing(dtype, shape, i, offset, count):
+    """Asking for memory leaves it as it is, and does no harm where there is none: compiled, and by the twins."""
+    array = np.arange(np.prod(shape)).astype(dtype).reshape(shape)
+    before = array.copy()
+    prefetch_in_kernel(array, i, offset, count)
+    simd._prefetch_twin(array, i, offset)
+    simd._prefetch_items_twin(array, i, count)
+    np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("n", "width"), [(1, 32), (3, 96), (7, 5)])
+def test_aligned_zeros_begin_at_cache_lines(n, width, dtype):
+    """An array begins where a line does, and there is a line behind its end that may be read."""
+    array = aligned_zeros(n, width, dtype)
+    assert (array.shape, array.dtype) == ((n, width), dtype)
+    assert aligned_zeros(0, width, dtype).shape == (0, width)
+    assert array.ctypes.data % CACHE_LINE == 0
+    assert not array.any()
+    memory = array
+    while memory.base is not None:
+        memory = memory.base
+    assert memory.ctypes.data + memory.nbytes >= array.ctypes.data + array.nbytes + CACHE_LINE
+
+
+@kernel
+def prefetch_in_kernel(array, i, offset, count):
+    """Call the intrinsics from compiled code."""
+    prefetch(array, i, offset)
+    prefetch_items(array, i, count)
 
 
 @kernel

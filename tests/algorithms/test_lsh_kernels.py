@@ -17,7 +17,6 @@ from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT, pack_bloc
 from algorithms.kernels.hadamard import hadamard, random_signs, rotate, rotation_size
 from algorithms.kernels.heap import push, replace_root
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.prefetch import prefetch
 from algorithms.kernels.probing import begin, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
 from algorithms.kernels.stamps import name_new, next_generation
@@ -30,13 +29,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 def scan_in_kernel(codes, at, tables, threshold, sums):
     """Call the intrinsic from compiled code, the only place from which it can be called."""
     return scan_block(codes, at, tables, threshold, sums)
-
-
-@kernel
-def prefetch_in_kernel(array, first, count):
-    """Call the intrinsic from compiled code."""
-    prefetch(array, first, count)
-    return array[first]
 
 
 @pytest.mark.parametrize("size", [64, 128, 1024])
@@ -229,11 +221,3 @@ def test_stamps_drop_what_was_seen():
         count = name_new(all_ids, stamps, scores, places, 1, 6)
         assert places[:count].tolist() == [9, 4, 2, 0]
         assert scores[:count].tolist() == [0, 1, 2, 4]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.int32])
-def test_prefetch_changes_nothing(dtype):
-    """Asking for memory ahead leaves it as it is, at the end of an array too."""
-    array = np.arange(300).astype(dtype)
-    assert prefetch_in_kernel(array, 299, 1000) == array[299]
-    assert prefetch_in_kernel(array, 0, 0) == 0

@@ -16,7 +16,7 @@ from algorithms.kernels.boxes import box_bounds, enclose_in_box, widest_axis
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, load, maximum, root, spread, store
 from algorithms.kernels.tree import BALL, BALL_IP, BOX, Heap, heap_pop, heap_push
-from algorithms.kernels.tree_build import aligned_zeros, build, halves, shape_of
+from algorithms.kernels.tree_build import build, halves, shape_of
 
 DIMS = [1, 7, CHUNK, 65, SHORT + CHUNK + 3]
 KINDS = [BOX, BALL, BALL_IP]
@@ -237,12 +237,3 @@ def test_a_tree_is_the_same_for_any_number_of_threads(kind, n):
     one, three = build(kind, rows, LANES, 1), build(kind, rows, LANES, 3)
     for left, right in zip(one, three, strict=True):
         np.testing.assert_array_equal(left, right)
-
-
-def test_blocks_begin_at_cache_lines():
-    """No vector of a block lies across two lines."""
-    for n, width in ((0, 32), (1, 32), (3, 96)):
-        array = aligned_zeros(n, width)
-        assert array.shape == (n, width)
-        assert n == 0 or array.ctypes.data % 64 == 0
-        assert not array.any()
