@@ -26,10 +26,7 @@ def push(scores: Array, items: Array, count: int, score: Any, item: int) -> None
 
 @kernel
 def replace_root(scores: Array, items: Array, count: int, score: Any, item: int) -> None:
-    """Put an entry in the place of the root of a heap of `count` entries, which is thereby removed.
-
-    With the last entry of a heap of count + 1, this is how the smallest is popped.
-    """
+    """Put an entry in the place of the root of a heap of `count` entries, which is thereby removed."""
     place = 0
     while True:
         child = 2 * place + 1
@@ -44,3 +41,11 @@ def replace_root(scores: Array, items: Array, count: int, score: Any, item: int)
         place = child
     scores[place] = score
     items[place] = item
+
+
+@kernel
+def pop(scores: Array, items: Array, count: int) -> Any:
+    """Remove the root of a heap of `count` entries, and return its item."""
+    least, last = items[0], count - 1
+    replace_root(scores, items, last, scores[last], items[last])
+    return least

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.kernels.heap import push, replace_root
+from algorithms.kernels.heap import pop, push, replace_root
 from algorithms.kernels.jit import kernel
 
 Array = Any
@@ -122,11 +122,8 @@ def next_probes(sequence: Sequence, wanted: int, probes: Probes) -> int:
             shifted = score - own[last] + own[j]
             replace_root(sequence.heap_scores, sequence.heap_sets, sequence.sizes[0], shifted, best)
         else:
+            pop(sequence.heap_scores, sequence.heap_sets, sequence.sizes[0])
             sequence.sizes[0] -= 1
-            end = sequence.sizes[0]
-            replace_root(
-                sequence.heap_scores, sequence.heap_sets, end, sequence.heap_scores[end], sequence.heap_sets[end]
-            )
         # Expand: the next perturbation besides the last.
         used |= np.uint64(1) << np.uint64(functions[last])
         j = next_allowed(functions, used, last + 1, count)

@@ -13,6 +13,7 @@ import numpy as np
 from algorithms.kernels.balls import ball_bounds, ball_ip_bounds
 from algorithms.kernels.blocks import negative_dot_lanes, squared_l2_lanes
 from algorithms.kernels.boxes import box_bounds
+from algorithms.kernels.heap import pop, push
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, store
 from algorithms.kernels.simd import lowest_bit, prefetch_items
@@ -44,43 +45,14 @@ class Tree(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """The nodes still to visit, in a binary heap with the least rank at the top: never more than the tree has.
+    """The nodes still to visit, as `algorithms.kernels.heap` orders them: never more than the tree has.
 
-    `ranks` and `nodes` are the heap; `bounds` is by node, not by place.
+    `ranks` and `nodes` are the heap, the least rank at its root; `bounds` is by node, not by place.
     """
 
     ranks: Array
     nodes: Array
     bounds: Array
-
-
-@kernel
-def heap_push(heap: Heap, count: int, rank: Any, node: int) -> None:
-    """Add a node to a heap of `count`."""
-    ranks, nodes = heap.ranks, heap.nodes
-    i = count
-    while i > 0 and ranks[(i - 1) >> 1] > rank:
-        ranks[i], nodes[i] = ranks[(i - 1) >> 1], nodes[(i - 1) >> 1]
-        i = (i - 1) >> 1
-    ranks[i], nodes[i] = rank, node
-
-
-@kernel
-def heap_pop(heap: Heap, count: int) -> int:
-    """Remove the node of the least rank from a heap of `count`, and return it."""
-    ranks, nodes = heap.ranks, heap.nodes
-    least: int = nodes[0]
-    rank, node = ranks[count - 1], nodes[count - 1]
-    i, child = 0, 1
-    while child < count - 1:
-        if child + 1 < count - 1 and ranks[child + 1] < ranks[child]:
-            child += 1
-        if ranks[child] >= rank:
-            break
-        ranks[i], nodes[i] = ranks[child], nodes[child]
-        i, child = child, 2 * child + 1
-    ranks[i], nodes[i] = rank, node
-    return least
 
 
 @kernel
@@ -165,7 +137,7 @@ def best_bin_first(
         heap.nodes[0] = 0
         count = 1
     while count > 0 and leaves < max_leaves:
-        node = heap_pop(heap, count)
+        node = pop(heap.ranks, heap.nodes, count)
         count -= 1
         if count > 0 and heap.nodes[0] >= inner:
             prefetch_leaf(tree, heap.nodes[0])
@@ -186,7 +158,7 @@ def best_bin_first(
             child = tree.first[node] + lane
             if child != home:
                 heap.bounds[child] = bounds[lane]
-                heap_push(heap, count, ranks[lane], child)
+                push(heap.ranks, heap.nodes, count, ranks[lane], child)
                 count += 1
     counts[0] += points
     counts[1] += visited

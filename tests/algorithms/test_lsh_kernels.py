@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from itertools import combinations
 
 import numpy as np
@@ -15,7 +14,6 @@ from algorithms.kernels import fast_scan
 from algorithms.kernels.byte_rows import Rows, rank, to_bytes
 from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT, pack_block, scan_block
 from algorithms.kernels.hadamard import hadamard, random_signs, rotate, rotation_size
-from algorithms.kernels.heap import push, replace_root
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import begin, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
@@ -56,21 +54,6 @@ def test_rotation_keeps_angles_and_lengths(dim):
     for block in range(3):
         part = out[:, block * size : (block + 1) * size].astype(np.float64)
         np.testing.assert_allclose(part @ part.T / size, away @ away.T, rtol=1e-4, atol=1e-4)
-
-
-@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=60))
-@settings(deadline=None)
-def test_heap_gives_the_smallest_first(values):
-    """Pushed values come out ascending, as from heapq, each with its item."""
-    scores, items = np.empty(len(values), np.float32), np.empty(len(values), np.int64)
-    for i, value in enumerate(values):
-        push(scores, items, i, np.float32(value), i)
-    out = []
-    for count in range(len(values) - 1, -1, -1):
-        out.append(float(scores[0]))
-        assert np.float32(values[items[0]]) == scores[0]
-        replace_root(scores, items, count, scores[count], items[count])
-    assert out == [heapq.heappop(values) for _ in range(len(values)) if heapq.heapify(values) is None]
 
 
 def enumerate_probes(scores, changes, functions, keys):

@@ -1,4 +1,4 @@
-"""Kernels of the trees against NumPy: vectors in registers, blocks, cells and their bounds, heap, shape and build."""
+"""Kernels of the trees against NumPy: vectors in registers, blocks, cells and their bounds, shape and build."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from algorithms.kernels.blocks import CHUNK, ROUNDING, SHORT, negative_dot_lanes
 from algorithms.kernels.boxes import box_bounds, enclose_in_box, widest_axis
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, load, maximum, root, spread, store
-from algorithms.kernels.tree import BALL, BALL_IP, BOX, Heap, heap_pop, heap_push
+from algorithms.kernels.tree import BALL, BALL_IP, BOX
 from algorithms.kernels.tree_build import build, halves, shape_of
 
 DIMS = [1, 7, CHUNK, 65, SHORT + CHUNK + 3]
@@ -177,19 +177,6 @@ def test_constant_rows_have_some_direction():
     order = np.arange(40, dtype=np.int32)
     assert widest_axis(rows, order) == 0
     assert np.isfinite(principal_direction(rows, order)).all()
-
-
-@given(st.lists(st.integers(0, 9), max_size=60))
-@settings(deadline=None)
-def test_heap_pops_in_order(ranks):
-    """What is pushed comes back by ascending rank, each node once."""
-    size = len(ranks) + 1
-    heap = Heap(np.empty(size, np.float32), np.empty(size, np.int32), np.empty(size, np.float32))
-    for node, rank in enumerate(ranks):
-        heap_push(heap, node, np.float32(rank), node)
-    popped = [heap_pop(heap, count) for count in range(len(ranks), 0, -1)]
-    assert [ranks[node] for node in popped] == sorted(ranks)
-    assert sorted(popped) == list(range(len(ranks)))
 
 
 @given(st.integers(0, 200_000), st.sampled_from([LANES, 2 * LANES, 8 * LANES]))
