@@ -38,8 +38,7 @@ def allocate_scratch(n: int, ef: int, k: int, M: int) -> Scratch:
     """Return what one thread's searches of `n` nodes need."""
     return Scratch(
         np.empty(ef + k, np.int64),
-        np.zeros(n, np.uint8),
-        np.zeros(1, np.uint8),
+        np.zeros(n + 1, np.uint8),
         np.empty(2 * M, np.int32),
         np.zeros(2, np.int64),
     )

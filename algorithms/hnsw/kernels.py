@@ -32,14 +32,13 @@ class Scratch(NamedTuple):
     """What the searches of one thread write to.
 
     `pool` (ef + k,) int64 holds the nearest nodes found so far, sorted, and behind them the answer as it is ranked
-    again; `visited` (n,) and `generation` (1,) uint8 are the stamps of nodes seen (`algorithms.kernels.visited`);
-    `fresh` (2 M,) int32 holds the neighbours of the node being expanded that had not been seen; `counters` (2,) int64
-    counts distances and hops.
+    again; `visited` (n + 1,) uint8 are the stamps of nodes seen (`algorithms.kernels.visited`); `fresh` (2 M,) int32
+    holds the neighbours of the node being expanded that had not been seen; `counters` (2,) int64 counts distances and
+    hops.
     """
 
     pool: Array
     visited: Array
-    generation: Array
     fresh: Array
     counters: Array
 
@@ -53,7 +52,7 @@ def search_layer(rows: Array, query: Array, offset: int, graph: Graph, layer: in
     """
     pool, visited, fresh = scratch.pool, scratch.visited, scratch.fresh
     links = graph.ground if layer == 0 else graph.upper
-    stamp = next_generation(visited, scratch.generation)
+    stamp = next_generation(visited)
     at = 0
     while at < ef and pool[at] != EMPTY:
         visited[node_of(pool[at])] = stamp

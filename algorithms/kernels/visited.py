@@ -1,4 +1,4 @@
-"""Which nodes a search has seen: a stamp a node, so that forgetting all of them is counting up by one."""
+"""Which rows a search has seen: a stamp a row, so that forgetting all of them is counting up by one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Array = Any
 
 
 @kernel
-def next_generation(visited: Array, generation: Array) -> Any:
-    """Begin a search: return a stamp that no entry of `visited` (n,) uint8 carries; `generation` (1,) uint8 holds it.
+def next_generation(visited: Array) -> Any:
+    """Begin a search: return a stamp that none of the n rows carries in `visited` (n + 1,) uint8, zeros at first.
 
-    One byte a node keeps the stamps of a million nodes in the second-level cache; every 255 searches all are wiped.
+    The last entry holds the stamp of the present search. One byte a row keeps the stamps of a million rows in the
+    second-level cache; every 255 searches all are wiped.
     """
-    if generation[0] == 255:
+    last = visited.shape[0] - 1
+    if visited[last] == 255:
         visited[:] = 0
-        generation[0] = 0
-    generation[0] += 1
-    return generation[0]
+    visited[last] += 1
+    return visited[last]

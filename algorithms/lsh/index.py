@@ -215,9 +215,9 @@ class LSH(Algorithm, Saves):
         index = (*self._hashes, *self._tables, *self._rows)
         factor = self._auto_candidates
         far = float(reach)
-        states = [(np.zeros(n + 1, np.uint32), np.zeros(3, np.int64)) for _ in range(threads)]
+        states = [(np.zeros(n + 1, np.uint8), np.zeros(3, np.int64)) for _ in range(threads)]
         self._counts = [counts for _, counts in states]
-        stamps, counts = states[0]
+        visited, counts = states[0]
         kernel = kernels.search
 
         def search(queries: Any, k: int) -> NDArray[np.int64]:
@@ -226,13 +226,13 @@ class LSH(Algorithm, Saves):
             if queries.flags.writeable:
                 queries = _frozen(queries)
             if threads == 1 or len(queries) == 1:
-                kernel(queries, 0, len(queries), *index, stamps, probes, keep, far, ids, counts)
+                kernel(queries, 0, len(queries), *index, visited, probes, keep, far, ids, counts)
                 return ids
             ends = np.linspace(0, len(queries), threads + 1).astype(int).tolist()
 
             def work(i: int) -> None:
-                own_stamps, own_counts = states[i]
-                kernel(queries, ends[i], ends[i + 1], *index, own_stamps, probes, keep, far, ids, own_counts)
+                own_visited, own_counts = states[i]
+                kernel(queries, ends[i], ends[i + 1], *index, own_visited, probes, keep, far, ids, own_counts)
 
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, range(threads)))

@@ -13,14 +13,12 @@ from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables
 from algorithms.kernels.simd import lowest_bit, prefetch_items
-from algorithms.kernels.stamps import name_new, next_generation
-from algorithms.kernels.topk import select
+from algorithms.kernels.visited import next_generation
 from algorithms.lsh.hash_kernels import Hashes, own_buckets
+from algorithms.lsh.pool_kernels import NO_THRESHOLD, Pool, cut_down, empty_pool
 
 Array = Any
 
-# Above every sum of look-ups.
-NO_THRESHOLD = 65535
 # Probes ahead of the present one whose codes are asked for.
 CODES_AHEAD = 2
 # Probes made at a time.
@@ -41,48 +39,8 @@ class Tables(NamedTuple):
     codes: Array
 
 
-class Pool(NamedTuple):
-    """The candidates of one query: those of the lowest scores so far.
-
-    `scores` uint16 and `places` int64 (capacity,) hold `kept` vectors whose ids are known and differ, then up to
-    `count` new ones, each by its place in the tables. No vector with a score from `threshold` on is needed; `nearest`
-    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how
-    many are to be kept, and k.
-    """
-
-    scores: Array
-    places: Array
-    state: Array
-    limits: Array
-
-
 @kernel
-def empty_pool(keep: int, k: int) -> Pool:
-    """Make a pool that keeps so many candidates."""
-    capacity = 2 * keep + BLOCK
-    limits = np.empty(2, np.int64)
-    limits[0] = keep
-    limits[1] = k
-    return Pool(np.empty(capacity, np.uint16), np.empty(capacity, np.int64), np.empty(4, np.int64), limits)
-
-
-@kernel
-def cut_down(pool: Pool, all_ids: Array, stamps: Array, count: Any) -> Any:
-    """Name the new ones of `count` candidates, keep the best, and lower the threshold; return how many are left."""
-    keep, k = pool.limits[0], pool.limits[1]
-    count = name_new(all_ids, stamps, pool.scores, pool.places, pool.state[0], count)
-    if count > keep:
-        pool.state[2] = select(pool.scores, pool.places, count, keep)
-        count = keep
-    if count >= k:
-        pool.state[3] = select(pool.scores, pool.places, count, k)
-    pool.state[0] = count
-    pool.state[1] = count
-    return count
-
-
-@kernel
-def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, pool: Pool, stamps: Array) -> None:
+def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, pool: Pool, visited: Array) -> None:
     """Offer the vectors at places start ... end - 1 of table t to the pool."""
     all_ids = tables.ids.reshape(-1)
     sums = np.empty(BLOCK, np.uint16)
@@ -104,7 +62,7 @@ def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, po
             pool.places[count] = place
             count += 1
             if count == pool.scores.shape[0]:
-                count = cut_down(pool, all_ids, stamps, count)
+                count = cut_down(pool, all_ids, visited, count)
                 threshold = pool.state[2]
     pool.state[1] = count
 
@@ -133,7 +91,7 @@ def probe(
     sequence: Sequence,
     probes: Probes,
     pool: Pool,
-    stamps: Array,
+    visited: Array,
     counts: Array,
 ) -> None:
     """Scan the buckets of the probing sequence, until n_probes of them are done or more can't pay.
@@ -157,7 +115,7 @@ def probe(
                 return
             t, slot = probes.tables[p], np.intp(probes.keys[p] >> shift)
             start, end = np.intp(tables.directory[t, slot]), np.intp(tables.directory[t, slot + 1])
-            scan_range(tables, t, start, end, look_ups, pool, stamps)
+            scan_range(tables, t, start, end, look_ups, pool, visited)
             counts[1] += end - start
             counts[2] += 1
         left -= found
@@ -202,7 +160,7 @@ def search(
     error: float,
     radius: float,
     by_dot: bool,
-    stamps: Array,
+    visited: Array,
     n_probes: int,
     n_candidates: int,
     reach: float,
@@ -211,7 +169,7 @@ def search(
 ) -> None:
     """Fill ids[first:last] (m, k) int64 with the neighbours of the queries, nearest first.
 
-    `queries` (m, dim) float32; `stamps` (n + 1,) uint32, zeros before the first search; `counts` (3,) int64 grows by
+    `queries` (m, dim) float32; `visited` (n + 1,) uint8 as `next_generation` has it; `counts` (3,) int64 grows by
     distances computed, vectors in the buckets and buckets. The others are the fields of `Hashes`, `Tables` and `Rows`,
     one by one: from Python, a named tuple takes microseconds to pass.
     """
@@ -239,15 +197,15 @@ def search(
         scaled(queries[i], radius, query)
         rotate(hashed, centre, signs, work, projections)
         scale = look_up_tables(projections, levels_step, look_ups)
-        next_generation(stamps)
+        next_generation(visited)
         pool.state[:2] = 0
         pool.state[2:] = NO_THRESHOLD
         unit = 1.0 / (scale * positions)
         keyed = projections[positions:]
-        probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, stamps, counts)
-        if cut_down(pool, all_ids, stamps, pool.state[1]) < min(k, n):
+        probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, visited, counts)
+        if cut_down(pool, all_ids, visited, pool.state[1]) < min(k, n):
             # Too little in these buckets: look into all of one table.
-            scan_range(tables, 0, 0, n, look_ups, pool, stamps)
+            scan_range(tables, 0, 0, n, look_ups, pool, visited)
             counts[1] += n
-            cut_down(pool, all_ids, stamps, pool.state[1])
+            cut_down(pool, all_ids, visited, pool.state[1])
         counts[0] += rank(rows, query, pool.places[: pool.state[1]], near, distances, ids[i])

@@ -17,7 +17,8 @@ from algorithms.kernels.hadamard import hadamard, random_signs, rotate, rotation
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import begin, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
-from algorithms.kernels.stamps import name_new, next_generation
+from algorithms.kernels.visited import next_generation
+from algorithms.lsh.pool_kernels import name_new
 
 # Keys are sums modulo 2^64: without the compiler NumPy remarks on each that wraps around.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -192,15 +193,13 @@ def test_rank_measures_few_again():
     assert 505 <= computed < 550
 
 
-def test_stamps_drop_what_was_seen():
-    """Places become ids, once each; a new query has seen nothing, even when numbers start anew."""
+def test_candidates_are_named_once():
+    """Places become ids, once each; a new query has seen nothing, even when its stamp is used anew."""
     all_ids = np.array([4, 2, 4, 0, 2], np.int32)
-    stamps = np.zeros(6, np.uint32)
-    stamps[-1] = 0xFFFFFFFE
-    for expected_number in (0xFFFFFFFF, 1):
-        next_generation(stamps)
-        assert stamps[-1] == expected_number
+    visited = np.zeros(6, np.uint8)
+    for _ in range(300):
+        next_generation(visited)
         scores, places = np.arange(6, dtype=np.uint16), np.array([9, 0, 1, 2, 3, 4])
-        count = name_new(all_ids, stamps, scores, places, 1, 6)
+        count = name_new(all_ids, visited, scores, places, 1, 6)
         assert places[:count].tolist() == [9, 4, 2, 0]
         assert scores[:count].tolist() == [0, 1, 2, 4]
