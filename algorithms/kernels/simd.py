@@ -1,7 +1,6 @@
 """LLVM instructions that numba has no name for, each with a Python twin for runs without the compiler.
 
-The vector types are LLVM's own, so that one text serves every processor: LLVM splits a vector of 32 floats into what
-the machine has (two registers of AVX-512, four of AVX2, eight of NEON).
+Vectors of floats, and what can be done with them, are in `algorithms.kernels.lanes`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from numba.extending import intrinsic
 
 from algorithms.kernels.aligned import CACHE_LINE
 from algorithms.kernels.jit import kernel
-
-LANES = 32
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
@@ -76,38 +73,6 @@ def _lowest_bit_intrinsic(typingctx: Any, mask: Any) -> Any:
         return builder.call(counter, [args[0], ir.Constant(ir.IntType(1), 1)])
 
     return types.int64(mask), codegen
-
-
-def _below_twin(products: Any, i: int, offsets: Any, start: int, threshold: float) -> int:
-    """Return a mask of the lanes whose score is below the threshold: see `below`."""
-    scores = offsets[start : start + LANES] - products[i, start : start + LANES]
-    return sum(1 << lane for lane, score in enumerate(scores) if score < threshold)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _below_intrinsic(typingctx: Any, products: Any, i: Any, offsets: Any, start: Any, threshold: Any) -> Any:
-    """Compare LANES scores at once: a vector subtraction, a vector comparison, and its bits as an integer."""
-    del typingctx, i, start, threshold  # whatever integers and floats come are converted to the signature's
-    floats, bits = ir.VectorType(ir.FloatType(), LANES), ir.IntType(LANES)
-
-    def load(context: Any, builder: Any, kind: Any, array: Any, indices: list[Any]) -> Any:
-        """Load LANES floats that begin at `indices`; the array's data is aligned to its items only."""
-        parts = context.make_array(kind)(context, builder, array)
-        shape, strides = cgutils.unpack_tuple(builder, parts.shape), cgutils.unpack_tuple(builder, parts.strides)
-        item = cgutils.get_item_pointer2(context, builder, parts.data, shape, strides, kind.layout, indices)
-        return builder.load(builder.bitcast(item, floats.as_pointer()), align=4)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        left = load(context, builder, signature.args[2], args[2], [args[3]])
-        right = load(context, builder, signature.args[0], args[0], [args[1], args[3]])
-        one = builder.insert_element(ir.Constant(floats, ir.Undefined), args[4], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        limit = builder.shuffle_vector(one, ir.Constant(floats, ir.Undefined), zeros)
-        mask = builder.fcmp_ordered("<", builder.fsub(left, right), limit)
-        return builder.zext(builder.bitcast(mask, bits), ir.IntType(64))
-
-    signature = types.int64(products, types.intp, offsets, types.intp, types.float32)
-    return signature, codegen
 
 
 def _prefetch_twin(array: Any, i: int, offset: int) -> None:
@@ -257,13 +222,6 @@ popcount = _popcount_twin if config.DISABLE_JIT else _popcount_intrinsic
 
 lowest_bit = _lowest_bit_twin if config.DISABLE_JIT else _lowest_bit_intrinsic
 """lowest_bit(mask: int64) -> int64: the position of the lowest bit that is set; the mask must not be 0."""
-
-below = _below_twin if config.DISABLE_JIT else _below_intrinsic
-"""below(products (m, n) float32, i, offsets (n,) float32, start, threshold: float32) -> int64.
-
-Bit j of the mask says whether offsets[start + j] - products[i, start + j] < threshold, for j < LANES; all of them must
-lie within the arrays. Nothing compares as below a NaN, or where the score is one.
-"""
 
 prefetch = _prefetch_twin if config.DISABLE_JIT else _prefetch_intrinsic
 """prefetch(array, i, offset): ask for the cache line `offset` bytes after the start of array[i].

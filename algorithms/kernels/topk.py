@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.simd import LANES, below, lowest_bit
+from algorithms.kernels.lanes import LANES, lanes_below, load
+from algorithms.kernels.simd import lowest_bit
 
 Array = Any
 
@@ -74,20 +75,20 @@ def offer_block(
     whole = block - block % LANES
     for i in range(m):
         threshold = thresholds[i]
-        count = counts[i]
+        count, row = counts[i], products[i]
         for start in range(0, block, LANES):
             if start < whole:
-                mask = below(products, i, offsets, start, threshold)
+                mask = lanes_below(load(offsets, start) - load(row, start), threshold)
             else:
                 mask = 0
                 for j in range(start, block):
-                    if offsets[j] - products[i, j] < threshold:
+                    if offsets[j] - row[j] < threshold:
                         mask |= 1 << (j - start)
             # Nearly all groups of lanes hold nothing, and cost one comparison.
             while mask != 0:
                 j = start + lowest_bit(mask)
                 mask &= mask - 1
-                scores[i, count] = offsets[j] - products[i, j]
+                scores[i, count] = offsets[j] - row[j]
                 ids[i, count] = first + j
                 count += 1
                 if count == capacity:

@@ -12,11 +12,8 @@ from algorithms.kernels.aligned import CACHE_LINE, aligned_zeros
 from algorithms.kernels.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.simd import (
-    LANES,
-    _below_twin,
     _lowest_bit_twin,
     _popcount_twin,
-    below,
     lowest_bit,
     popcount,
     prefetch,
@@ -114,20 +111,6 @@ def test_offer_block_keeps_every_candidate(n, keep):
         assert set(best) <= set(ids[i, : counts[i]])
 
 
-@given(st.lists(st.sampled_from([-2.0, -0.5, 0.0, 0.5, np.inf, np.nan]), min_size=LANES, max_size=LANES), st.data())
-@settings(deadline=None)
-def test_below_equals_its_twin(values, data):
-    """The vector comparison gives the mask of its Python twin, infinities and NaN included, at any offset."""
-    start = data.draw(st.integers(0, 9))
-    products = np.zeros((2, LANES + 9), np.float32)
-    products[1, start : start + LANES] = values
-    offsets = np.linspace(-1, 1, LANES + 9, dtype=np.float32)
-    threshold = np.float32(data.draw(st.sampled_from([-1.0, 0.0, 0.4, np.inf])))
-    assert below_in_kernel(products, 1, offsets, start, threshold) == _below_twin(
-        products, 1, offsets, start, threshold
-    )
-
-
 @given(st.integers(1, 2**63 - 1))
 @settings(deadline=None)
 def test_bits_equal_their_twins(mask):
@@ -170,12 +153,6 @@ def prefetch_in_kernel(array, i, offset, count):
     """Call the intrinsics from compiled code."""
     prefetch(array, i, offset)
     prefetch_items(array, i, count)
-
-
-@kernel
-def below_in_kernel(products, i, offsets, start, threshold):
-    """Call the intrinsic from compiled code, the only place from which it can be called."""
-    return below(products, i, offsets, start, threshold)
 
 
 @kernel
