@@ -16,6 +16,7 @@ from algorithms.kernels.boxes import box_bounds
 from algorithms.kernels.heap import pop, push
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, store
+from algorithms.kernels.scaling import scale
 from algorithms.kernels.simd import lowest_bit, prefetch_items
 from algorithms.kernels.topk import insert
 
@@ -165,28 +166,16 @@ def best_bin_first(
 
 
 @kernel
-def load_query(queries: Array, i: int, unit: bool, query: Array) -> np.float32:
-    """Copy queries[i] into `query`, scaled to length 1 if `unit`, and return its length.
+def home_leaves(tree: Tree, kind: int, length: float, queries: Array, homes: Array) -> None:
+    """Fill `homes` (m,) with the leaf reached from the root by the child of the least rank each time, as its node.
 
-    A last dimension that `query` has beyond those is left as it is: 0.
+    `queries` (m, dim) are scaled to `length`, or taken as they are where that is 0.
     """
-    square = 0.0
-    for j in range(queries.shape[1]):
-        square += np.float64(queries[i, j]) * np.float64(queries[i, j])
-    norm = np.sqrt(square)
-    scale = 1.0 / norm if unit and norm > 0.0 else 1.0
-    for j in range(queries.shape[1]):
-        query[j] = queries[i, j] * scale
-    return np.float32(norm * scale)
-
-
-@kernel
-def home_leaves(tree: Tree, kind: int, unit: bool, queries: Array, homes: Array) -> None:
-    """Fill `homes` (m,) with the leaf reached from the root by the child of the least rank each time, as its node."""
+    # The rows may have one dimension more, in which every query is 0.
     query = np.zeros(tree.points.shape[1] // LANES, np.float32)
     bounds, ranks = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     for i in range(queries.shape[0]):
-        norm = load_query(queries, i, unit, query)
+        norm = scale(queries[i], length, query)
         node = 0
         while node < tree.first.shape[0] - 1:
             bound_children(tree, kind, node, query, norm, np.float32(np.inf), bounds, ranks)
@@ -202,7 +191,7 @@ def home_leaves(tree: Tree, kind: int, unit: bool, queries: Array, homes: Array)
 def search_tree(
     tree: Tree,
     kind: int,
-    unit: bool,
+    length: float,
     queries: Array,
     homes: Array,
     turn: Array,
@@ -213,7 +202,7 @@ def search_tree(
 ) -> None:
     """Fill the rows `turn` of `ids` (m, k) int64 for `queries` (m, dim), in that order; -1 where there are fewer.
 
-    `homes` (m,) is what `home_leaves` gives; for the others see `best_bin_first`.
+    `homes` (m,) is what `home_leaves` gives for the same queries and `length`; for the others see `best_bin_first`.
     """
     k = ids.shape[1]
     query, lanes = np.zeros(tree.points.shape[1] // LANES, np.float32), np.empty(2 * LANES, np.float32)
@@ -221,7 +210,7 @@ def search_tree(
     for i in turn:
         for j in range(k):
             distances[j], positions[j] = np.inf, -1
-        norm = load_query(queries, i, unit, query)
+        norm = scale(queries[i], length, query)
         best_bin_first(tree, kind, homes[i], query, norm, max_leaves, heap, lanes, distances, positions, counts)
         for j in range(k):
             ids[i, j] = tree.order[positions[j]] if positions[j] >= 0 else -1

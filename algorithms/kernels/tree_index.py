@@ -40,7 +40,8 @@ class TreeIndex(Algorithm, Saves):
             raise ParameterError(f"{self.name}: leaf_size = {leaf_size!r}; use a whole number from 1 on, or 'auto'")
         self.leaf_size = leaf_size
         self._kind = self.kinds[self.metric]
-        self._unit = self.metric is Metric.ANGULAR
+        # What rows and queries are scaled to; 0: not at all.
+        self._length = 1.0 if self.metric is Metric.ANGULAR else 0.0
         self._counts = np.zeros(2, np.int64)
 
     def compile(self, sample: Vectors) -> None:
@@ -55,7 +56,7 @@ class TreeIndex(Algorithm, Saves):
         """Build the tree over a reordered copy of `train` (n, dim)."""
         self._dim = train.shape[1]
         rows = train
-        if self._unit:
+        if self._length > 0.0:
             rows = normalise(train)
             nothing = ~rows.any(axis=1)
             if nothing.any():
@@ -78,7 +79,7 @@ class TreeIndex(Algorithm, Saves):
         """Bind the number of leaves that a search may look into; None is an exact search."""
         if max_leaves is not None and (not _is_whole(max_leaves) or max_leaves < 1):
             raise ParameterError(f"{self.name}: max_leaves = {max_leaves!r}; use at least 1, or None for exact search")
-        tree, kind, unit, dim = self._tree, self._kind, self._unit, self._dim
+        tree, kind, length, dim = self._tree, self._kind, self._length, self._dim
         budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
         self._counts = counts = np.zeros(2, np.int64)
         heap, home, only = self._heap(), np.zeros(1, np.int32), np.zeros(1, np.int64)
@@ -91,8 +92,8 @@ class TreeIndex(Algorithm, Saves):
             if k == 0:
                 return ids
             if len(queries) == 1:
-                home_leaves(tree, kind, unit, queries, home)
-                search_tree(tree, kind, unit, queries, home, only, budget, heap, ids, counts)
+                home_leaves(tree, kind, length, queries, home)
+                search_tree(tree, kind, length, queries, home, only, budget, heap, ids, counts)
             else:
                 self._search_batch(queries, budget, threads, ids)
             return ids
@@ -101,17 +102,17 @@ class TreeIndex(Algorithm, Saves):
 
     def _search_batch(self, queries: NDArray[np.float32], budget: int, threads: int, ids: NDArray[np.int64]) -> None:
         """Search queries in the order of the leaves that they start at, so that each finds its leaves in the cache."""
-        tree, kind, unit = self._tree, self._kind, self._unit
+        tree, kind, length = self._tree, self._kind, self._length
         homes = np.empty(len(queries), np.int32)
-        home_leaves(tree, kind, unit, queries, homes)
+        home_leaves(tree, kind, length, queries, homes)
         order = np.argsort(homes, kind="stable")
         if threads == 1:
-            search_tree(tree, kind, unit, queries, homes, order, budget, self._heap(), ids, self._counts)
+            search_tree(tree, kind, length, queries, homes, order, budget, self._heap(), ids, self._counts)
             return
 
         def work(part: NDArray[np.int64]) -> NDArray[np.int64]:
             counts = np.zeros(2, np.int64)
-            search_tree(tree, kind, unit, queries, homes, part, budget, self._heap(), ids, counts)
+            search_tree(tree, kind, length, queries, homes, part, budget, self._heap(), ids, counts)
             return counts
 
         with ThreadPoolExecutor(threads) as pool:

@@ -12,6 +12,7 @@ from algorithms.kernels.hadamard import rotate
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables
+from algorithms.kernels.scaling import scale
 from algorithms.kernels.simd import lowest_bit, prefetch_items
 from algorithms.kernels.visited import next_generation
 from algorithms.lsh.hash_kernels import Hashes, own_buckets
@@ -126,19 +127,6 @@ def probe(
 
 
 @kernel
-def scaled(vector: Array, radius: float, out: Array) -> None:
-    """Fill `out` (dim,) float32 with the vector at the length `radius`, or as it is where that or the vector is 0."""
-    squares = np.float32(0.0)
-    for j in range(vector.shape[0]):
-        squares += vector[j] * vector[j]
-    factor = np.float32(1.0)
-    if radius > 0.0 and squares > 0.0:
-        factor = np.float32(radius) / np.sqrt(squares)
-    for j in range(vector.shape[0]):
-        out[j] = vector[j] * factor
-
-
-@kernel
 def search(
     queries: Array,
     first: int,
@@ -194,13 +182,13 @@ def search(
     distances = np.empty(k, np.float32)
     all_ids = table_ids.reshape(-1)
     for i in range(first, last):
-        scaled(queries[i], radius, query)
+        scale(queries[i], radius, query)
         rotate(hashed, centre, signs, work, projections)
-        scale = look_up_tables(projections, levels_step, look_ups)
+        factor = look_up_tables(projections, levels_step, look_ups)
         next_generation(visited)
         pool.state[:2] = 0
         pool.state[2:] = NO_THRESHOLD
-        unit = 1.0 / (scale * positions)
+        unit = 1.0 / (factor * positions)
         keyed = projections[positions:]
         probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, visited, counts)
         if cut_down(pool, all_ids, visited, pool.state[1]) < min(k, n):

@@ -11,6 +11,7 @@ from algorithms.kernels import simd
 from algorithms.kernels.aligned import CACHE_LINE, aligned_zeros
 from algorithms.kernels.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
 from algorithms.kernels.jit import kernel
+from algorithms.kernels.scaling import scale
 from algorithms.kernels.simd import (
     _lowest_bit_twin,
     _popcount_twin,
@@ -36,6 +37,19 @@ def test_distances(n, dim):
         assert exact_squared_l2(rows, i, query) == pytest.approx(away, rel=1e-13)
         assert dot(rows, i, query) == pytest.approx(wide[i] @ wide_query, rel=1e-4, abs=1e-4)
         assert exact_dot(rows, i, query) == pytest.approx(wide[i] @ wide_query, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("dim", [1, 7, 65])
+@pytest.mark.parametrize("length", [0.0, 1.0, 2.5])
+def test_scale(dim, length):
+    """A vector comes out at the length wanted, or as it is; zeros stay zeros, and what lies behind is left alone."""
+    vector = np.random.default_rng(dim).standard_normal(dim, dtype=np.float32)
+    wide, out = vector.astype(np.float64), np.full(dim + 1, 9.0, np.float32)
+    own = np.sqrt(wide @ wide)
+    assert scale(vector, length, out) == pytest.approx(length or own, rel=1e-6)
+    np.testing.assert_allclose(out[:dim], wide * (length / own if length else 1.0), rtol=1e-6)
+    assert scale(np.zeros(dim, np.float32), length, out) == 0.0
+    assert out.tolist() == [0.0] * dim + [9.0]
 
 
 def test_distances_keep_infinity_and_nan():
