@@ -1,4 +1,8 @@
-"""Vectors in bytes: a quarter of the memory traffic of float32, and an exact ranking all the same."""
+"""Vectors in bytes: a quarter of the memory traffic of float32, and an exact ranking all the same.
+
+Here only the rows are in bytes, and a bound on their error says which are measured again in float32; in
+`algorithms.kernels.codes` the query is coded too, so that distances are integers.
+"""
 
 from __future__ import annotations
 

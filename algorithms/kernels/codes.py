@@ -1,5 +1,7 @@
 """Distances that a search computes on float32 rows or on scalar-quantised codes alike, by the type of the rows.
 
+The codes are those of `algorithms.kernels.scalar_quantizer`, which makes them and knows no search.
+
 A distance is a *rank*, an int32 that orders as the distances do: squared euclidean, or minus the inner product where a
 kernel is told `inner`.
 

@@ -1,4 +1,8 @@
-"""Scalar quantisation: coordinates in 4 bits, and tables of the distances to them."""
+"""Scalar quantisation: coordinates in 4 bits, and tables of the distances to them.
+
+They are summed by `algorithms.kernels.fast_scan` to choose candidates, where the bytes of
+`algorithms.kernels.scalar_quantizer` give a distance each.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Scalar quantisation: float32 rows in one byte a dimension, after a rotation to fewer dimensions where that serves.
 
 One step serves all dimensions, so that the squared distance between two rows of codes is an integer and, times the
-square of the step, that between the vectors. `algorithms.kernels.codes` says how a row lies in memory.
+square of the step, that between the vectors. `algorithms.kernels.codes` says how a row lies in memory, and computes the
+distances; `algorithms.kernels.scalar_codes` are 4 bits, for tables of distances.
 """
 
 from __future__ import annotations

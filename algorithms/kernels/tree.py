@@ -24,7 +24,7 @@ Array = Any
 
 # What the cells are, and what is searched for: the nearest points, or those of the greatest dot product.
 BOX, BALL, BALL_IP = 0, 1, 2
-# Floats asked for ahead of a leaf's turn: what fits into the first cache with ease.
+# Floats asked for ahead of a leaf's turn, after which the processor sees a stream coming.
 PREFETCHED = 1024
 
 
