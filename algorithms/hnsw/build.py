@@ -34,10 +34,10 @@ def allocate_query(rows: NDArray[Any]) -> NDArray[Any]:
     return np.zeros(rows.shape[1], np.float32)
 
 
-def allocate_scratch(n: int, ef: int, k: int, M: int) -> Scratch:
-    """Return what one thread's searches of `n` nodes need."""
+def allocate_scratch(n: int, room: int, M: int) -> Scratch:
+    """Return what one thread's searches of `n` nodes need, with `room` for as many candidates."""
     return Scratch(
-        np.empty(ef + k, np.int64),
+        np.empty(room, np.int64),
         np.zeros(n + 1, np.uint8),
         np.empty(2 * M, np.int32),
         np.zeros(2, np.int64),
@@ -82,7 +82,7 @@ class Builder:
         for _ in range(threads):
             spare.put(
                 (
-                    allocate_scratch(len(self._coarse), self._ef, 0, self._M),
+                    allocate_scratch(len(self._coarse), self._ef, self._M),
                     _allocate_work(self._coarse, self._fine, self._M),
                 )
             )

@@ -124,7 +124,7 @@ def insert(
         pool[:ef_construction] = EMPTY
         descend(coarse, work.coarse_query, offset, graph, entry, top, level, scratch)
         for layer in range(min(level, top), -1, -1):
-            search_layer(coarse, work.coarse_query, offset, graph, layer, ef_construction, scratch)
+            search_layer(coarse, work.coarse_query, offset, graph, layer, ef_construction, ef_construction, scratch)
             nearest = pool[0]
             join_batch(coarse, work.coarse_query, offset, levels, node, layer, batch, ef_construction, pool)
             count = 0

@@ -29,7 +29,7 @@ _STORAGES = ("sq8", "float32")
 # A key has 31 bits for the node.
 _MOST_ROWS = 2**31 - 1
 # The format of saved indexes.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class HNSW(Algorithm, Saves, Grows):
@@ -152,8 +152,9 @@ class HNSW(Algorithm, Saves, Grows):
 
         def search(queries: Vectors, k: int) -> NDArray[np.int64]:
             self._check_dim(queries)
-            answers = np.empty((len(queries), k), np.int64)
-            if self._n == 0 or answers.size == 0:
+            m = len(queries)
+            answers = np.empty((m, k), np.int64)
+            if self._n == 0 or m == 0 or k == 0:
                 answers[:] = -1
                 return answers
             if k not in workers:
@@ -162,14 +163,12 @@ class HNSW(Algorithm, Saves, Grows):
                     Worker(nodes, self._storage, self._dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)
                 ]
                 self._workers += workers[k]
-            # numba compiles for read-only and for writable arrays apart: one of the two is enough.
-            queries = np.ascontiguousarray(queries, np.float32).view()
-            queries.flags.writeable = False
-            parts = min(threads, len(queries))
-            if parts == 1:
+            queries = _read_only(queries)
+            if threads == 1 or m == 1:
                 workers[k][0].answer(queries, answers)
                 return answers
-            bounds = [len(queries) * i // parts for i in range(parts + 1)]
+            parts = min(threads, m)
+            bounds = [m * i // parts for i in range(parts + 1)]
             with ThreadPoolExecutor(parts) as pool:
                 work = (
                     pool.submit(worker.answer, queries[start:stop], answers[start:stop])
@@ -253,6 +252,16 @@ class HNSW(Algorithm, Saves, Grows):
             raise ParameterError(
                 f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
             )
+
+
+def _read_only(queries: Vectors) -> Vectors:
+    """Return the queries as kernels take them: read-only, as numba compiles for read-only and writable ones apart."""
+    flags = queries.flags
+    if not flags.writeable and flags.c_contiguous and queries.dtype == np.float32:
+        return queries
+    view = np.ascontiguousarray(queries, np.float32).view()
+    view.flags.writeable = False
+    return view
 
 
 def _typical_length(rows: NDArray[np.float32]) -> float:

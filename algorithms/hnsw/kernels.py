@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.kernels.codes import encode_query, float_rank, prefetch_row, rank
+from algorithms.kernels.codes import prefetch_row, rank
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.pool import EMPTY, insert_key, make_key, node_of, rank_of
 from algorithms.kernels.simd import prefetch
@@ -31,10 +31,9 @@ class Graph(NamedTuple):
 class Scratch(NamedTuple):
     """What the searches of one thread write to.
 
-    `pool` (ef + k,) int64 holds the nearest nodes found so far, sorted, and behind them the answer as it is ranked
-    again; `visited` (n + 1,) uint8 are the stamps of nodes seen (`algorithms.kernels.visited`); `fresh` (2 M,) int32
-    holds the neighbours of the node being expanded that had not been seen; `counters` (2,) int64 counts distances and
-    hops.
+    `pool` int64 holds the nearest nodes found so far, sorted, in its first places, as many as a search has room for;
+    `visited` (n + 1,) uint8 are the stamps of nodes seen (`algorithms.kernels.visited`); `fresh` (2 M,) int32 holds the
+    neighbours of the node being expanded that had not been seen; `counters` (2,) int64 counts distances and hops.
     """
 
     pool: Array
@@ -44,21 +43,24 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def search_layer(rows: Array, query: Array, offset: int, graph: Graph, layer: int, ef: int, scratch: Scratch) -> None:
+def search_layer(
+    rows: Array, query: Array, offset: int, graph: Graph, layer: int, ef: int, room: int, scratch: Scratch
+) -> None:
     """SEARCH-LAYER, algorithm 2: find the `ef` nodes of a layer that are nearest to the query.
 
-    On entry pool[:ef] holds the entry points, on return the nodes found. The paper's two heaps are one sorted pool
-    here: C, the candidates, are the keys in it not yet marked as expanded.
+    On entry pool[:room] holds the entry points, on return the nodes found. The paper's two heaps are one sorted pool
+    here: C, the candidates, are those of the first `ef` keys that aren't yet marked as expanded. What lies behind them,
+    up to `room`, has been seen and costs nothing more.
     """
     pool, visited, fresh = scratch.pool, scratch.visited, scratch.fresh
     links = graph.ground if layer == 0 else graph.upper
     stamp = next_generation(visited)
     at = 0
-    while at < ef and pool[at] != EMPTY:
+    while at < room and pool[at] != EMPTY:
         visited[node_of(pool[at])] = stamp
         pool[at] &= ~1
         at += 1
-    worst = rank_of(pool[ef - 1])
+    worst = rank_of(pool[room - 1])
     distances, hops = 0, 0
     # Every key before `at` has been expanded.
     at = 0
@@ -95,8 +97,8 @@ def search_layer(rows: Array, query: Array, offset: int, graph: Graph, layer: in
                 prefetch_row(rows, fresh[j + 1])
             distance = rank(rows, fresh[j], query, offset)
             if distance < worst:
-                at = min(at, insert_key(pool, ef, make_key(distance, fresh[j])))
-                worst = rank_of(pool[ef - 1])
+                at = min(at, insert_key(pool, room, make_key(distance, fresh[j])))
+                worst = rank_of(pool[room - 1])
     scratch.counters[0] += distances
     scratch.counters[1] += hops
 
@@ -109,17 +111,17 @@ def descend(
     scratch.pool[0] = make_key(rank(rows, entry, query, offset), entry)
     scratch.counters[0] += 1
     for layer in range(top, bottom, -1):
-        search_layer(rows, query, offset, graph, layer, 1, scratch)
+        search_layer(rows, query, offset, graph, layer, 1, 1, scratch)
 
 
 @kernel
 def k_nn_search(
-    rows: Array, query: Array, offset: int, graph: Graph, entry: int, top: int, ef: int, scratch: Scratch
+    rows: Array, query: Array, offset: int, graph: Graph, entry: int, top: int, ef: int, room: int, scratch: Scratch
 ) -> None:
-    """K-NN-SEARCH, algorithm 5: leave the `ef` nearest nodes found in pool[:ef], ascending."""
-    scratch.pool[:ef] = EMPTY
+    """K-NN-SEARCH, algorithm 5: leave the nearest nodes found in pool[:room], ascending; `ef` of them are expanded."""
+    scratch.pool[:room] = EMPTY
     descend(rows, query, offset, graph, entry, top, 0, scratch)
-    search_layer(rows, query, offset, graph, 0, ef, scratch)
+    search_layer(rows, query, offset, graph, 0, ef, room, scratch)
 
 
 @kernel
@@ -149,106 +151,3 @@ def breadth_first(ground: Array, entry: int, n: int, order: Array) -> None:
         while unmet < n and met[unmet]:
             unmet += 1
         start = unmet
-
-
-@kernel
-def prepare_query(query: Array, length: float, out: Array) -> None:
-    """Copy a query (dim,) into `out`, scaled to `length` where that isn't 0."""
-    factor = 1.0
-    if length > 0.0:
-        squares = 0.0
-        for j in range(query.shape[0]):
-            squares += np.float64(query[j]) * np.float64(query[j])
-        if squares > 0.0:
-            factor = length / np.sqrt(squares)
-    for j in range(query.shape[0]):
-        out[j] = np.float32(query[j] * factor)
-
-
-@kernel
-def write_ids(pool: Array, ids: Array, answer: Array) -> None:
-    """Fill `answer` (k,) int64 with the ids of the first k keys, -1 where there are fewer."""
-    for j in range(answer.shape[0]):
-        if j < pool.shape[0] and pool[j] != EMPTY:
-            answer[j] = ids[node_of(pool[j])]
-        else:
-            answer[j] = -1
-
-
-@kernel
-def search_floats(
-    rows: Array,
-    inner: bool,
-    graph: Graph,
-    ids: Array,
-    entry: int,
-    top: int,
-    length: float,
-    queries: Array,
-    ef: int,
-    query: Array,
-    scratch: Scratch,
-    answers: Array,
-) -> None:
-    """Answer `queries` (m, dim) over float32 rows: `answers` (m, k) int64."""
-    offset = 1 if inner else 0
-    for i in range(queries.shape[0]):
-        prepare_query(queries[i], length, query)
-        k_nn_search(rows, query, offset, graph, entry, top, ef, scratch)
-        write_ids(scratch.pool[:ef], ids, answers[i])
-
-
-@kernel
-def search_codes(
-    codes: Array,
-    inner: bool,
-    exact: Array,
-    exact_inner: bool,
-    low: float,
-    mean: Array,
-    basis: Array,
-    scale: float,
-    graph: Graph,
-    ids: Array,
-    entry: int,
-    top: int,
-    length: float,
-    queries: Array,
-    ef: int,
-    query: Array,
-    centred: Array,
-    code_query: Array,
-    scratch: Scratch,
-    answers: Array,
-) -> None:
-    """Answer `queries` (m, dim) over codes: `answers` (m, k) int64.
-
-    The nodes that a search over the codes leaves in the pool are ranked again by the rows `exact` (n, dim), if it has
-    any: float32, or uint8 to which `low` must be added, which inner products need not do: it moves all alike.
-    """
-    k = answers.shape[1]
-    for i in range(queries.shape[0]):
-        prepare_query(queries[i], length, query)
-        offset = encode_query(query, inner, mean, basis, scale, centred, code_query)
-        k_nn_search(codes, code_query, offset, graph, entry, top, ef, scratch)
-        pool = scratch.pool
-        if exact.shape[0] == 0:
-            write_ids(pool[:ef], ids, answers[i])
-            continue
-        for j in range(query.shape[0]):
-            centred[j] = query[j] if exact_inner else query[j] - np.float32(low)
-        best = pool[ef : ef + k]
-        best[:] = EMPTY
-        for j in range(min(3, ef)):
-            if pool[j] != EMPTY:
-                prefetch_row(exact, node_of(pool[j]))
-        for j in range(ef):
-            if pool[j] == EMPTY:
-                break
-            if j + 3 < ef and pool[j + 3] != EMPTY:
-                prefetch_row(exact, node_of(pool[j + 3]))
-            node = node_of(pool[j])
-            key = make_key(float_rank(exact, node, centred, exact_inner), node)
-            if key < best[k - 1]:
-                insert_key(best, k, key)
-        write_ids(best, ids, answers[i])

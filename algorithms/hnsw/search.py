@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.hnsw import kernels
+from algorithms.hnsw import query_kernels
 from algorithms.hnsw.build import allocate_query, allocate_scratch
 from algorithms.hnsw.kernels import Graph
+from algorithms.hnsw.query_kernels import Parts
 from algorithms.hnsw.storage import Storage
+from algorithms.kernels.bundle import bundle
+from algorithms.kernels.scalar_quantizer import query_width
 
 
 class Nodes(NamedTuple):
@@ -28,32 +31,41 @@ class Worker:
 
     def __init__(self, nodes: Nodes, storage: Storage, dim: int, ef: int, k: int, *, exact_inner: bool) -> None:
         """Keep at most `ef` candidates a search, and give the first `k` as the answer."""
-        M = nodes.graph.upper.shape[1]
-        self._scratch = allocate_scratch(len(nodes.ids), ef, k, M)
-        self._ef = ef
-        query = np.empty(dim, np.float32)
-        self._fixed: tuple[Any, ...]
-        self._search: Any
-        if storage.quantizer is None:
-            self._fixed = (storage.exact, storage.inner, *nodes)
-            self._buffers: tuple[Any, ...] = (query,)
-            self._search = kernels.search_floats
-        else:
-            quantizer = storage.quantizer
-            self._fixed = (
-                *(storage.codes, storage.inner, storage.exact, exact_inner, storage.low),
-                *(quantizer.mean, quantizer.basis, quantizer.scale),
-                *nodes,
-            )
-            self._buffers = (query, np.empty_like(query), allocate_query(storage.codes))
-            self._search = kernels.search_codes
+        quantizer, none = storage.quantizer, np.empty(0, np.float32)
+        room = storage.room(ef, k)
+        basis, basis_scale = np.empty((0, 0), np.uint8), 1.0
+        if quantizer is not None:
+            basis, basis_scale = quantizer.coded_basis
+        scratch = allocate_scratch(len(nodes.ids), room, nodes.graph.upper.shape[1])
+        settings = (nodes.entry, nodes.top, ef, room, storage.inner, exact_inner)
+        scale = quantizer.scale if quantizer is not None else 1.0
+        factors = (nodes.length, storage.low, scale, basis_scale, 0.0 if exact_inner else storage.trust, storage.margin)
+        # The bundle holds addresses: these are what keeps the arrays alive.
+        self._parts = Parts(
+            *nodes.graph,
+            *scratch,
+            nodes.ids,
+            np.array(settings, np.int64),
+            np.array(factors, np.float64),
+            np.empty(dim, np.float32),
+            quantizer.mean if quantizer is not None else none,
+            basis,
+            np.empty(dim, np.float32),
+            np.zeros(query_width(basis.shape[1]), np.int8),
+            np.empty(len(basis), np.float32),
+            allocate_query(storage.codes) if quantizer is not None else np.empty(0, np.int8),
+            np.empty(k, np.int64),
+        )
+        self._rows = (storage.exact,) if quantizer is None else (storage.codes, storage.exact)
+        self._search: Any = query_kernels.search_floats if quantizer is None else query_kernels.search_codes
+        self._arrays = bundle(self._parts)
 
     @property
     def counters(self) -> NDArray[np.int64]:
         """The distances and hops counted so far: (2,) int64."""
-        counters: NDArray[np.int64] = self._scratch.counters
+        counters: NDArray[np.int64] = self._parts.counters
         return counters
 
     def answer(self, queries: NDArray[np.float32], answers: NDArray[np.int64]) -> None:
         """Fill `answers` (m, k) with the ids found for `queries` (m, dim), read-only."""
-        self._search(*self._fixed, queries, self._ef, *self._buffers, self._scratch, answers)
+        self._search(self._arrays, *self._rows, queries, answers)

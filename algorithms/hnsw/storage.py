@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from algorithms.kernels.scalar_quantizer import (
     ScalarQuantizer,
     allocate_codes,
+    least_share,
     neighbours_kept,
+    rounding,
     sample_rows,
     train_quantizer,
 )
@@ -25,39 +27,56 @@ _LEAST_KEPT = 0.9
 class Storage:
     """Rows of `dim` dimensions in the order of the nodes: codes, exact rows, or both.
 
-    `codes` (n, stride) uint8 is empty where searches use float32 rows. `exact` (n, dim) is float32, or uint8 to which
-    `low` must be added, where that loses nothing; it is empty where only codes are kept.
+    `codes` (n, stride) uint8 is empty where searches use float32 rows. `exact` is (n, dim) float32, or bytes to which
+    `low` must be added, where that loses nothing: the codes themselves, or (n, dim) uint8 beside rotated codes. It is
+    empty where only codes are kept. A squared distance is at least `trust` times what the codes say; 0: unknown.
     """
 
     def __init__(
-        self, quantizer: ScalarQuantizer | None, plain: ScalarQuantizer | None, *, keep_exact: bool, inner: bool
+        self,
+        quantizer: ScalarQuantizer | None,
+        plain: ScalarQuantizer | None,
+        *,
+        keep_exact: bool,
+        inner: bool,
+        trust: float,
     ) -> None:
         """Rows are coded by `quantizer` (None: not at all), neighbours chosen by the unrotated `plain`."""
         self.quantizer, self._plain, self.keep_exact, self.inner = quantizer, plain, keep_exact, inner
+        self.trust = trust
         self.codes = allocate_codes(0, 64)
-        self.exact: Rows = np.empty((0, 0), np.float32)
-        self._compact = plain is not None and plain.exact and keep_exact
-        self.low = float(plain.mean[0]) - 128.0 if plain is not None and self._compact else 0.0
+        self._rows: Rows = np.empty((0, 0), np.float32)
+        self._whole = plain is not None and plain.exact and keep_exact
+        self.low = float(plain.mean[0]) - 128.0 if plain is not None and self._whole else 0.0
 
     @classmethod
     def choose(
         cls, rows: Floats, storage: str, n_components: int | str | None, *, rerank: bool, inner: bool
     ) -> Storage:
         """Choose how to hold rows like these: a sample says whether codes, and how many components, will do."""
+        none = cls(None, None, keep_exact=True, inner=inner, trust=0.0)
         if storage == "float32":
-            return cls(None, None, keep_exact=True, inner=inner)
-        plain = train_quantizer(rows, None, inner=inner)
-        if not plain.exact and len(rows) > 2 and neighbours_kept(plain, sample_rows(rows)) < _LEAST_KEPT:
-            return cls(None, None, keep_exact=True, inner=inner)
+            return none
+        plain, sample = train_quantizer(rows, None, inner=inner), sample_rows(rows)
+        if not plain.exact and len(rows) > 2 and neighbours_kept(plain, sample) < _LEAST_KEPT:
+            return none
         if n_components == "auto" and not rerank:
             n_components = None  # nothing would make up for the components left out
         quantizer = plain if n_components is None else train_quantizer(rows, n_components, inner=inner)
-        return cls(quantizer, plain, keep_exact=rerank, inner=inner)
+        # What a rotation leaves out makes codes say too little of some distances, and there is no telling which.
+        known = not inner and len(quantizer.basis) == 0 and len(rows) > 2
+        trust = least_share(quantizer, sample) if known else 0.0
+        return cls(quantizer, plain, keep_exact=rerank, inner=inner, trust=trust)
+
+    @property
+    def exact(self) -> Rows:
+        """What is ranked again by: one row a node, whose first `dim` columns count; empty where there is nothing."""
+        return self.codes if self._shared else self._rows
 
     @property
     def rotated(self) -> bool:
         """Whether searches use fewer or other dimensions than the rows have."""
-        return self.quantizer is not None and self.quantizer is not self._plain
+        return self.quantizer is not None and len(self.quantizer.basis) > 0
 
     @property
     def kind(self) -> str:
@@ -68,6 +87,18 @@ class Storage:
     def n_components(self) -> int | None:
         """How many principal components are coded; None where rows aren't rotated."""
         return len(self.quantizer.basis) or None if self.quantizer is not None else None
+
+    @property
+    def margin(self) -> float:
+        """What must be taken off a distance by `trust`: it may be all rounding."""
+        return rounding(self.quantizer) if self.quantizer is not None else 0.0
+
+    def room(self, ef: int, k: int) -> int:
+        """Return how many of the nodes seen a search keeps to be ranked again, of which it expands `ef`.
+
+        Codes of fewer dimensions leave some of the k nearest just behind the first `ef`.
+        """
+        return ef + k if self.rotated and self.keep_exact else ef
 
     def encode(self, rows: Floats) -> tuple[Rows, Rows]:
         """Return the rows that building searches, and those that it chooses neighbours by; they may be one array."""
@@ -81,43 +112,42 @@ class Storage:
         if self.quantizer is not None:
             self.codes = _room(coarse[:0], 0, len(places))
             np.take(coarse, places, axis=0, out=self.codes)
-        if self.keep_exact:
-            self.exact = self._exact_type(rows)[places]
+        if self.keep_exact and not self._shared:
+            self._rows = self._exact_type(rows)[places]
 
     def append(self, rows: Floats, n: int) -> None:
         """Keep `rows` behind the first n."""
+        if self._whole and not self._fits(rows):
+            # The new rows aren't whole numbers as all before were, so all are float32 from now on.
+            self._rows, self.low, self._whole, self.trust = self.floats(n), 0.0, False, 0.0
         if self.quantizer is not None:
             self.codes = _room(self.codes, n, len(rows))
             self.quantizer.encode_into(self.codes[n : n + len(rows)], rows)
-        if self.keep_exact:
-            added = self._exact_type(rows)
-            if added.dtype != self.exact.dtype:
-                # The new rows aren't whole numbers as all before were, so all are float32 from now on.
-                self.exact, self.low = self.floats(n), 0.0
-                self._compact = False
-                added = rows
-            self.exact = _room(self.exact, n, len(rows))
-            self.exact[n : n + len(rows)] = added
+        if self.keep_exact and not self._shared:
+            self._rows = _room(self._rows, n, len(rows))
+            self._rows[n : n + len(rows)] = self._exact_type(rows)
 
     def building_rows(self, n: int) -> tuple[Rows, Rows]:
         """Return what `encode` would for the first n rows kept."""
         if self.quantizer is None or self._plain is None:
-            return self.exact, self.exact
+            return self._rows, self._rows
         return self.codes, self._plain.encode(self.floats(n)) if self.rotated else self.codes
 
     def floats(self, n: int) -> Floats:
         """Return the first n rows as float32."""
         rows = self.exact[:n]
-        return rows if rows.dtype == np.float32 else rows.astype(np.float32) + np.float32(self.low)
+        if rows.dtype == np.float32 or self._plain is None:
+            return rows
+        return rows[:, : len(self._plain.mean)].astype(np.float32) + np.float32(self.low)
 
     def bytes(self, n: int) -> int:
         """Return the size of n rows, codes included."""
-        return sum(n * array.strides[0] for array in (self.codes, self.exact) if len(array))
+        return sum(n * array.strides[0] for array in (self.codes, self._rows) if len(array))
 
     def arrays(self, n: int) -> dict[str, Rows]:
         """Return all that `of_arrays` needs to hold the first n rows again."""
-        arrays = {"codes": self.codes[:n], "exact": self.exact[:n]}
-        arrays["keeps_and_inner"] = np.array([self.keep_exact, self.inner])
+        arrays = {"codes": self.codes[:n], "rows": self._rows[:n]}
+        arrays["storage"] = np.array([self.keep_exact, self.inner, self._whole, self.trust], np.float64)
         for name, quantizer in (("quantizer", self.quantizer), ("plain", self._plain)):
             if quantizer is not None:
                 arrays[f"{name}_mean"], arrays[f"{name}_basis"] = quantizer.mean, quantizer.basis
@@ -128,29 +158,38 @@ class Storage:
     def of_arrays(cls, arrays: dict[str, Rows]) -> Storage:
         """Make what `arrays` took apart; raises KeyError where one is missing."""
         quantizers: list[ScalarQuantizer | None] = []
-        keep_exact, inner = (bool(value) for value in arrays["keeps_and_inner"])
+        keep_exact, inner, whole, trust = arrays["storage"].tolist()
         for name in ("quantizer", "plain"):
             if f"{name}_scale" not in arrays:
                 quantizers.append(None)
                 continue
             scale, exact = arrays[f"{name}_scale"]
             mean, basis = arrays[f"{name}_mean"], arrays[f"{name}_basis"]
-            quantizers.append(ScalarQuantizer(mean, basis, float(scale), exact=bool(exact), inner=inner))
+            quantizers.append(ScalarQuantizer(mean, basis, float(scale), exact=bool(exact), inner=bool(inner)))
         quantizer, plain = quantizers
         rotated = quantizer is not None and len(quantizer.basis) > 0
-        storage = cls(quantizer if rotated else plain, plain, keep_exact=keep_exact, inner=inner)
-        storage.exact = arrays["exact"]
+        storage = cls(
+            quantizer if rotated else plain, plain, keep_exact=bool(keep_exact), inner=bool(inner), trust=trust
+        )
+        if not whole:
+            storage._whole, storage.low = False, 0.0
+        storage._rows = arrays["rows"]
         if quantizer is not None:
             storage.codes = allocate_codes(*arrays["codes"].shape)
             storage.codes[:] = arrays["codes"]
         return storage
 
-    def _exact_type(self, rows: Floats) -> Rows:
-        if not self._compact:
-            return rows
+    @property
+    def _shared(self) -> bool:
+        """Whether the codes lose nothing, so that they are the exact rows, too."""
+        return self._whole and not self.rotated
+
+    def _fits(self, rows: Floats) -> bool:
         shifted = rows - np.float32(self.low)
-        small = np.clip(np.rint(shifted), 0.0, 255.0)
-        return small.astype(np.uint8) if bool((small == shifted).all()) else rows
+        return bool(((shifted >= 0.0) & (shifted <= 255.0) & (shifted == np.rint(shifted))).all())
+
+    def _exact_type(self, rows: Floats) -> Rows:
+        return (rows - np.float32(self.low)).astype(np.uint8) if self._whole else rows
 
 
 def _room(array: Rows, n: int, more: int) -> Rows:

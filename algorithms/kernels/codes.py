@@ -21,11 +21,14 @@ from numba.extending import overload
 
 from algorithms.kernels.distance import dot, squared_l2
 from algorithms.kernels.jit import FASTMATH, kernel
+from algorithms.kernels.lanes import LANES, largest, load, maximum, spread, store, store_bytes
 from algorithms.kernels.simd import dot_bytes, float_bits, load_int32, prefetch
 
 Array = Any
 
 _OPTIONS = {"fastmath": FASTMATH}
+# Ranks must stay within int32.
+_MOST_LEFT_OUT = np.float32(2**27)
 
 
 @kernel
@@ -58,23 +61,88 @@ def query_offset(query: Array, inner: bool) -> Any:
 
 
 @kernel
+def quantize(values: Array, scale: float, codes: Array) -> None:
+    """Fill the first codes, (dim or more,) int8, with values (dim,) times `scale`, rounded and cut off at 8 bits."""
+    dim, factor = values.shape[0], np.float32(scale)
+    whole = dim - dim % LANES
+    for start in range(0, whole, LANES):
+        store_bytes(codes, start, load(values, start) * spread(factor))
+    for j in range(whole, dim):
+        codes[j] = np.int8(min(max(np.rint(values[j] * factor), np.float32(-128.0)), np.float32(127.0)))
+
+
+@kernel
+def centre(query: Array, mean: Array, centred: Array) -> Any:
+    """Fill `centred` (dim,) float32 with query - mean, and return its largest magnitude."""
+    dim, zero = query.shape[0], spread(np.float32(0.0))
+    whole, most = dim - dim % LANES, zero
+    for start in range(0, whole, LANES):
+        values = load(query, start) - load(mean, start)
+        store(centred, start, values)
+        most = maximum(most, maximum(values, zero - values))
+    magnitude = largest(most)
+    for j in range(whole, dim):
+        centred[j] = query[j] - mean[j]
+        magnitude = max(magnitude, abs(centred[j]))
+    return magnitude
+
+
+@kernel
+def rotate_query(centred: Array, magnitude: float, basis: Array, basis_scale: float, whole: Array, out: Array) -> None:
+    """Fill out[:p] float32 with the products of a query `centred` (dim,) and the rows of a basis in codes, (p, stride).
+
+    The query, whose largest `magnitude` is given, is rounded to 8 bits, too, in `whole` (width,) int8, zeros behind
+    dim: what that loses is far below what the codes of the rotated query will lose.
+    """
+    if magnitude == 0.0:
+        out[: basis.shape[0]] = np.float32(0.0)
+        return
+    query_scale = 127.0 / magnitude
+    quantize(centred, query_scale, whole)
+    total = np.int32(0)
+    for j in range(centred.shape[0]):
+        total += np.int32(whole[j])
+    unit = 1.0 / (query_scale * basis_scale)
+    for i in range(basis.shape[0]):
+        out[i] = np.float32((dot_bytes(basis, i, whole) - 128 * total) * unit)
+
+
+@kernel
 def encode_query(
-    query: Array, inner: bool, mean: Array, basis: Array, scale: float, centred: Array, codes: Array
+    query: Array,
+    inner: bool,
+    mean: Array,
+    basis: Array,
+    basis_scale: float,
+    scale: float,
+    centred: Array,
+    whole: Array,
+    rotated: Array,
+    codes: Array,
 ) -> Any:
     """Fill `codes` (width,) int8 with a query's codes, and return their offset.
 
-    `query`, `mean` and the buffer `centred` (dim,) float32; `basis` (p, dim), p = 0 for no rotation; as
-    `scalar_quantizer.ScalarQuantizer` has it.
+    `query` and `mean` (dim,) float32 and `basis` (p, stride) uint8, p = 0 for no rotation, with its scale, are as
+    `scalar_quantizer.ScalarQuantizer` has them; `centred` (dim,) and `rotated` (p,) float32 and `whole` (int8, see
+    `rotate_query`) are buffers.
     """
-    dim = query.shape[0]
-    p = basis.shape[0] if basis.shape[0] > 0 else dim
-    for j in range(dim):
-        centred[j] = query[j] - mean[j]
-    for j in range(p):
-        value = dot(basis, j, centred) if basis.shape[0] > 0 else centred[j]
-        codes[j] = np.int8(min(max(np.rint(value * np.float32(scale)), np.float32(-128.0)), np.float32(127.0)))
-    codes[p:] = 0
-    return query_offset(codes, inner)
+    p = basis.shape[0]
+    magnitude = centre(query, mean, centred)
+    if p == 0:
+        quantize(centred, scale, codes)
+        return query_offset(codes, inner)
+    rotate_query(centred, magnitude, basis, basis_scale, whole, rotated)
+    quantize(rotated, scale, codes)
+    offset = query_offset(codes, inner)
+    if not inner:
+        # What the rotation leaves out of the query: the same for all rows, but a rank is then a distance.
+        left_out = np.float32(0.0)
+        for j in range(centred.shape[0]):
+            left_out += centred[j] * centred[j]
+        for i in range(p):
+            left_out -= rotated[i] * rotated[i]
+        offset += np.int64(min(max(left_out * np.float32(scale * scale), np.float32(0.0)), _MOST_LEFT_OUT))
+    return offset
 
 
 @kernel

@@ -132,6 +132,28 @@ def _store_intrinsic(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
     return types.none(array, types.intp, _lanes), codegen
 
 
+def _store_bytes_twin(array: Any, start: int, value: Any) -> None:
+    array[start : start + LANES] = np.fmin(np.fmax(np.rint(value), -128.0), 127.0).astype(np.int8)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _store_bytes_intrinsic(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
+    """Round LANES floats, cut them off, convert them and store them."""
+    del typingctx, start, value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        least, most = (ir.Constant(_FLOATS, [limit] * LANES) for limit in (-128.0, 127.0))
+        rounded = _call(builder, "rint", [args[2]])
+        within = _call(builder, "minnum", [_call(builder, "maxnum", [rounded, least]), most])
+        bytes_ = ir.VectorType(ir.IntType(8), LANES)
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), bytes_.as_pointer())
+        builder.store(builder.fptosi(within, bytes_), place, align=1)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, _lanes), codegen
+
+
 def _maximum_twin(left: Any, right: Any) -> Any:
     return np.fmax(left, right)
 
@@ -146,6 +168,24 @@ def _maximum_intrinsic(typingctx: Any, left: Any, right: Any) -> Any:
         return _call(builder, "maxnum", list(args))
 
     return _lanes(_lanes, _lanes), codegen
+
+
+def _largest_twin(value: Any) -> Any:
+    return np.fmax.reduce(value)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _largest_intrinsic(typingctx: Any, value: Any) -> Any:
+    """Take the greatest of all lanes."""
+    del typingctx, value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        del context, signature
+        kind = ir.FunctionType(ir.FloatType(), [_FLOATS])
+        name = f"llvm.vector.reduce.fmax.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return types.float32(_lanes), codegen
 
 
 def _root_twin(value: Any) -> Any:
@@ -190,8 +230,14 @@ load = _load_twin if config.DISABLE_JIT else _load_intrinsic
 store = _store_twin if config.DISABLE_JIT else _store_intrinsic
 """store(array (n,) float32, contiguous, start, value: Lanes): write array[start : start + LANES]."""
 
+store_bytes = _store_bytes_twin if config.DISABLE_JIT else _store_bytes_intrinsic
+"""store_bytes(array (n,) int8, contiguous, start, value: Lanes): write the lanes rounded, cut off at int8."""
+
 maximum = _maximum_twin if config.DISABLE_JIT else _maximum_intrinsic
 """maximum(left: Lanes, right: Lanes) -> Lanes: the greater of each pair; a NaN loses."""
+
+largest = _largest_twin if config.DISABLE_JIT else _largest_intrinsic
+"""largest(value: Lanes) -> float32: the greatest of the lanes; a NaN loses."""
 
 root = _root_twin if config.DISABLE_JIT else _root_intrinsic
 """root(value: Lanes) -> Lanes: square roots."""

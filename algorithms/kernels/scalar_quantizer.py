@@ -8,6 +8,7 @@ distances; `algorithms.kernels.scalar_codes` are 4 bits, for tables of distances
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,16 @@ class ScalarQuantizer:
     def dim(self) -> int:
         """The number of codes a vector."""
         return len(self.basis) or len(self.mean)
+
+    @cached_property
+    def coded_basis(self) -> tuple[Codes, float]:
+        """The basis in codes, (p, stride) uint8, and their scale: queries are rotated by products of bytes."""
+        if len(self.basis) == 0:
+            return allocate_codes(0, CACHE_LINE), 1.0
+        scale = 127.0 / float(np.abs(self.basis).max())
+        none = np.empty((0, self.basis.shape[1]), np.float32)
+        coder = ScalarQuantizer(np.zeros(self.basis.shape[1], np.float32), none, scale, exact=False, inner=True)
+        return coder.encode(self.basis), scale
 
     def encode(self, rows: Floats, *, packed: bool = False) -> Codes:
         """Encode `rows` (n, dim) as (n, stride) uint8; `packed` ones don't begin at cache lines, and are smaller."""
@@ -129,14 +140,8 @@ def train_quantizer(rows: Floats, n_components: int | str | None, *, inner: bool
 
 def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats) -> float:
     """Return the share of 10 nearest neighbours that are among the 20 nearest by codes, within a sample (n, dim)."""
-    m = min(_SAMPLE_QUERIES, len(sample) // 2)
-    rows = sample.astype(np.float64) - quantizer.mean
-    distances = _distances(rows, np.einsum("ij,ij->i", rows, rows), m, inner=quantizer.inner)
-    codes = quantizer.encode(sample)
-    norms = codes[:, -4:].copy().view(np.int32)[:, 0].astype(np.float64)
-    whole = codes[:, :-4].astype(np.float64) - 128.0
-    estimates = _distances(whole, norms, m, inner=quantizer.inner)
-    k, twice = (min(count, len(sample) - m) for count in (_NEIGHBOURS, 2 * _NEIGHBOURS))
+    distances, estimates = _sample_distances(quantizer, sample)
+    k, twice = (min(count, distances.shape[1]) for count in (_NEIGHBOURS, 2 * _NEIGHBOURS))
     kth = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
     kept = np.argpartition(estimates, twice - 1, axis=1)[:, :twice]
     # Ties with the k-th count, or duplicates would look like losses.
@@ -145,15 +150,48 @@ def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats) -> float:
     return float(np.minimum(found, k).mean() / k)
 
 
+def least_share(quantizer: ScalarQuantizer, sample: Floats) -> float:
+    """Return the share of its estimate by codes that a squared distance, plus `rounding`, has at least: at most 1.
+
+    Measured between near ones of a sample (n, dim); one in a thousand may have less.
+    """
+    distances, estimates = _sample_distances(quantizer, sample)
+    near = min(2 * _NEIGHBOURS, distances.shape[1])
+    kept = np.argpartition(estimates, near - 1, axis=1)[:, :near]
+    true, estimated = (np.take_along_axis(values, kept, axis=1) for values in (distances, estimates))
+    true = true * quantizer.scale**2 + rounding(quantizer)
+    return float(min(1.0, np.quantile(true / np.maximum(estimated, 1.0), 0.001)))
+
+
+def rounding(quantizer: ScalarQuantizer) -> float:
+    """Return what rounding may make of the distance of a vector to itself, in squared code units: thrice the mean."""
+    # Two errors that are uniform over a step have a squared difference of 1/6.
+    return quantizer.dim / 2.0
+
+
+def _sample_distances(quantizer: ScalarQuantizer, sample: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return distances from the first rows of a sample to the others, and what the codes say they are, in code units.
+
+    They are squared, or minus the products where the codes are for inner products.
+    """
+    m = min(_SAMPLE_QUERIES, len(sample) // 2)
+    rows = sample.astype(np.float64) - quantizer.mean
+    distances = _distances(rows, np.einsum("ij,ij->i", rows, rows), m, inner=quantizer.inner)
+    codes = quantizer.encode(sample)
+    norms = codes[:, -4:].copy().view(np.int32)[:, 0].astype(np.float64)
+    whole = codes[:, :-4].astype(np.float64) - 128.0
+    return distances, _distances(whole, norms, m, inner=quantizer.inner)
+
+
 def sample_rows(rows: Floats) -> Floats:
     """Return at most 10,000 of the rows (n, dim), in a random order that is the same every time."""
     return rows[np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]]
 
 
 def _distances(rows: NDArray[Any], norms: NDArray[Any], m: int, *, inner: bool) -> NDArray[Any]:
-    """Return the distances of the first m rows to the others, up to what is the same for all others."""
+    """Return the distances of the first m rows to the others: squared, or minus the products."""
     products = rows[:m] @ rows[m:].T
-    distances: NDArray[Any] = -products if inner else norms[m:] - 2.0 * products
+    distances: NDArray[Any] = -products if inner else norms[:m, None] + norms[m:] - 2.0 * products
     return distances
 
 

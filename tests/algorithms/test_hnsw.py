@@ -232,12 +232,25 @@ def test_search_layer_finds_all_that_can_be_reached():
     for node in range(8):
         near = [other for other in (node - 1, node + 1) if 0 <= other < 8 and {node, other} != {4, 5}]
         graph.ground[node, : len(near)] = near
-    scratch = allocate_scratch(8, 8, 0, 2)
+    scratch = allocate_scratch(8, 8, 2)
     query = allocate_query(rows)
     query[:] = 2.2
-    hnsw_kernels.k_nn_search(rows, query, 0, graph, 0, 0, 8, scratch)
+    hnsw_kernels.k_nn_search(rows, query, 0, graph, 0, 0, 8, 8, scratch)
     found = [int(key & 0xFFFFFFFF) >> 1 for key in scratch.pool if key != np.iinfo(np.int64).max]
     assert found == [2, 3, 1, 4, 0]
+
+
+def test_whole_numbers_are_kept_once():
+    """Rows that bytes hold without loss are codes and exact rows in one, until a row comes that they can't hold."""
+    rng = np.random.default_rng(3)
+    train = rng.integers(0, 256, (300, 20)).astype(np.float32)
+    index = built(Metric.EUCLIDEAN, train, n_components=None)
+    lean = built(Metric.EUCLIDEAN, train, n_components=None, rerank=False)
+    assert index.index_bytes() - lean.index_bytes() == 300 * (64 - 24)  # whole cache lines, and nothing besides
+    added = np.concatenate([train[:50] + 0.25, [[-999.0] * 20]]).astype(np.float32)
+    index.add(added)
+    assert index.index_bytes() > 351 * (64 + 80)
+    np.testing.assert_array_equal(index.searcher(ef=60)(added, 1)[:, 0], np.arange(300, 351))
 
 
 def test_breadth_first_and_renumbering_keep_the_graph():

@@ -1,0 +1,157 @@
+"""From a query to its answer: it is coded, the graph is searched, and what was found is ranked again by the rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from algorithms.hnsw.kernels import Graph, Scratch, k_nn_search
+from algorithms.kernels.bundle import matrix, vector
+from algorithms.kernels.codes import encode_query, float_rank, prefetch_row
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.pool import EMPTY, insert_key, make_key, node_of, rank_of
+from algorithms.kernels.scaling import scale
+from algorithms.kernels.simd import float_bits
+
+Array = Any
+
+# Rows ahead of the present one whose memory is asked for when candidates are ranked again.
+AHEAD = 3
+
+
+class Parts(NamedTuple):
+    """What one thread's searches work on, rows aside, in the order in which it is bundled.
+
+    First the fields of `Graph` and of `Scratch`, then `ids` (n,) int32 by node. `settings` int64 are entry, top, ef,
+    room, whether ranks are inner products, and the same of the ranking by rows; `factors` float64 are the length that
+    queries are scaled to (0: not), what must be added to rows in bytes, the scale of codes and that of the basis, and
+    `trust` and `margin` of `rerank`. `mean`, `basis`, `centred`, `whole`, `rotated` and `coded` are those of
+    `codes.encode_query`; `query` (dim,) float32 holds the query, `best` (k,) int64 the answer's keys.
+    """
+
+    ground: Array
+    upper: Array
+    upper_row: Array
+    pool: Array
+    visited: Array
+    fresh: Array
+    counters: Array
+    ids: Array
+    settings: Array
+    factors: Array
+    query: Array
+    mean: Array
+    basis: Array
+    centred: Array
+    whole: Array
+    rotated: Array
+    coded: Array
+    best: Array
+
+
+@kernel
+def unbundle(arrays: Array) -> Parts:
+    """Return the parts that were bundled."""
+    return Parts(
+        matrix(arrays, 0, np.int32),
+        matrix(arrays, 1, np.int32),
+        vector(arrays, 2, np.int32),
+        vector(arrays, 3, np.int64),
+        vector(arrays, 4, np.uint8),
+        vector(arrays, 5, np.int32),
+        vector(arrays, 6, np.int64),
+        vector(arrays, 7, np.int32),
+        vector(arrays, 8, np.int64),
+        vector(arrays, 9, np.float64),
+        vector(arrays, 10, np.float32),
+        vector(arrays, 11, np.float32),
+        matrix(arrays, 12, np.uint8),
+        vector(arrays, 13, np.float32),
+        vector(arrays, 14, np.int8),
+        vector(arrays, 15, np.float32),
+        vector(arrays, 16, np.int8),
+        vector(arrays, 17, np.int64),
+    )
+
+
+@kernel
+def write_ids(keys: Array, ids: Array, answer: Array) -> None:
+    """Fill `answer` (k,) int64 with the ids of the first k keys, -1 where there are fewer."""
+    for j in range(answer.shape[0]):
+        if j < keys.shape[0] and keys[j] != EMPTY:
+            answer[j] = ids[node_of(keys[j])]
+        else:
+            answer[j] = -1
+
+
+@kernel
+def rerank(
+    rows: Array, query: Array, inner: bool, found: Array, unit: float, trust: float, margin: float, best: Array
+) -> None:
+    """Fill `best` (k,) with the keys of the nearest rows among the nodes `found`, ascending by their ranks.
+
+    It ends early when nothing that follows can be nearer: a squared distance is at least `trust` times what the codes
+    say, less `margin`, both times `unit`. A trust of 0 ranks all.
+    """
+    k, count = best.shape[0], found.shape[0]
+    best[:] = EMPTY
+    for j in range(min(AHEAD, count)):
+        if found[j] != EMPTY:
+            prefetch_row(rows, node_of(found[j]))
+    for j in range(count):
+        if found[j] == EMPTY:
+            break
+        if trust > 0.0 and best[k - 1] != EMPTY:
+            least = np.float32((trust * rank_of(found[j]) - margin) * unit)
+            if least > 0.0 and float_bits(least) >= rank_of(best[k - 1]):
+                break
+        if j + AHEAD < count and found[j + AHEAD] != EMPTY:
+            prefetch_row(rows, node_of(found[j + AHEAD]))
+        node = node_of(found[j])
+        key = make_key(float_rank(rows, node, query, inner), node)
+        if key < best[k - 1]:
+            insert_key(best, k, key)
+
+
+@kernel
+def search_floats(arrays: Array, rows: Array, queries: Array, answers: Array) -> None:
+    """Answer `queries` (m, dim) over float32 rows: `answers` (m, k) int64; `arrays` is the bundle of `Parts`."""
+    p = unbundle(arrays)
+    graph = Graph(p.ground, p.upper, p.upper_row)
+    scratch = Scratch(p.pool, p.visited, p.fresh, p.counters)
+    entry, top, ef, inner = p.settings[0], p.settings[1], p.settings[2], p.settings[4]
+    for i in range(queries.shape[0]):
+        scale(queries[i], p.factors[0], p.query)
+        k_nn_search(rows, p.query, inner, graph, entry, top, ef, ef, scratch)
+        write_ids(p.pool[:ef], p.ids, answers[i])
+
+
+@kernel
+def search_codes(arrays: Array, codes: Array, rows: Array, queries: Array, answers: Array) -> None:
+    """Answer `queries` (m, dim) over codes: `answers` (m, k) int64; `arrays` is the bundle of `Parts`.
+
+    The nodes that a search over the codes leaves in the pool are ranked again by `rows` (n, dim), if there are any:
+    float32, or uint8 to which `low` must be added, which inner products need not do: it moves all alike.
+    """
+    p = unbundle(arrays)
+    graph = Graph(p.ground, p.upper, p.upper_row)
+    scratch = Scratch(p.pool, p.visited, p.fresh, p.counters)
+    entry, top, ef, room = p.settings[0], p.settings[1], p.settings[2], p.settings[3]
+    inner, exact_inner = p.settings[4] != 0, p.settings[5] != 0
+    length, low, code_scale, basis_scale = p.factors[0], p.factors[1], p.factors[2], p.factors[3]
+    trust, margin = p.factors[4], p.factors[5]
+    for i in range(queries.shape[0]):
+        scale(queries[i], length, p.query)
+        offset = encode_query(
+            p.query, inner, p.mean, p.basis, basis_scale, code_scale, p.centred, p.whole, p.rotated, p.coded
+        )
+        k_nn_search(codes, p.coded, offset, graph, entry, top, ef, room, scratch)
+        found = p.pool[:room]
+        if rows.shape[0] == 0:
+            write_ids(found, p.ids, answers[i])
+            continue
+        for j in range(p.query.shape[0]):
+            p.centred[j] = p.query[j] if exact_inner else p.query[j] - np.float32(low)
+        rerank(rows, p.centred, exact_inner, found, 1.0 / (code_scale * code_scale), trust, margin, p.best)
+        write_ids(p.best, p.ids, answers[i])
