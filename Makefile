@@ -8,15 +8,20 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_ENGINES := $(VENV)/.installed-engines
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
+# The tests that run kernels of ours; wrapped libraries have none.
+KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench engines gallery test test-slow lint coverage clean
+.PHONY: help bench engines gallery test test-slow interpreted bounds lint coverage clean
 
 help:
-	@echo "make bench      install, get real data, run the suite 'quick', draw plots and tables"
-	@echo "make test       install, run all fast tests"
-	@echo "make test-slow  the tests that take longer"
-	@echo "make lint       ruff and mypy --strict"
-	@echo "make coverage   the fast tests, with kernels interpreted so that coverage sees them"
+	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
+	@echo "make test         install, run all fast tests"
+	@echo "make test-slow    the tests that take longer"
+	@echo "make interpreted  the tests of kernels without the compiler"
+	@echo "make bounds       the tests of kernels with every index checked"
+	@echo "make lint         ruff and mypy --strict"
+	@echo "make coverage     the fast tests, and those of kernels interpreted so that coverage sees them"
 
 $(VENV)/bin/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'annbench needs Python 3.11 or newer')"
@@ -54,7 +59,15 @@ gallery: $(INSTALLED)
 	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(PYTEST)
+
+# Kernels as plain Python, on smaller data: errors that a compiler hides, and twins in place of instructions.
+interpreted: $(INSTALLED_DEV)
+	NUMBA_DISABLE_JIT=1 $(PYTEST) $(KERNEL_TESTS)
+
+# An index out of range raises an error, where it would else read or write what lies there.
+bounds: $(INSTALLED_DEV)
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(KERNEL_TESTS)
 
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow
@@ -65,7 +78,8 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
 coverage: $(INSTALLED_DEV)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" --cov=harness --cov=algorithms --cov-report=term
+	$(PYTEST) --cov=harness --cov=algorithms --cov-report=
+	NUMBA_DISABLE_JIT=1 $(PYTEST) $(KERNEL_TESTS) --cov=harness --cov=algorithms --cov-append --cov-report=term
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -120,7 +120,7 @@ def encode_query(
     rotated: Array,
     codes: Array,
 ) -> Any:
-    """Fill `codes` (width,) int8 with a query's codes, and return their offset.
+    """Fill `codes` (width,) int8, zeros behind the last one, with a query's codes, and return their offset.
 
     `query` and `mean` (dim,) float32 and `basis` (p, stride) uint8, p = 0 for no rotation, with its scale, are as
     `scalar_quantizer.ScalarQuantizer` has them; `centred` (dim,) and `rotated` (p,) float32 and `whole` (int8, see

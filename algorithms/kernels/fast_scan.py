@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from algorithms.kernels.jit import kernel
+from algorithms.kernels.jit import kernel, target_has
 
 Array = Any
 
@@ -55,17 +55,14 @@ def _scan_block_loop(codes: Any, at: int, tables: Any, threshold: int, sums: Any
 
 
 def _shuffle_instruction() -> tuple[str, int] | None:
-    """Return the name and width in bytes of this processor's byte shuffle; None where there is none that we know."""
-    if config.CPU_NAME or config.CPU_FEATURES:  # compiled for another processor than this one
-        return None
-    features = binding.get_host_cpu_features()
+    """Return the name and width in bytes of the target's byte shuffle; None where there is none that we know."""
     for feature, name, width in (
         ("avx512bw", "llvm.x86.avx512.pshuf.b.512", 64),
         ("avx2", "llvm.x86.avx2.pshuf.b", 32),
         ("ssse3", "llvm.x86.ssse3.pshuf.b.128", 16),
         ("neon", "llvm.aarch64.neon.tbl1.v16i8", 16),
     ):
-        if features.get(feature):
+        if target_has(feature):
             return name, width
     return None
 

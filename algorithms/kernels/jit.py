@@ -1,7 +1,9 @@
-"""How kernels are compiled: the options they share, and a cache that notices every changed kernel.
+"""How kernels are compiled: the options they share, and a cache that notices every changed kernel and setting.
 
-numba's own cache looks only at the file of the function that it compiles, not at the functions that this one calls. So
-the cache folder carries a hash of all kernel sources in its name: change one and all are compiled anew.
+numba's own cache looks only at the file of the function that it compiles, not at the functions that this one calls,
+and not at how it was told to compile. So the cache folder carries a hash of all kernel sources and of those settings in
+its name: change one and all are compiled anew. The processor's name and features are numba's own business: it indexes
+by them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.codegen import get_host_cpu_features
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -21,18 +24,42 @@ FASTMATH = {"reassoc", "contract", "nsz"}
 
 _ROOT = Path(__file__).parent.parent
 
+# The settings of numba, each read from the environment, that change the code which comes of one source.
+_SETTINGS = (
+    *("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML"),
+    *(
+        "DEBUGINFO_DEFAULT",
+        "ENABLE_PROFILING",
+        "JIT_COVERAGE",
+        "DEBUG_NRT",
+        "LLVM_REFPRUNE_PASS",
+        "LLVM_REFPRUNE_FLAGS",
+    ),
+)
+
+
+def target_has(feature: str) -> bool:
+    """Return whether kernels may use a feature, such as "avx2", of the processor that numba compiles for."""
+    told = numba.config.CPU_FEATURES
+    features: str = get_host_cpu_features() if told is None else told
+    return f"+{feature}" in features.split(",")
+
 
 def cache_folder() -> Path:
-    """Return where compiled kernels are kept: under the user's cache folder, named by a hash of all kernel sources."""
+    """Return where compiled kernels are kept: in the user's cache folder, under a hash of all sources and settings.
+
+    Where the environment names a folder for numba's caches (NUMBA_CACHE_DIR), it lies in there.
+    """
     digest = hashlib.sha256(numba.__version__.encode())
+    for name in _SETTINGS:
+        digest.update(f"{name}={getattr(numba.config, name, None)!r}\0".encode())
     for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/*kernels.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "annbench" / f"kernels-{digest.hexdigest()[:12]}"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "annbench"
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or base) / f"kernels-{digest.hexdigest()[:12]}"
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(cache_folder())
+numba.config.CACHE_DIR = str(cache_folder())
 
 
 def kernel(function: Function) -> Function:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from algorithms.kernels.aligned import CACHE_LINE
-from algorithms.kernels.jit import kernel
+from algorithms.kernels.jit import kernel, target_has
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
@@ -244,7 +244,7 @@ float_bits = _float_bits_twin if config.DISABLE_JIT else _float_bits_intrinsic
 load_int32 = _load_int32_twin if config.DISABLE_JIT else _load_int32_intrinsic
 """load_int32(rows (n, stride) uint8, i, offset) -> int32: the four bytes of rows[i] from `offset` on, one number."""
 
-_HAS_VNNI = binding.get_host_cpu_features().get("avx512vnni", False)
+_HAS_VNNI = target_has("avx512vnni")
 
 dot_bytes = _dot_bytes_twin if config.DISABLE_JIT else _dot_bytes_vnni if _HAS_VNNI else _dot_bytes_portable
 """dot_bytes(rows (n, stride) uint8, i, query (width,) int8) -> int32: the sum of their products.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from algorithms.brute_force.index import QUERY_BLOCK, ROW_BLOCK, SPARE
 from harness.contract import Sets
 from harness.errors import ParameterError
 from harness.metric import Metric, neighbour_distances, pack_bits
+
+INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
 
 
 def vectors(metric, n, dim, seed=0):
@@ -50,7 +53,7 @@ def test_finds_the_nearest(metric, n, dim):
 def test_nearest_gives_distances_as_float64_does(metric):
     """The distances that ground truth is made of agree with float64 to 1e-5 relative."""
     # More queries than one block holds, but for sets, whose reference is a loop in Python.
-    n, m = (200, 40) if metric is Metric.JACCARD else (2000, QUERY_BLOCK + 3)
+    n, m = (200, 40) if metric is Metric.JACCARD else (200 if INTERPRETED else 2000, QUERY_BLOCK + 3)
     train, queries = vectors(metric, n, 33), vectors(metric, m, 33, seed=1)
     index = BruteForce(metric)
     index.fit(train)
@@ -62,8 +65,9 @@ def test_nearest_gives_distances_as_float64_does(metric):
 def test_rounding_can_not_push_a_neighbour_out():
     """Far from the origin, products in float32 can't tell neighbours apart; the certificate sees it."""
     rng = np.random.default_rng(0)
-    train = (1e4 + rng.standard_normal((3000, 64))).astype(np.float32)
-    queries = (1e4 + rng.standard_normal((50, 64))).astype(np.float32)
+    n, m = (600, 10) if INTERPRETED else (3000, 50)
+    train = (1e4 + rng.standard_normal((n, 64))).astype(np.float32)
+    queries = (1e4 + rng.standard_normal((m, 64))).astype(np.float32)
     index = BruteForce(Metric.EUCLIDEAN)
     index.fit(train)
     _, distances = index.nearest(queries, 10)

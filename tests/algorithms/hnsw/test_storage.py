@@ -1,0 +1,48 @@
+"""The rows of an index: taken apart into arrays and made again, they encode and hold what they did."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from algorithms.hnsw.storage import Storage
+
+
+def rows_of(kind, n=200, dim=70):
+    """Draw rows that are whole numbers, or not."""
+    rng = np.random.default_rng(0)
+    return (rng.integers(0, 256, (n, dim)) if kind == "whole" else rng.standard_normal((n, dim))).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["whole", "normal"])
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize(
+    ("storage", "n_components", "rerank"),
+    [("float32", None, True), ("sq8", None, True), ("sq8", None, False), ("sq8", 12, True), ("sq8", 12, False)],
+)
+def test_storage_made_again_from_its_arrays(kind, inner, storage, n_components, rerank):
+    """Codes, exact rows, and how later rows are encoded are the same after saving as before."""
+    rows = rows_of(kind)
+    before = Storage.choose(rows, storage, n_components, rerank=rerank, inner=inner)
+    coarse, _ = before.encode(rows)
+    before.keep(rows, coarse, np.random.default_rng(1).permutation(200).astype(np.int32))
+    after = Storage.of_arrays({name: array.copy() for name, array in before.arrays(200).items()})
+    assert (after.kind, after.n_components, after.rotated) == (before.kind, before.n_components, before.rotated)
+    np.testing.assert_array_equal(after.codes, before.codes)
+    if before.keep_exact:
+        np.testing.assert_array_equal(after.floats(200), before.floats(200))
+    later = rows_of(kind)[:9] + np.float32(1.0)
+    for old, new in zip(before.encode(later), after.encode(later), strict=True):
+        np.testing.assert_array_equal(new, old)
+    if after.quantizer is not None:
+        assert after.codes.ctypes.data % 64 == 0
+
+
+def test_exact_rows_of_whole_numbers_are_bytes():
+    """Whole numbers within a span of 255 are kept in a byte each, and come back as they were."""
+    rows = rows_of("whole") - 40
+    storage = Storage.choose(rows, "sq8", None, rerank=True, inner=False)
+    coarse, _ = storage.encode(rows)
+    storage.keep(rows, coarse, np.arange(200, dtype=np.int32))
+    assert storage.exact.dtype == np.uint8
+    np.testing.assert_array_equal(storage.floats(200), rows)

@@ -1,0 +1,90 @@
+"""How kernels are compiled: whose code the cache may serve, and which instructions a target gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+from algorithms.kernels.jit import cache_folder
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# Sorts more keys than there are: silent where bounds aren't checked, as long as the memory is the process's own.
+SORT_TOO_MANY = """
+import numpy as np
+from algorithms.kernels.pool import sort_keys
+sort_keys(np.zeros(1000, np.int64)[:3], 9)
+"""
+
+# Compiles everything that names an instruction of one kind of processor, and checks a sum by each.
+SPECIAL_INSTRUCTIONS = """
+import numpy as np
+from algorithms.kernels.fast_scan import scan_block
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.simd import dot_bytes
+
+@kernel
+def both(rows, query, codes, tables, sums):
+    scan_block(codes, 0, tables, 65535, sums)
+    return dot_bytes(rows, 1, query)
+
+sums = np.zeros(32, np.uint16)
+rows, query = np.full((3, 64), 255, np.uint8), np.full(64, -128, np.int8)
+assert both(rows, query, np.zeros(512, np.uint8), np.ones(512, np.uint8), sums) == -128 * 255 * 64
+assert (sums == 32).all()
+"""
+
+
+def run(script, cache, **environment):
+    """Run a script in an interpreter with numba's settings in its environment, all others removed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    file = cache / "script.py"  # numba caches no kernel that lies in no file
+    file.write_text(script)
+    return subprocess.run(
+        [sys.executable, str(file)],
+        env={**inherited, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_bounds_are_checked_though_unchecked_kernels_are_cached(tmp_path):
+    """Kernels that were compiled without checks aren't taken where NUMBA_BOUNDSCHECK asks for them."""
+    unchecked = run(SORT_TOO_MANY, tmp_path)
+    assert unchecked.returncode == 0, unchecked.stderr
+    checked = run(SORT_TOO_MANY, tmp_path, NUMBA_BOUNDSCHECK="1")
+    assert "IndexError" in checked.stderr
+    assert len(list((tmp_path / "annbench").glob("kernels-*"))) == 2
+
+
+def test_each_setting_that_changes_code_has_a_cache_of_its_own(monkeypatch):
+    """Bounds checks, optimisation and vectorisation each lead to another folder, the number of threads doesn't."""
+    folders = {cache_folder()}
+    for name, value in (("BOUNDSCHECK", 7), ("OPT", 1), ("LOOP_VECTORIZE", 0), ("SLP_VECTORIZE", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(numba.config, name, value)
+            folders.add(cache_folder())
+    assert len(folders) == 5
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
+    assert cache_folder() in folders
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
+    """A folder named for numba's caches is used, and within it the hash still keeps kernels apart."""
+    before = cache_folder()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert cache_folder() == tmp_path / before.name
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("setting", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}], ids=str)
+def test_a_lesser_processor_gets_no_instruction_that_it_lacks(setting, tmp_path):
+    """Told to compile for another processor than this one, or without AVX, kernels run on portable code."""
+    done = run(SPECIAL_INSTRUCTIONS, tmp_path, **setting)
+    assert done.returncode == 0, done.stderr
