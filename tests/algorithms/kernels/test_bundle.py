@@ -24,15 +24,16 @@ def test_kernels_see_the_arrays_themselves(n, dim):
     rows = np.arange(n * dim, dtype=np.float32).reshape(n, dim)
     expected = rows.copy()
     expected[:, dim - 1] += np.arange(n)
-    count = np.zeros(1, np.uint8)
-    _write(bundle([rows, np.arange(n), count]), dim - 1)
+    arrays = [rows, np.arange(n), np.zeros(1, np.uint8)]  # held, as a bundle holds nothing
+    _write(bundle(arrays), dim - 1)
     np.testing.assert_array_equal(rows, expected)
-    assert count[0] == n
+    assert arrays[2][0] == n
 
 
 def test_empty_arrays():
     """An array without rows is one in the kernel, too."""
-    _write(bundle([np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.uint8)]), 0)
+    arrays = [np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.uint8)]
+    _write(bundle(arrays), 0)
     assert bundle([]).shape == (0, 3)
 
 
