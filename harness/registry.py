@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.contract import Algorithm
 from harness.errors import ConfigError, PluginError, UnknownNameError
@@ -44,6 +44,13 @@ def _known_metric(value: Any) -> Metric:
 _MetricName = Annotated[Metric, BeforeValidator(_known_metric)]
 
 
+def in_lists(value: Any) -> Any:
+    """Put a value of a table that is no list into one: a single grid needs no brackets."""
+    if not isinstance(value, dict):
+        return value
+    return {name: grids if isinstance(grids, list) else [grids] for name, grids in value.items()}
+
+
 class GroupConfig(BaseModel):
     """One grid of builds, each crossed with one grid of searches."""
 
@@ -67,14 +74,7 @@ class AlgorithmConfig(BaseModel):
     purpose: Literal["index", "floor"] = "index"
     extra: str | None = None
     about: str = ""
-    groups: dict[Literal["quick", "default", "full"], list[GroupConfig]]
-
-    @field_validator("groups", mode="before")
-    @classmethod
-    def _always_lists(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: grids if isinstance(grids, list) else [grids] for name, grids in value.items()}
+    groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
 
 
 _CODE = frozenset({".py", ".pyx", ".pxd", ".so", ".pyd", ".dylib", ".dll", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs"})

@@ -23,7 +23,7 @@ from harness.lock import held_alone
 from harness.measure.job import Job
 from harness.measure.machine import describe_code, describe_machine, usable_cores
 from harness.measure.runner import Limits, Outcome, run_build, run_child
-from harness.plan.expand import Plan, Settings, chosen, expand_suite
+from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
@@ -80,6 +80,7 @@ def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[s
         force=options.force,
     )
     entries = chosen(registry, suite.algorithms)
+    check_names(suite, registry)
     store = ResultStore(options.results)
     plans = []
     for name in suite.datasets:

@@ -53,6 +53,12 @@ def chosen(registry: Registry, names: Sequence[str]) -> list[Entry]:
     return list((floors | found).values())
 
 
+def check_names(suite: Suite, registry: Registry) -> None:
+    """Raise UnknownNameError where a grid of the suite is for an algorithm that there isn't."""
+    for name in suite.grids:
+        registry[name]
+
+
 def _matching(registry: Registry, name: str) -> list[Entry]:
     if name not in WORDS:
         return [registry[name]]
@@ -91,7 +97,7 @@ def _unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
         return why
     if dataset.metric not in entry.config.metrics:
         return f"knows {', '.join(entry.config.metrics)}, not {dataset.metric}"
-    if suite.group not in entry.config.groups:
+    if entry.name not in suite.grids and suite.group not in entry.config.groups:
         return f"has no group {suite.group!r}"
     return ""
 
@@ -103,7 +109,7 @@ def _builds(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> 
     )
     queries = min(suite.queries or dataset.queries, dataset.queries)
     merged: dict[BuildSpec, dict[SearchSpec, None]] = {}
-    for grid in entry.config.groups[suite.group]:
+    for grid in suite.grids.get(entry.name) or entry.config.groups[suite.group]:
         if grid.metrics is not None and dataset.metric not in grid.metrics:
             continue
         searches = [SearchSpec(params) for params in expand(grid.search, variables)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.registry import describe
+from harness.registry import GroupConfig, describe, in_lists
 
 Group = Literal["quick", "default", "full"]
 Mode = Literal["single", "batch"]
@@ -32,6 +32,7 @@ class Suite(BaseModel):
     datasets: tuple[str, ...] = Field(min_length=1)
     algorithms: tuple[str, ...] = ("core",)
     group: Group = "default"
+    grids: Annotated[dict[str, list[GroupConfig]], BeforeValidator(in_lists)] = Field(default_factory=dict)
     k: int = Field(default=10, ge=1)
     mode: Mode = "single"
     queries: int | None = Field(default=None, ge=1)

@@ -7,7 +7,7 @@ import pytest
 from harness.dataset import Header
 from harness.errors import ConfigError, UnknownNameError
 from harness.metric import Metric
-from harness.plan.expand import Settings, chosen, expand_suite
+from harness.plan.expand import Settings, check_names, chosen, expand_suite
 from harness.plan.grid import expand
 from harness.plan.suites import Suite, find_suite, load_suites, read_suites
 from harness.registry import load_registry
@@ -55,6 +55,19 @@ def test_a_bad_suite_names_file_key_and_value(tmp_path):
     path.write_text("mine: {datasets: [digits-64-euclidean], passes: 0}")
     with pytest.raises(ConfigError, match=r"mine.yml: mine: passes: .*given: 0"):
         read_suites(path)
+
+
+def test_a_suite_may_have_grids_of_its_own(tmp_path):
+    """A grid under an algorithm's name stands for its group, others keep theirs, and unknown names are refused."""
+    registry, store = load_registry(), ResultStore(tmp_path)
+    grids = {"brute_force": {}, "hnswlib": {"build": {"M": [4, 5]}, "search": {"ef": [10, 20, 30]}}}
+    suite = Suite(datasets=(HEADER.name,), grids=grids, group="quick")
+    plan = expand_suite(suite, HEADER, chosen(registry, ["hnswlib", "annoy"]), Settings(), store)
+    found = {(b.algorithm, dict(b.params).get("M"), len(b.searches)) for b in plan.builds}
+    assert {("hnswlib", 4, 3), ("hnswlib", 5, 3)} <= found
+    assert [len(b.searches) for b in plan.builds if b.algorithm == "annoy"] == [6]
+    with pytest.raises(UnknownNameError, match="did you mean hnswlib"):
+        check_names(Suite(datasets=(HEADER.name,), grids={"hnswlb": {}}), registry)
 
 
 def test_from_scratch_and_core_are_parts_of_all():
