@@ -21,6 +21,7 @@ from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, li
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.hnsw.storage import Storage
+from algorithms.kernels.bundle import read_only
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
 from harness.metric import Metric, normalise
@@ -163,7 +164,7 @@ class HNSW(Algorithm, Saves, Grows):
                     Worker(nodes, self._storage, self._dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)
                 ]
                 self._workers += workers[k]
-            queries = _read_only(queries)
+            queries = read_only(queries)
             if threads == 1 or m == 1:
                 workers[k][0].answer(queries, answers)
                 return answers
@@ -252,16 +253,6 @@ class HNSW(Algorithm, Saves, Grows):
             raise ParameterError(
                 f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
             )
-
-
-def _read_only(queries: Vectors) -> Vectors:
-    """Return the queries as kernels take them: read-only, as numba compiles for read-only and writable ones apart."""
-    flags = queries.flags
-    if not flags.writeable and flags.c_contiguous and queries.dtype == np.float32:
-        return queries
-    view = np.ascontiguousarray(queries, np.float32).view()
-    view.flags.writeable = False
-    return view
 
 
 def _typical_length(rows: NDArray[np.float32]) -> float:

@@ -31,6 +31,16 @@ def bundle(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return np.array(lines, np.int64).reshape(-1, 3)
 
 
+def read_only(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return rows as kernels take them: C-contiguous float32, read-only, as numba compiles for writable ones apart."""
+    flags = rows.flags
+    if not flags.writeable and flags.c_contiguous and rows.dtype == np.float32:
+        return rows
+    view = np.ascontiguousarray(rows, np.float32).view()
+    view.flags.writeable = False
+    return view
+
+
 def _pointer_twin(address: int) -> Any:
     """Return a C pointer to an address."""
     # An empty array may have any address; a null pointer would read as none at all.

@@ -13,9 +13,10 @@ import numpy as np
 from algorithms.kernels.balls import ball_bounds, ball_ip_bounds
 from algorithms.kernels.blocks import negative_dot_lanes, squared_l2_lanes
 from algorithms.kernels.boxes import box_bounds
+from algorithms.kernels.bundle import matrix, vector
 from algorithms.kernels.heap import pop, push
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.lanes import LANES, lanes_below, store
+from algorithms.kernels.lanes import LANES, lanes_below, least_lane, load, store
 from algorithms.kernels.scaling import scale
 from algorithms.kernels.simd import lowest_bit, prefetch_items
 from algorithms.kernels.topk import insert
@@ -45,15 +46,30 @@ class Tree(NamedTuple):
     order: Array
 
 
-class Heap(NamedTuple):
-    """The nodes still to visit, as `algorithms.kernels.heap` orders them: never more than the tree has.
+class Walk(NamedTuple):
+    """What one thread's searches write to.
 
-    `ranks` and `nodes` are the heap, the least rank at its root; `bounds` is by node, not by place.
+    `ranks` and `nodes` are a binary heap of the nodes still to visit, the least rank first: never more than the tree
+    has; `bounds` is by node. `path` int32 holds the inner nodes between the root and the leaf that a query starts at,
+    `path_bounds` and `path_ranks` (LANES a node) float32 what `bound_children` gave for them. `query` (dim,) float32 is
+    the query, `lanes` (2 LANES,) float32 is scratch, `counts` (2,) int64 grows by points and nodes visited.
     """
 
     ranks: Array
     nodes: Array
     bounds: Array
+    path: Array
+    path_bounds: Array
+    path_ranks: Array
+    query: Array
+    lanes: Array
+    counts: Array
+
+
+@kernel
+def all_children(tree: Tree, node: int) -> int:
+    """Return a mask of as many lanes as an inner node has children."""
+    return int((1 << np.int64(tree.first[node + 1] - tree.first[node])) - 1)
 
 
 @kernel
@@ -68,8 +84,7 @@ def bound_children(
         mask = ball_bounds(near, far, query, limit, bounds, ranks)
     else:
         mask = ball_ip_bounds(near, far, query, norm, limit, bounds, ranks)
-    children = np.int64(tree.first[node + 1] - tree.first[node])
-    return mask & int((1 << children) - 1)
+    return mask & all_children(tree, node)
 
 
 @kernel
@@ -90,10 +105,12 @@ def scan_leaf(tree: Tree, kind: int, node: int, query: Array, lanes: Array, dist
         if n < (group + 1) * LANES:
             mask &= (1 << max(0, n - group * LANES)) - 1
         while mask != 0:
-            lane = lowest_bit(mask)
-            mask &= mask - 1
-            if lanes[lane] < distances[worst]:
-                insert(distances, positions, lanes[lane], group * LANES + lane)
+            # The nearest first: most go to the end of the k best, and once one is too far all others are.
+            lane = least_lane(found, mask)
+            if not lanes[lane] < distances[worst]:
+                break
+            insert(distances, positions, lanes[lane], group * LANES + lane)
+            mask &= ~(1 << lane)
     count: int = min(n, (start + groups) * LANES) - min(n, start * LANES)
     return count
 
@@ -108,109 +125,135 @@ def prefetch_leaf(tree: Tree, node: int) -> None:
 
 
 @kernel
+def descend(tree: Tree, kind: int, norm: Any, walk: Walk) -> Any:
+    """Go from the root to a leaf by the child of the least rank each time; return the length of the path, and the leaf.
+
+    What bounds and ranks were met on the way is left in `walk`.
+    """
+    node, depth = 0, 0
+    while node < tree.first.shape[0] - 1:
+        bounds = walk.path_bounds[depth * LANES : (depth + 1) * LANES]
+        ranks = walk.path_ranks[depth * LANES : (depth + 1) * LANES]
+        bound_children(tree, kind, node, walk.query, norm, np.float32(np.inf), bounds, ranks)
+        walk.path[depth] = node
+        depth += 1
+        node = tree.first[node] + least_lane(load(ranks, 0), all_children(tree, node))
+    return depth, node
+
+
+@kernel
+def push_children(
+    tree: Tree, node: int, but: int, mask: int, bounds: Array, ranks: Array, walk: Walk, count: Any
+) -> Any:
+    """Put the children of a node that `mask` names on the heap of `count`, but for one; return how many it has then."""
+    while mask != 0:
+        lane = lowest_bit(mask)
+        mask &= mask - 1
+        child = tree.first[node] + lane
+        if child != but:
+            walk.bounds[child] = bounds[lane]
+            push(walk.ranks, walk.nodes, count, ranks[lane], child)
+            count += 1
+    return count
+
+
+@kernel
 def best_bin_first(
-    tree: Tree,
-    kind: int,
-    home: int,
-    query: Array,
-    norm: Any,
-    max_leaves: int,
-    heap: Heap,
-    lanes: Array,
-    distances: Array,
-    positions: Array,
-    counts: Array,
+    tree: Tree, kind: int, norm: Any, max_leaves: int, walk: Walk, distances: Array, positions: Array
 ) -> None:
     """Search leaves in the order of their ranks until `max_leaves` are done or none can hold a nearer point.
 
     This is branch and bound by the best first (Hjaltason and Samet 1999); cut short, it is best-bin-first (Beis and
-    Lowe 1997). The leaf `home` is searched before all others, so that there is a limit to compare bounds with from the
-    start. Fills `distances` and `positions` (k,), ascending; adds the points and nodes visited to `counts` (2,).
+    Lowe 1997). The leaf that `descend` finds is searched before all others, so that there is a limit to compare bounds
+    with from the start. Fills `distances` and `positions` (k,), ascending.
     """
     inner, worst = tree.first.shape[0] - 1, distances.shape[0] - 1
     exact = max_leaves >= tree.first[inner] - inner
+    lanes = walk.lanes
     # An exact search visits the fewest leaves by the order of their bounds.
     bounds, ranks = lanes[:LANES], lanes[:LANES] if exact else lanes[LANES:]
-    points, visited, leaves = scan_leaf(tree, kind, home, query, lanes, distances, positions), 1, 1
-    count = 0
-    if home > 0:
-        heap.bounds[0] = heap.ranks[0] = -np.inf
-        heap.nodes[0] = 0
-        count = 1
+    path_ranks = walk.path_bounds if exact else walk.path_ranks
+    depth, home = descend(tree, kind, norm, walk)
+    points, visited, leaves = scan_leaf(tree, kind, home, walk.query, lanes, distances, positions), 1 + depth, 1
+    count, below = 0, home
+    for level in range(depth - 1, -1, -1):
+        node, part = walk.path[level], slice(level * LANES, (level + 1) * LANES)
+        near = lanes_below(load(walk.path_bounds[part], 0), distances[worst])
+        mask = near & all_children(tree, node)
+        count = push_children(tree, node, below, mask, walk.path_bounds[part], path_ranks[part], walk, count)
+        below = node
     while count > 0 and leaves < max_leaves:
-        node = pop(heap.ranks, heap.nodes, count)
+        node = pop(walk.ranks, walk.nodes, count)
         count -= 1
-        if count > 0 and heap.nodes[0] >= inner:
-            prefetch_leaf(tree, heap.nodes[0])
+        if count > 0 and walk.nodes[0] >= inner:
+            prefetch_leaf(tree, walk.nodes[0])
         limit = distances[worst]
-        if not heap.bounds[node] < limit:
+        if not walk.bounds[node] < limit:
             if exact:
                 break
             continue
         visited += 1
         if node >= inner:
-            points += scan_leaf(tree, kind, node, query, lanes, distances, positions)
+            points += scan_leaf(tree, kind, node, walk.query, lanes, distances, positions)
             leaves += 1
             continue
-        mask = bound_children(tree, kind, node, query, norm, limit, bounds, lanes[LANES:])
-        while mask != 0:
-            lane = lowest_bit(mask)
-            mask &= mask - 1
-            child = tree.first[node] + lane
-            if child != home:
-                heap.bounds[child] = bounds[lane]
-                push(heap.ranks, heap.nodes, count, ranks[lane], child)
-                count += 1
-    counts[0] += points
-    counts[1] += visited
+        mask = bound_children(tree, kind, node, walk.query, norm, limit, bounds, lanes[LANES:])
+        count = push_children(tree, node, -1, mask, bounds, ranks, walk, count)
+    walk.counts[0] += points
+    walk.counts[1] += visited
 
 
 @kernel
-def home_leaves(tree: Tree, kind: int, length: float, queries: Array, homes: Array) -> None:
-    """Fill `homes` (m,) with the leaf reached from the root by the child of the least rank each time, as its node.
+def unbundle(arrays: Array) -> tuple[Tree, Walk]:
+    """Return what `bundle((*tree, *walk))` bundled."""
+    tree = Tree(
+        vector(arrays, 0, np.int32),
+        matrix(arrays, 1, np.float32),
+        matrix(arrays, 2, np.float32),
+        matrix(arrays, 3, np.float32),
+        vector(arrays, 4, np.int32),
+    )
+    walk = Walk(
+        vector(arrays, 5, np.float32),
+        vector(arrays, 6, np.int32),
+        vector(arrays, 7, np.float32),
+        vector(arrays, 8, np.int32),
+        vector(arrays, 9, np.float32),
+        vector(arrays, 10, np.float32),
+        vector(arrays, 11, np.float32),
+        vector(arrays, 12, np.float32),
+        vector(arrays, 13, np.int64),
+    )
+    return tree, walk
 
-    `queries` (m, dim) are scaled to `length`, or taken as they are where that is 0.
+
+@kernel
+def home_leaves(arrays: Array, kind: int, length: float, queries: Array, homes: Array) -> None:
+    """Fill `homes` (m,) with the leaf at which each search starts, as its node.
+
+    `arrays` is a bundle of a tree and a walk; `queries` (m, dim) are scaled to `length`, or not, where that is 0.
     """
-    # The rows may have one dimension more, in which every query is 0.
-    query = np.zeros(tree.points.shape[1] // LANES, np.float32)
-    bounds, ranks = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    tree, walk = unbundle(arrays)
     for i in range(queries.shape[0]):
-        norm = scale(queries[i], length, query)
-        node = 0
-        while node < tree.first.shape[0] - 1:
-            bound_children(tree, kind, node, query, norm, np.float32(np.inf), bounds, ranks)
-            nearest = 0
-            for lane in range(1, tree.first[node + 1] - tree.first[node]):
-                if ranks[lane] < ranks[nearest]:
-                    nearest = lane
-            node = tree.first[node] + nearest
-        homes[i] = node
+        norm = scale(queries[i], length, walk.query)
+        _, homes[i] = descend(tree, kind, norm, walk)
 
 
 @kernel
 def search_tree(
-    tree: Tree,
-    kind: int,
-    length: float,
-    queries: Array,
-    homes: Array,
-    turn: Array,
-    max_leaves: int,
-    heap: Heap,
-    ids: Array,
-    counts: Array,
+    arrays: Array, kind: int, length: float, queries: Array, turn: Array, max_leaves: int, ids: Array
 ) -> None:
     """Fill the rows `turn` of `ids` (m, k) int64 for `queries` (m, dim), in that order; -1 where there are fewer.
 
-    `homes` (m,) is what `home_leaves` gives for the same queries and `length`; for the others see `best_bin_first`.
+    `arrays` and `length` are those of `home_leaves`; for the others see `best_bin_first`.
     """
+    tree, walk = unbundle(arrays)
     k = ids.shape[1]
-    query, lanes = np.zeros(tree.points.shape[1] // LANES, np.float32), np.empty(2 * LANES, np.float32)
     distances, positions = np.empty(k, np.float32), np.empty(k, np.int64)
     for i in turn:
         for j in range(k):
             distances[j], positions[j] = np.inf, -1
-        norm = scale(queries[i], length, query)
-        best_bin_first(tree, kind, homes[i], query, norm, max_leaves, heap, lanes, distances, positions, counts)
+        norm = scale(queries[i], length, walk.query)
+        best_bin_first(tree, kind, norm, max_leaves, walk, distances, positions)
         for j in range(k):
             ids[i, j] = tree.order[positions[j]] if positions[j] >= 0 else -1

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.aligned import aligned_zeros
+from algorithms.kernels.bundle import bundle, read_only
 from algorithms.kernels.lanes import LANES
-from algorithms.kernels.tree import Heap, Tree, home_leaves, search_tree
+from algorithms.kernels.tree import Tree, Walk, home_leaves, search_tree
 from algorithms.kernels.tree_build import PARTS, build
 from harness.contract import Algorithm, Saves, Search, Vectors
 from harness.errors import ParameterError
@@ -42,7 +44,7 @@ class TreeIndex(Algorithm, Saves):
         self._kind = self.kinds[self.metric]
         # What rows and queries are scaled to; 0: not at all.
         self._length = 1.0 if self.metric is Metric.ANGULAR else 0.0
-        self._counts = np.zeros(2, np.int64)
+        self._walks: list[Walk] = []
 
     def compile(self, sample: Vectors) -> None:
         """Compile what a build and a search call: the kernels are the same for every metric."""
@@ -63,7 +65,7 @@ class TreeIndex(Algorithm, Saves):
                 rows = np.column_stack([rows, nothing.astype(np.float32)])
         self._leaf_size = self._round(rows.shape[1])
         self.effective = {} if self._leaf_size == self.leaf_size else {"leaf_size": self._leaf_size}
-        self._tree = build(self._kind, _read_only(rows), self._leaf_size, threads)
+        self._tree = build(self._kind, read_only(rows), self._leaf_size, threads)
 
     def _round(self, dim: int) -> int:
         """Return the number of rows a leaf, a multiple of LANES."""
@@ -79,49 +81,67 @@ class TreeIndex(Algorithm, Saves):
         """Bind the number of leaves that a search may look into; None is an exact search."""
         if max_leaves is not None and (not _is_whole(max_leaves) or max_leaves < 1):
             raise ParameterError(f"{self.name}: max_leaves = {max_leaves!r}; use at least 1, or None for exact search")
-        tree, kind, length, dim = self._tree, self._kind, self._length, self._dim
+        kind, length, dim = self._kind, self._length, self._dim
         budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
-        self._counts = counts = np.zeros(2, np.int64)
-        heap, home, only = self._heap(), np.zeros(1, np.int32), np.zeros(1, np.int64)
+        self._walks = [self._walk() for _ in range(threads)]
+        # The bundles hold addresses: the tree and the walks are what keeps the arrays alive.
+        bundles = [bundle((*self._tree, *walk)) for walk in self._walks]
+        only, arrays, tree = np.zeros(1, np.int64), bundles[0], self._tree
 
         def search(queries: Vectors, k: int) -> NDArray[np.int64]:
-            queries = _read_only(queries)
+            queries = read_only(queries)
             if queries.shape[1] != dim:
                 raise ParameterError(f"{self.name}: queries of {queries.shape[1]} dimensions, but rows of {dim}")
             ids = np.empty((len(queries), k), np.int64)
-            if k == 0:
-                return ids
-            if len(queries) == 1:
-                home_leaves(tree, kind, length, queries, home)
-                search_tree(tree, kind, length, queries, home, only, budget, heap, ids, counts)
+            if k == 0 or len(tree.order) == 0:
+                ids[:] = -1
+            elif len(queries) == 1:
+                search_tree(arrays, kind, length, queries, only, budget, ids)
             else:
-                self._search_batch(queries, budget, threads, ids)
+                self._search_batch(bundles, queries, budget, ids)
             return ids
 
         return search
 
-    def _search_batch(self, queries: NDArray[np.float32], budget: int, threads: int, ids: NDArray[np.int64]) -> None:
+    def _search_batch(
+        self, bundles: list[NDArray[np.int64]], queries: NDArray[np.float32], budget: int, ids: NDArray[np.int64]
+    ) -> None:
         """Search queries in the order of the leaves that they start at, so that each finds its leaves in the cache."""
-        tree, kind, length = self._tree, self._kind, self._length
+        kind, length = self._kind, self._length
         homes = np.empty(len(queries), np.int32)
-        home_leaves(tree, kind, length, queries, homes)
+        home_leaves(bundles[0], kind, length, queries, homes)
         order = np.argsort(homes, kind="stable")
-        if threads == 1:
-            search_tree(tree, kind, length, queries, homes, order, budget, self._heap(), ids, self._counts)
+        if len(bundles) == 1:
+            search_tree(bundles[0], kind, length, queries, order, budget, ids)
             return
+        spare: SimpleQueue[NDArray[np.int64]] = SimpleQueue()
+        for arrays in bundles:
+            spare.put(arrays)
 
-        def work(part: NDArray[np.int64]) -> NDArray[np.int64]:
-            counts = np.zeros(2, np.int64)
-            search_tree(tree, kind, length, queries, homes, part, budget, self._heap(), ids, counts)
-            return counts
+        def work(part: NDArray[np.int64]) -> None:
+            arrays = spare.get()
+            search_tree(arrays, kind, length, queries, part, budget, ids)
+            spare.put(arrays)
 
-        with ThreadPoolExecutor(threads) as pool:
-            for counts in pool.map(work, np.array_split(order, PARTS * threads)):
-                self._counts += counts
+        with ThreadPoolExecutor(len(bundles)) as pool:
+            list(pool.map(work, np.array_split(order, PARTS * len(bundles))))
 
-    def _heap(self) -> Heap:
-        nodes = max(1, int(self._tree.first[-1]))
-        return Heap(np.empty(nodes, np.float32), np.empty(nodes, np.int32), np.empty(nodes, np.float32))
+    def _walk(self) -> Walk:
+        nodes, dim = max(1, int(self._tree.first[-1])), self._tree.points.shape[1] // LANES
+        # A node's children are at least half as many as LANES: the root's may be two.
+        levels = 2 + int(np.log(nodes) / np.log(LANES / 2))
+        return Walk(
+            np.empty(nodes, np.float32),
+            np.empty(nodes, np.int32),
+            np.empty(nodes, np.float32),
+            np.empty(levels, np.int32),
+            np.empty(levels * LANES, np.float32),
+            np.empty(levels * LANES, np.float32),
+            # Rows may have one dimension more than queries, in which those are 0.
+            np.zeros(dim, np.float32),
+            np.empty(2 * LANES, np.float32),
+            np.zeros(2, np.int64),
+        )
 
     def index_bytes(self) -> int:
         """Return the size of the tree's arrays, the rows among them."""
@@ -129,7 +149,8 @@ class TreeIndex(Algorithm, Saves):
 
     def counters(self) -> Mapping[str, int]:
         """Return how many points were compared with queries, and how many nodes, leaves included, were visited."""
-        return {"distance_computations": int(self._counts[0]), "nodes_visited": int(self._counts[1])}
+        points, nodes = sum((walk.counts for walk in self._walks), np.zeros(2, np.int64))
+        return {"distance_computations": int(points), "nodes_visited": int(nodes)}
 
     def save(self, path: Path) -> None:
         """Write the tree's arrays as an uncompressed `.npz`, at `path` exactly."""
@@ -152,10 +173,3 @@ def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _read_only(array: Any) -> NDArray[np.float32]:
-    """View an array as read-only: numba compiles for read-only and for writable arrays apart, and one is enough."""
-    view = np.ascontiguousarray(array, np.float32).view()
-    view.flags.writeable = False
-    return view

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.bundle import read_only
 from algorithms.kernels.byte_rows import Rows, to_bytes
 from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.hadamard import random_signs, rotation_size
@@ -91,7 +92,7 @@ class LSH(Algorithm, Saves):
     def fit(self, train: Vectors, *, threads: int = 1) -> None:
         """Hash `train` (n, dim) into the tables, and find what reaches the target recall on a sample of it."""
         rows = normalise(train) if self._metric is Metric.ANGULAR else train
-        rows = _frozen(rows)
+        rows = read_only(rows)
         n = len(rows)
         self._radius = {Metric.EUCLIDEAN: 0.0, Metric.ANGULAR: 1.0}.get(self._metric, _largest_norm(rows))
         rng = np.random.default_rng(self._seed)
@@ -162,7 +163,7 @@ class LSH(Algorithm, Saves):
         lifted[:, :-1] = rows
         squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         lifted[:, -1] = np.sqrt(np.maximum(self._radius**2 - squares, 0.0))
-        return _frozen(lifted)
+        return read_only(lifted)
 
     def _tune(self, rows: Vectors, rng: np.random.Generator, threads: int) -> None:
         """Choose `n_candidates` and `reach` by the recall on a sample of the rows, each but for itself."""
@@ -223,8 +224,7 @@ class LSH(Algorithm, Saves):
         def search(queries: Any, k: int) -> NDArray[np.int64]:
             ids = np.empty((len(queries), k), np.int64)
             keep = n_candidates if n_candidates != "auto" else int(np.ceil(factor * k))
-            if queries.flags.writeable:
-                queries = _frozen(queries)
+            queries = read_only(queries)
             if threads == 1 or len(queries) == 1:
                 kernel(queries, 0, len(queries), *index, visited, probes, keep, far, ids, counts)
                 return ids
@@ -267,7 +267,7 @@ class LSH(Algorithm, Saves):
             self._rows = Rows(**_fields(file, "rows"))
             self._auto_candidates, self._auto_reach = file["auto"].tolist()
             self.effective = {name: value.item() for name, value in _fields(file, "effective").items()}
-        self._rows = self._rows._replace(exact=_frozen(self._rows.exact))
+        self._rows = self._rows._replace(exact=read_only(self._rows.exact))
         self._n_tables = len(self._tables.ids)
 
 
@@ -301,11 +301,5 @@ def _in_bytes(rows: Vectors, radius: float, *, by_dot: bool) -> Rows:
         step = 1.0
     coded = np.empty(rows.shape, np.uint8)
     error = float(np.sqrt(to_bytes(rows, low, step, coded)))
-    exact = rows if error else _frozen(np.empty((0, rows.shape[1]), np.float32))
+    exact = rows if error else read_only(np.empty((0, rows.shape[1]), np.float32))
     return Rows(coded, exact, low, step, error, radius, by_dot)
-
-
-def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    view = array.view()
-    view.flags.writeable = False
-    return view

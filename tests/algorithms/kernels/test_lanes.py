@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from algorithms.kernels import lanes
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.lanes import LANES, largest, load, maximum, store, store_bytes
+from algorithms.kernels.lanes import LANES, largest, least_lane, load, maximum, store, store_bytes
 
 VALUES = st.lists(st.floats(width=32), min_size=LANES, max_size=LANES)
 
@@ -59,3 +59,23 @@ def test_floats_are_rounded_into_bytes(values, start):
     np.testing.assert_array_equal(out, expected)
     lanes._store_bytes_twin(out, start, values)
     np.testing.assert_array_equal(out, expected)
+
+
+@kernel
+def least_in_kernel(values, mask):
+    """Return the lane of the least of some floats."""
+    return least_lane(load(values, 0), mask)
+
+
+# Of -0.0 and 0.0 either may be called the less.
+ORDERED = st.lists(st.floats(allow_nan=False, width=32).map(lambda v: v + 0.0), min_size=LANES, max_size=LANES)
+
+
+@given(ORDERED, st.integers(1, 2**LANES - 1))
+@settings(deadline=None)
+def test_the_least_of_some_lanes(values, mask):
+    """Of the lanes that a mask names, the first of the least is found, negative and infinite ones included."""
+    values = np.array(values, np.float32)
+    named = [lane for lane in range(LANES) if mask >> lane & 1]
+    expected = min(named, key=lambda lane: values[lane])
+    assert least_in_kernel(values, mask) == expected == lanes._least_lane_twin(values, mask)
