@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench engines gallery test test-slow interpreted bounds lint coverage clean
+.PHONY: help bench engines gallery peers test test-slow interpreted bounds lint coverage clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
@@ -57,6 +57,16 @@ gallery: $(INSTALLED)
 	cp plots/$(DATASET)-k10-single-targets.md plots/gallery-$(DATASET).md
 	mkdir -p results/reference
 	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
+
+# The tables of the READMEs in algorithms/: those from scratch beside their peers, an hour on a quiet machine.
+peers: $(INSTALLED_ENGINES)
+	$(BIN)/annbench run peers
+	$(BIN)/annbench report
+	for name in $(DATASET) glove6b-100-341k-angular; do \
+	  cp plots/$$name-k10-single-recall-qps-logit.png plots/peers-$$name.png; \
+	  cp plots/$$name-k10-single-targets.md plots/peers-$$name.md; \
+	  $(BIN)/annbench export --dataset $$name results/reference/$$name-peers.csv; \
+	done
 
 test: $(INSTALLED_DEV)
 	$(PYTEST)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Results
-from harness.errors import StoreError
+from harness.errors import StoreError, UnknownNameError
 
 
 class Format(StrEnum):
@@ -23,6 +23,7 @@ class Format(StrEnum):
 def export(
     output: Annotated[Path | None, typer.Argument(help="File to write; standard output where it is left out.")] = None,
     results: Results = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
     form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.CSV,
 ) -> None:
     """Write all results with their measures and intervals as a tidy table, a row a search setting.
@@ -37,6 +38,11 @@ def export(
     table = api.load_results(results)
     if table.empty:
         raise StoreError("there are no results to export; measure some with: annbench run quick")
+    if dataset is not None:
+        known = sorted(set(table["dataset"]))
+        if dataset not in known:
+            raise UnknownNameError("dataset with results", dataset, known)
+        table = table[table["dataset"] == dataset]
     # Parameters are mappings: in a flat table they stand as JSON.
     for column in table.columns:
         if table[column].map(lambda cell: isinstance(cell, dict | list)).any():

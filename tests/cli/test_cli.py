@@ -162,6 +162,11 @@ def test_run_report_export_remove(cli, measured, monkeypatch):
     _, out, _ = cli("export")
     rows = list(csv.DictReader(out.splitlines()))
     assert {row["algorithm"] for row in rows} == {"null", "brute_force", "sklearn-kd-tree"}
+    dataset = rows[0]["dataset"]
+    assert cli("export", "--dataset", dataset)[1].splitlines() == out.splitlines()
+    status, _, err = cli("export", "--dataset", dataset[:-1])
+    assert status != 0
+    assert f"did you mean {dataset}" in " ".join(err.split())
     cli("export", str(measured / "t.parquet"), "--format", "parquet")
     assert len(pd.read_parquet(measured / "t.parquet")) == 3
     cli("export", str(measured / "t.json"), "--format", "json")
