@@ -16,6 +16,8 @@ KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
+	@echo "make gallery      the README's picture and table, from the results of 'make bench'"
+	@echo "make peers        those from scratch beside the libraries that they are measured against: an hour or two"
 	@echo "make test         install, run all fast tests"
 	@echo "make test-slow    the tests that take longer"
 	@echo "make interpreted  the tests of kernels without the compiler"
@@ -62,7 +64,7 @@ gallery: $(INSTALLED)
 peers: $(INSTALLED_ENGINES)
 	$(BIN)/annbench run peers
 	$(BIN)/annbench report
-	for name in $(DATASET) glove6b-100-341k-angular; do \
+	set -e; for name in fashion-mnist-784-euclidean glove6b-100-341k-angular; do \
 	  cp plots/$$name-k10-single-recall-qps-logit.png plots/peers-$$name.png; \
 	  cp plots/$$name-k10-single-targets.md plots/peers-$$name.md; \
 	  $(BIN)/annbench export --dataset $$name results/reference/$$name-peers.csv; \

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from algorithms.brute_force import kernels
+from algorithms.kernels.jit import read_only
 from algorithms.kernels.topk import offer_block
 from harness.contract import Algorithm, ExactNeighbors, Search
 from harness.errors import ParameterError
@@ -62,7 +63,7 @@ class BruteForce(Algorithm, ExactNeighbors):
             self._rows = normalise(train)
         if self._metric.is_dense:
             # numba compiles for read-only and for writable arrays apart: one of the two is enough.
-            self._rows = _read_only(self._rows)
+            self._rows = read_only(self._rows)
             squares = np.einsum("ij,ij->i", self._rows, self._rows, dtype=np.float64)
             self._largest_norm = float(np.sqrt(squares.max(initial=0.0)))
             offsets = np.zeros_like(squares) if self._inner_product else 0.5 * squares
@@ -109,7 +110,7 @@ class BruteForce(Algorithm, ExactNeighbors):
         if self._metric is Metric.ANGULAR:
             queries = normalise(queries)
         if self._metric.is_dense:
-            queries = _read_only(queries)
+            queries = read_only(queries)
 
         step = _even_step(m, threads)
 
@@ -177,12 +178,6 @@ def _even_step(m: int, threads: int) -> int:
     """Return a number of queries a block, QUERY_BLOCK at most, at which all threads get as many blocks."""
     rounds = -(-m // (threads * QUERY_BLOCK))
     return max(1, -(-m // (threads * rounds)))
-
-
-def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -7,7 +7,9 @@ built in batches finds less at the same `ef` than one that is built node by node
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
@@ -54,6 +56,16 @@ def _allocate_work(coarse: NDArray[Any], fine: NDArray[Any], M: int) -> Workbenc
         np.zeros(2 * M, np.int64),
         np.empty(2 * M + _BATCH, np.int64),
     )
+
+
+@contextmanager
+def _borrowed(spare: SimpleQueue[Any]) -> Iterator[Any]:
+    """Take one of the spare tools, and give it back whatever happens: others wait for it."""
+    tools = spare.get()
+    try:
+        yield tools
+    finally:
+        spare.put(tools)
 
 
 class Builder:
@@ -106,32 +118,30 @@ class Builder:
         def insert(start: int) -> NDArray[np.int64]:
             end = min(start + _TASK, stop)
             edges = np.empty((int(self._levels[start:end].sum() + end - start) * self._M, 4), np.int64)
-            scratch, work = tools = spare.get()
-            made = build_kernels.insert(
-                self._coarse,
-                self._fine,
-                self._rotated,
-                self._inner,
-                self._graph,
-                self._levels,
-                entry,
-                top,
-                batch,
-                start,
-                end,
-                self._M,
-                self._ef,
-                scratch,
-                work,
-                edges,
-            )
-            spare.put(tools)
+            with _borrowed(spare) as (scratch, work):
+                made = build_kernels.insert(
+                    self._coarse,
+                    self._fine,
+                    self._rotated,
+                    self._inner,
+                    self._graph,
+                    self._levels,
+                    entry,
+                    top,
+                    batch,
+                    start,
+                    end,
+                    self._M,
+                    self._ef,
+                    scratch,
+                    work,
+                    edges,
+                )
             return edges[:made]
 
         def link_back(edges: NDArray[np.int64]) -> None:
-            scratch, work = tools = spare.get()
-            build_kernels.link_back(self._fine, self._inner, self._graph, edges, scratch, work)
-            spare.put(tools)
+            with _borrowed(spare) as (scratch, work):
+                build_kernels.link_back(self._fine, self._inner, self._graph, edges, scratch, work)
 
         edges = np.concatenate(list(pool.map(insert, range(first, stop, _TASK))))
         edges = edges[np.argsort(edges[:, 0], kind="stable")]

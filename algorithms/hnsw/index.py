@@ -21,7 +21,7 @@ from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, li
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.hnsw.storage import Storage
-from algorithms.kernels.bundle import read_only
+from algorithms.kernels.jit import read_only
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
 from harness.metric import Metric, normalise
@@ -125,7 +125,7 @@ class HNSW(Algorithm, Saves, Grows):
         if self._n == 0:
             self.fit(vectors, threads=threads)
             return
-        self._check_dim(vectors)
+        _check_dim(vectors, self._dim)
         n, m = self._n, len(vectors)
         rows = self._rows(vectors)
         self._zeros |= self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
@@ -140,29 +140,29 @@ class HNSW(Algorithm, Saves, Grows):
         self._n, self._workers = n + m, []
 
     def searcher(self, *, threads: int = 1, ef: int = 50, upper_layers: bool = True) -> Search:  # type: ignore[override]
-        """Bind `ef`, how many candidates a search keeps: at least 1, raised to k where k is greater.
+        """Bind `ef`, how many candidates a search expands: at least 1, raised to k where k is greater.
 
-        `upper_layers=False` starts on the ground layer, at the entry point. `threads` serve batches.
+        `upper_layers=False` starts on the ground layer, at the entry point. `threads` serve batches. What is bound
+        searches the index as it is now: bind again after `fit`, `add` and `load`.
         """
         if ef < 1:
             raise ParameterError(f"hnsw: ef = {ef}; use at least 1, usually k to 500")
         self._workers = []
         top = self._top if upper_layers else 0
         inner = self._metric is Metric.IP or self._zeros
+        nodes = Nodes(self._graph, self._ids, self._entry, top, self._length)
+        storage, dim, empty = self._storage, self._dim, self._n == 0
         workers: dict[int, list[Worker]] = {}
 
         def search(queries: Vectors, k: int) -> NDArray[np.int64]:
-            self._check_dim(queries)
+            _check_dim(queries, dim)
             m = len(queries)
             answers = np.empty((m, k), np.int64)
-            if self._n == 0 or m == 0 or k == 0:
+            if empty or m == 0 or k == 0:
                 answers[:] = -1
                 return answers
             if k not in workers:
-                nodes = Nodes(self._graph, self._ids, self._entry, top, self._length)
-                workers[k] = [
-                    Worker(nodes, self._storage, self._dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)
-                ]
+                workers[k] = [Worker(nodes, storage, dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)]
                 self._workers += workers[k]
             queries = read_only(queries)
             if threads == 1 or m == 1:
@@ -248,11 +248,10 @@ class HNSW(Algorithm, Saves, Grows):
         """Return what is indexed: the vectors, under angular scaled to length 1."""
         return normalise(vectors) if self._metric is Metric.ANGULAR else vectors
 
-    def _check_dim(self, vectors: Vectors) -> None:
-        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
-            raise ParameterError(
-                f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
-            )
+
+def _check_dim(vectors: Vectors, dim: int) -> None:
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise ParameterError(f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {dim}")
 
 
 def _typical_length(rows: NDArray[np.float32]) -> float:

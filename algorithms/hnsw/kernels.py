@@ -50,7 +50,7 @@ def search_layer(
 
     On entry pool[:room] holds the entry points, on return the nodes found. The paper's two heaps are one sorted pool
     here: C, the candidates, are those of the first `ef` keys that aren't yet marked as expanded. What lies behind them,
-    up to `room`, has been seen and costs nothing more.
+    up to `room`, has been seen all the same: to keep it costs an insertion.
     """
     pool, visited, fresh = scratch.pool, scratch.visited, scratch.fresh
     links = graph.ground if layer == 0 else graph.upper

@@ -25,8 +25,8 @@ class Parts(NamedTuple):
 
     First the fields of `Graph` and of `Scratch`, then `ids` (n,) int32 by node. `settings` int64 are entry, top, ef,
     room, whether ranks are inner products, and the same of the ranking by rows; `factors` float64 are the length that
-    queries are scaled to (0: not), what must be added to rows in bytes, the scale of codes and that of the basis, and
-    `trust` and `margin` of `rerank`. `mean`, `basis`, `centred`, `whole`, `rotated` and `coded` are those of
+    queries are scaled to (0: not), what must be added to rows in bytes, the scale of codes, and `trust` and `margin` of
+    `rerank`. `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of
     `codes.encode_query`; `query` (dim,) float32 holds the query, `best` (k,) int64 the answer's keys.
     """
 
@@ -43,6 +43,7 @@ class Parts(NamedTuple):
     query: Array
     mean: Array
     basis: Array
+    basis_scales: Array
     centred: Array
     whole: Array
     rotated: Array
@@ -51,27 +52,28 @@ class Parts(NamedTuple):
 
 
 @kernel
-def unbundle(arrays: Array) -> Parts:
-    """Return the parts that were bundled."""
+def unbundle(table: Array) -> Parts:
+    """Return the parts that the table of their bundle stands for."""
     return Parts(
-        matrix(arrays, 0, np.int32),
-        matrix(arrays, 1, np.int32),
-        vector(arrays, 2, np.int32),
-        vector(arrays, 3, np.int64),
-        vector(arrays, 4, np.uint8),
-        vector(arrays, 5, np.int32),
-        vector(arrays, 6, np.int64),
-        vector(arrays, 7, np.int32),
-        vector(arrays, 8, np.int64),
-        vector(arrays, 9, np.float64),
-        vector(arrays, 10, np.float32),
-        vector(arrays, 11, np.float32),
-        matrix(arrays, 12, np.uint8),
-        vector(arrays, 13, np.float32),
-        vector(arrays, 14, np.int8),
-        vector(arrays, 15, np.float32),
-        vector(arrays, 16, np.int8),
-        vector(arrays, 17, np.int64),
+        matrix(table, 0, np.int32),
+        matrix(table, 1, np.int32),
+        vector(table, 2, np.int32),
+        vector(table, 3, np.int64),
+        vector(table, 4, np.uint8),
+        vector(table, 5, np.int32),
+        vector(table, 6, np.int64),
+        vector(table, 7, np.int32),
+        vector(table, 8, np.int64),
+        vector(table, 9, np.float64),
+        vector(table, 10, np.float32),
+        vector(table, 11, np.float32),
+        matrix(table, 12, np.uint8),
+        vector(table, 13, np.float32),
+        vector(table, 14, np.float32),
+        vector(table, 15, np.int8),
+        vector(table, 16, np.float32),
+        vector(table, 17, np.int8),
+        vector(table, 18, np.int64),
     )
 
 
@@ -91,8 +93,8 @@ def rerank(
 ) -> None:
     """Fill `best` (k,) with the keys of the nearest rows among the nodes `found`, ascending by their ranks.
 
-    It ends early when nothing that follows can be nearer: a squared distance is at least `trust` times what the codes
-    say, less `margin`, both times `unit`. A trust of 0 ranks all.
+    It ends early when nothing that follows should be nearer: a squared distance is at least `trust` times what the
+    codes say, less `margin`, both times `unit`. A trust of 0 ranks all.
     """
     k, count = best.shape[0], found.shape[0]
     best[:] = EMPTY
@@ -115,12 +117,12 @@ def rerank(
 
 
 @kernel
-def search_floats(arrays: Array, rows: Array, queries: Array, answers: Array) -> None:
-    """Answer `queries` (m, dim) over float32 rows: `answers` (m, k) int64; `arrays` is the bundle of `Parts`."""
-    p = unbundle(arrays)
+def search_floats(table: Array, rows: Array, queries: Array, answers: Array) -> None:
+    """Answer `queries` (m, dim) over float32 rows: `answers` (m, k) int64; `table` is that of a bundle of `Parts`."""
+    p = unbundle(table)
     graph = Graph(p.ground, p.upper, p.upper_row)
     scratch = Scratch(p.pool, p.visited, p.fresh, p.counters)
-    entry, top, ef, inner = p.settings[0], p.settings[1], p.settings[2], p.settings[4]
+    entry, top, ef, inner = p.settings[0], p.settings[1], p.settings[2], p.settings[5]
     for i in range(queries.shape[0]):
         scale(queries[i], p.factors[0], p.query)
         k_nn_search(rows, p.query, inner, graph, entry, top, ef, ef, scratch)
@@ -128,30 +130,30 @@ def search_floats(arrays: Array, rows: Array, queries: Array, answers: Array) ->
 
 
 @kernel
-def search_codes(arrays: Array, codes: Array, rows: Array, queries: Array, answers: Array) -> None:
-    """Answer `queries` (m, dim) over codes: `answers` (m, k) int64; `arrays` is the bundle of `Parts`.
+def search_codes(table: Array, codes: Array, rows: Array, queries: Array, answers: Array) -> None:
+    """Answer `queries` (m, dim) over codes: `answers` (m, k) int64; `table` is that of a bundle of `Parts`.
 
     The nodes that a search over the codes leaves in the pool are ranked again by `rows` (n, dim), if there are any:
     float32, or uint8 to which `low` must be added, which inner products need not do: it moves all alike.
     """
-    p = unbundle(arrays)
+    p = unbundle(table)
     graph = Graph(p.ground, p.upper, p.upper_row)
     scratch = Scratch(p.pool, p.visited, p.fresh, p.counters)
     entry, top, ef, room = p.settings[0], p.settings[1], p.settings[2], p.settings[3]
     inner, exact_inner = p.settings[4] != 0, p.settings[5] != 0
-    length, low, code_scale, basis_scale = p.factors[0], p.factors[1], p.factors[2], p.factors[3]
-    trust, margin = p.factors[4], p.factors[5]
+    length, low, code_scale, trust, margin = p.factors[0], p.factors[1], p.factors[2], p.factors[3], p.factors[4]
     for i in range(queries.shape[0]):
         scale(queries[i], length, p.query)
         offset = encode_query(
-            p.query, inner, p.mean, p.basis, basis_scale, code_scale, p.centred, p.whole, p.rotated, p.coded
+            p.query, inner, p.mean, p.basis, p.basis_scales, code_scale, p.centred, p.whole, p.rotated, p.coded
         )
         k_nn_search(codes, p.coded, offset, graph, entry, top, ef, room, scratch)
         found = p.pool[:room]
         if rows.shape[0] == 0:
             write_ids(found, p.ids, answers[i])
             continue
-        for j in range(p.query.shape[0]):
-            p.centred[j] = p.query[j] if exact_inner else p.query[j] - np.float32(low)
-        rerank(rows, p.centred, exact_inner, found, 1.0 / (code_scale * code_scale), trust, margin, p.best)
+        if low != 0.0 and not exact_inner:
+            for j in range(p.query.shape[0]):
+                p.query[j] -= np.float32(low)
+        rerank(rows, p.query, exact_inner, found, 1.0 / (code_scale * code_scale), trust, margin, p.best)
         write_ids(p.best, p.ids, answers[i])

@@ -30,18 +30,17 @@ class Worker:
     """Answers queries with memory of its own: one thread's."""
 
     def __init__(self, nodes: Nodes, storage: Storage, dim: int, ef: int, k: int, *, exact_inner: bool) -> None:
-        """Keep at most `ef` candidates a search, and give the first `k` as the answer."""
+        """Expand `ef` candidates a search, and give the first `k` as the answer."""
         quantizer, none = storage.quantizer, np.empty(0, np.float32)
         room = storage.room(ef, k)
-        basis, basis_scale = np.empty((0, 0), np.uint8), 1.0
+        basis, basis_scales = np.empty((0, 0), np.uint8), none
         if quantizer is not None:
-            basis, basis_scale = quantizer.coded_basis
+            basis, basis_scales = quantizer.coded_basis
         scratch = allocate_scratch(len(nodes.ids), room, nodes.graph.upper.shape[1])
         settings = (nodes.entry, nodes.top, ef, room, storage.inner, exact_inner)
         scale = quantizer.scale if quantizer is not None else 1.0
-        factors = (nodes.length, storage.low, scale, basis_scale, 0.0 if exact_inner else storage.trust, storage.margin)
-        # The bundle holds addresses: these are what keeps the arrays alive.
-        self._parts = Parts(
+        factors = (nodes.length, storage.low, scale, 0.0 if exact_inner else storage.trust, storage.margin)
+        parts = Parts(
             *nodes.graph,
             *scratch,
             nodes.ids,
@@ -50,6 +49,7 @@ class Worker:
             np.empty(dim, np.float32),
             quantizer.mean if quantizer is not None else none,
             basis,
+            basis_scales,
             np.empty(dim, np.float32),
             np.zeros(query_width(basis.shape[1]), np.int8),
             np.empty(len(basis), np.float32),
@@ -58,14 +58,10 @@ class Worker:
         )
         self._rows = (storage.exact,) if quantizer is None else (storage.codes, storage.exact)
         self._search: Any = query_kernels.search_floats if quantizer is None else query_kernels.search_codes
-        self._arrays = bundle(self._parts)
-
-    @property
-    def counters(self) -> NDArray[np.int64]:
+        self.counters: NDArray[np.int64] = parts.counters
         """The distances and hops counted so far: (2,) int64."""
-        counters: NDArray[np.int64] = self._parts.counters
-        return counters
+        self._bundle = bundle(parts)
 
     def answer(self, queries: NDArray[np.float32], answers: NDArray[np.int64]) -> None:
         """Fill `answers` (m, k) with the ids found for `queries` (m, dim), read-only."""
-        self._search(self._arrays, *self._rows, queries, answers)
+        self._search(self._bundle.table, *self._rows, queries, answers)

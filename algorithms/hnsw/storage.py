@@ -29,7 +29,8 @@ class Storage:
 
     `codes` (n, stride) uint8 is empty where searches use float32 rows. `exact` is (n, dim) float32, or bytes to which
     `low` must be added, where that loses nothing: the codes themselves, or (n, dim) uint8 beside rotated codes. It is
-    empty where only codes are kept. A squared distance is at least `trust` times what the codes say; 0: unknown.
+    empty where only codes are kept. A squared distance is at least `trust` times what the codes say, less `margin`,
+    but for one in a thousand; a trust of 0 is no bound.
     """
 
     def __init__(
@@ -54,17 +55,17 @@ class Storage:
         cls, rows: Floats, storage: str, n_components: int | str | None, *, rerank: bool, inner: bool
     ) -> Storage:
         """Choose how to hold rows like these: a sample says whether codes, and how many components, will do."""
-        none = cls(None, None, keep_exact=True, inner=inner, trust=0.0)
+        floats = cls(None, None, keep_exact=True, inner=inner, trust=0.0)
         if storage == "float32":
-            return none
+            return floats
         plain, sample = train_quantizer(rows, None, inner=inner), sample_rows(rows)
         if not plain.exact and len(rows) > 2 and neighbours_kept(plain, sample) < _LEAST_KEPT:
-            return none
+            return floats
         if n_components == "auto" and not rerank:
             n_components = None  # nothing would make up for the components left out
         quantizer = plain if n_components is None else train_quantizer(rows, n_components, inner=inner)
-        # What a rotation leaves out makes codes say too little of some distances, and there is no telling which.
-        known = not inner and len(quantizer.basis) == 0 and len(rows) > 2
+        # What a rotation leaves out makes codes say too much of some distances, and there is no telling of which.
+        known = not inner and len(quantizer.basis) == 0
         trust = least_share(quantizer, sample) if known else 0.0
         return cls(quantizer, plain, keep_exact=rerank, inner=inner, trust=trust)
 
@@ -131,7 +132,9 @@ class Storage:
         """Return what `encode` would for the first n rows kept."""
         if self.quantizer is None or self._plain is None:
             return self._rows, self._rows
-        return self.codes, self._plain.encode(self.floats(n)) if self.rotated else self.codes
+        if not (self.rotated and self.keep_exact):
+            return self.codes, self.codes  # without the rows, neighbours can only be chosen by the codes
+        return self.codes, self._plain.encode(self.floats(n))
 
     def floats(self, n: int) -> Floats:
         """Return the first n rows as float32."""

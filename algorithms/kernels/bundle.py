@@ -1,14 +1,14 @@
 """Many arrays as one argument: a call from Python takes 0.1 to 0.3 us for each array that it is given.
 
 A search of 15 us can't afford that for the twenty arrays that it works on. So they are bundled once, when a search is
-bound: a bundle is a table of addresses and shapes, from which kernels make the arrays again at no cost.
+bound: kernels are given a table of addresses and shapes, from which they make the arrays again at no cost.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray, config, types
@@ -20,25 +20,23 @@ from algorithms.kernels.jit import kernel
 Array = Any
 
 
-def bundle(arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """Return a line an array, (n, 3) int64: its address, length and width (1 where it has one dimension).
+class Bundle(NamedTuple):
+    """Arrays and the table that stands for them: to hold the bundle is to keep what the table points to.
 
-    The arrays are C-contiguous, of one dimension or two; whoever holds the bundle must hold them, too.
+    `table` (n, 3) int64 has a line an array: its address, length and width (1 where it has one dimension).
     """
+
+    table: NDArray[np.int64]
+    arrays: tuple[NDArray[Any], ...]
+
+
+def bundle(arrays: Iterable[NDArray[Any]]) -> Bundle:
+    """Bundle arrays that are C-contiguous, of one dimension or two; raises ValueError where one is not."""
+    arrays = tuple(arrays)
     if not all(array.flags.c_contiguous and array.ndim in (1, 2) for array in arrays):
         raise ValueError("only C-contiguous arrays of one or two dimensions can be bundled")
     lines = [(array.ctypes.data, len(array), array.shape[1] if array.ndim == 2 else 1) for array in arrays]
-    return np.array(lines, np.int64).reshape(-1, 3)
-
-
-def read_only(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """Return rows as kernels take them: C-contiguous float32, read-only, as numba compiles for writable ones apart."""
-    flags = rows.flags
-    if not flags.writeable and flags.c_contiguous and rows.dtype == np.float32:
-        return rows
-    view = np.ascontiguousarray(rows, np.float32).view()
-    view.flags.writeable = False
-    return view
+    return Bundle(np.array(lines, np.int64).reshape(-1, 3), arrays)
 
 
 def _pointer_twin(address: int) -> Any:
@@ -62,12 +60,12 @@ _pointer = _pointer_twin if config.DISABLE_JIT else _pointer_intrinsic
 
 
 @kernel
-def vector(arrays: Array, i: int, dtype: Any) -> Any:
+def vector(table: Array, i: int, dtype: Any) -> Any:
     """Return the i-th of the bundled arrays, which has one dimension and this type."""
-    return carray(_pointer(arrays[i, 0]), (arrays[i, 1],), dtype)
+    return carray(_pointer(table[i, 0]), (table[i, 1],), dtype)
 
 
 @kernel
-def matrix(arrays: Array, i: int, dtype: Any) -> Any:
+def matrix(table: Array, i: int, dtype: Any) -> Any:
     """Return the i-th of the bundled arrays, which has two dimensions and this type."""
-    return carray(_pointer(arrays[i, 0]), (arrays[i, 1], arrays[i, 2]), dtype)
+    return carray(_pointer(table[i, 0]), (table[i, 1], table[i, 2]), dtype)

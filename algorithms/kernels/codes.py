@@ -27,8 +27,6 @@ from algorithms.kernels.simd import dot_bytes, float_bits, load_int32, prefetch
 Array = Any
 
 _OPTIONS = {"fastmath": FASTMATH}
-# Ranks must stay within int32.
-_MOST_LEFT_OUT = np.float32(2**27)
 
 
 @kernel
@@ -88,23 +86,23 @@ def centre(query: Array, mean: Array, centred: Array) -> Any:
 
 
 @kernel
-def rotate_query(centred: Array, magnitude: float, basis: Array, basis_scale: float, whole: Array, out: Array) -> None:
+def rotate_query(centred: Array, magnitude: float, basis: Array, basis_scales: Array, whole: Array, out: Array) -> None:
     """Fill out[:p] float32 with the products of a query `centred` (dim,) and the rows of a basis in codes, (p, stride).
 
-    The query, whose largest `magnitude` is given, is rounded to 8 bits, too, in `whole` (width,) int8, zeros behind
-    dim: what that loses is far below what the codes of the rotated query will lose.
+    Each row has a scale of its own, (p,) float32. The query, whose largest `magnitude` is given, is rounded to 8 bits,
+    too, in `whole` (width,) int8, zeros behind dim: with many dimensions the errors of one product cancel out, and far
+    less is lost than by the codes of the rotated query.
     """
     if magnitude == 0.0:
         out[: basis.shape[0]] = np.float32(0.0)
         return
-    query_scale = 127.0 / magnitude
-    quantize(centred, query_scale, whole)
+    quantize(centred, 127.0 / magnitude, whole)
     total = np.int32(0)
     for j in range(centred.shape[0]):
         total += np.int32(whole[j])
-    unit = 1.0 / (query_scale * basis_scale)
+    unit = magnitude / 127.0
     for i in range(basis.shape[0]):
-        out[i] = np.float32((dot_bytes(basis, i, whole) - 128 * total) * unit)
+        out[i] = np.float32((dot_bytes(basis, i, whole) - 128 * total) * unit / basis_scales[i])
 
 
 @kernel
@@ -113,7 +111,7 @@ def encode_query(
     inner: bool,
     mean: Array,
     basis: Array,
-    basis_scale: float,
+    basis_scales: Array,
     scale: float,
     centred: Array,
     whole: Array,
@@ -122,7 +120,7 @@ def encode_query(
 ) -> Any:
     """Fill `codes` (width,) int8, zeros behind the last one, with a query's codes, and return their offset.
 
-    `query` and `mean` (dim,) float32 and `basis` (p, stride) uint8, p = 0 for no rotation, with its scale, are as
+    `query` and `mean` (dim,) float32 and `basis` (p, stride) uint8, p = 0 for no rotation, with its scales, are as
     `scalar_quantizer.ScalarQuantizer` has them; `centred` (dim,) and `rotated` (p,) float32 and `whole` (int8, see
     `rotate_query`) are buffers.
     """
@@ -131,18 +129,9 @@ def encode_query(
     if p == 0:
         quantize(centred, scale, codes)
         return query_offset(codes, inner)
-    rotate_query(centred, magnitude, basis, basis_scale, whole, rotated)
+    rotate_query(centred, magnitude, basis, basis_scales, whole, rotated)
     quantize(rotated, scale, codes)
-    offset = query_offset(codes, inner)
-    if not inner:
-        # What the rotation leaves out of the query: the same for all rows, but a rank is then a distance.
-        left_out = np.float32(0.0)
-        for j in range(centred.shape[0]):
-            left_out += centred[j] * centred[j]
-        for i in range(p):
-            left_out -= rotated[i] * rotated[i]
-        offset += np.int64(min(max(left_out * np.float32(scale * scale), np.float32(0.0)), _MOST_LEFT_OUT))
-    return offset
+    return query_offset(codes, inner)
 
 
 @kernel

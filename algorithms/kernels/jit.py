@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.codegen import get_host_cpu_features
+from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,3 +68,13 @@ def kernel(function: Function) -> Function:
     """Compile `function` in nopython mode, without the GIL, cached, with the fast mathematics sentinels survive."""
     compiled: Function = numba.njit(cache=True, nogil=True, fastmath=FASTMATH)(function)
     return compiled
+
+
+def read_only(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return rows as kernels take them: C-contiguous float32, read-only, as numba compiles for writable ones apart."""
+    flags = rows.flags
+    if not flags.writeable and flags.c_contiguous and rows.dtype == np.float32:
+        return rows
+    view = np.ascontiguousarray(rows, np.float32).view()
+    view.flags.writeable = False
+    return view

@@ -39,7 +39,7 @@ def look_up_tables(projections: Array, step: float, tables: Array) -> Any:
     """
     positions = tables.shape[0] // LEVELS
     half = np.float32(0.5 * (LEVELS - 1) * step)
-    largest = np.float32(0.0)
+    largest = half  # which is not 0, whatever the projections are
     for j in range(positions):
         largest = max(largest, abs(projections[j]) + half)
     scale = np.float32(255.0) / (largest * largest)

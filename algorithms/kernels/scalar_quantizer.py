@@ -57,14 +57,15 @@ class ScalarQuantizer:
         return len(self.basis) or len(self.mean)
 
     @cached_property
-    def coded_basis(self) -> tuple[Codes, float]:
-        """The basis in codes, (p, stride) uint8, and their scale: queries are rotated by products of bytes."""
-        if len(self.basis) == 0:
-            return allocate_codes(0, CACHE_LINE), 1.0
-        scale = 127.0 / float(np.abs(self.basis).max())
-        none = np.empty((0, self.basis.shape[1]), np.float32)
-        coder = ScalarQuantizer(np.zeros(self.basis.shape[1], np.float32), none, scale, exact=False, inner=True)
-        return coder.encode(self.basis), scale
+    def coded_basis(self) -> tuple[Codes, Floats]:
+        """The basis in codes, (p, stride) uint8, and the scale of each row: products of bytes rotate queries."""
+        p, dim = self.basis.shape
+        codes = allocate_codes(p, code_stride(dim))
+        scales = np.float32(127.0) / np.abs(self.basis).max(axis=1, initial=1e-30)
+        codes[:] = 128
+        codes[:, :dim] = (np.rint(self.basis * scales[:, None]) + 128.0).astype(np.uint8)
+        codes[:, -4:] = 0
+        return codes, scales.astype(np.float32)
 
     def encode(self, rows: Floats, *, packed: bool = False) -> Codes:
         """Encode `rows` (n, dim) as (n, stride) uint8; `packed` ones don't begin at cache lines, and are smaller."""
@@ -154,9 +155,12 @@ def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats) -> float:
 def least_share(quantizer: ScalarQuantizer, sample: Floats) -> float:
     """Return the share of its estimate by codes that a squared distance, plus `rounding`, has at least: at most 1.
 
-    Measured between near ones of a sample (n, dim); one in a thousand may have less.
+    Measured between near ones of a sample (n, dim): one in a thousand may have less. 0, which is always true, where the
+    sample is too small to tell.
     """
-    distances, estimates = _sample_distances(quantizer, sample)
+    if len(sample) < 2 * _SAMPLE_QUERIES:
+        return 0.0
+    distances, estimates = _sample_distances(quantizer, sample, fractions=quantizer.exact)
     near = min(2 * _NEIGHBOURS, distances.shape[1])
     kept = np.argpartition(estimates, near - 1, axis=1)[:, :near]
     true, estimated = (np.take_along_axis(values, kept, axis=1) for values in (distances, estimates))
@@ -170,13 +174,18 @@ def rounding(quantizer: ScalarQuantizer) -> float:
     return quantizer.dim / 2.0
 
 
-def _sample_distances(quantizer: ScalarQuantizer, sample: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+def _sample_distances(
+    quantizer: ScalarQuantizer, sample: Floats, *, fractions: bool = False
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return distances from the first rows of a sample to the others, and what the codes say they are, in code units.
 
-    They are squared, or minus the products where the codes are for inner products.
+    They are squared, or minus the products where the codes are for inner products. With `fractions`, the first rows
+    stand for queries that need not be whole numbers as the rows are.
     """
     m = min(_SAMPLE_QUERIES, len(sample) // 2)
     rows = sample.astype(np.float64) - quantizer.mean
+    if fractions:
+        rows[:m] += np.random.default_rng(1).uniform(-0.5, 0.5, (m, rows.shape[1]))
     distances = _distances(rows, np.einsum("ij,ij->i", rows, rows), m, inner=quantizer.inner)
     codes = quantizer.encode(sample)
     norms = codes[:, -4:].copy().view(np.int32)[:, 0].astype(np.float64)

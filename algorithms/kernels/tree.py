@@ -176,7 +176,7 @@ def best_bin_first(
     depth, home = descend(tree, kind, norm, walk)
     points, visited, leaves = scan_leaf(tree, kind, home, walk.query, lanes, distances, positions), 1 + depth, 1
     count, below = 0, home
-    for level in range(depth - 1, -1, -1):
+    for level in range(depth - 1 if leaves < max_leaves else -1, -1, -1):
         node, part = walk.path[level], slice(level * LANES, (level + 1) * LANES)
         near = lanes_below(load(walk.path_bounds[part], 0), distances[worst])
         mask = near & all_children(tree, node)
@@ -204,36 +204,36 @@ def best_bin_first(
 
 
 @kernel
-def unbundle(arrays: Array) -> tuple[Tree, Walk]:
-    """Return what `bundle((*tree, *walk))` bundled."""
+def unbundle(table: Array) -> tuple[Tree, Walk]:
+    """Return what the table of `bundle((*tree, *walk))` stands for."""
     tree = Tree(
-        vector(arrays, 0, np.int32),
-        matrix(arrays, 1, np.float32),
-        matrix(arrays, 2, np.float32),
-        matrix(arrays, 3, np.float32),
-        vector(arrays, 4, np.int32),
+        vector(table, 0, np.int32),
+        matrix(table, 1, np.float32),
+        matrix(table, 2, np.float32),
+        matrix(table, 3, np.float32),
+        vector(table, 4, np.int32),
     )
     walk = Walk(
-        vector(arrays, 5, np.float32),
-        vector(arrays, 6, np.int32),
-        vector(arrays, 7, np.float32),
-        vector(arrays, 8, np.int32),
-        vector(arrays, 9, np.float32),
-        vector(arrays, 10, np.float32),
-        vector(arrays, 11, np.float32),
-        vector(arrays, 12, np.float32),
-        vector(arrays, 13, np.int64),
+        vector(table, 5, np.float32),
+        vector(table, 6, np.int32),
+        vector(table, 7, np.float32),
+        vector(table, 8, np.int32),
+        vector(table, 9, np.float32),
+        vector(table, 10, np.float32),
+        vector(table, 11, np.float32),
+        vector(table, 12, np.float32),
+        vector(table, 13, np.int64),
     )
     return tree, walk
 
 
 @kernel
-def home_leaves(arrays: Array, kind: int, length: float, queries: Array, homes: Array) -> None:
+def home_leaves(table: Array, kind: int, length: float, queries: Array, homes: Array) -> None:
     """Fill `homes` (m,) with the leaf at which each search starts, as its node.
 
-    `arrays` is a bundle of a tree and a walk; `queries` (m, dim) are scaled to `length`, or not, where that is 0.
+    `table` is that of a bundle of a tree and a walk; `queries` (m, dim) are scaled to `length`, or not where that is 0.
     """
-    tree, walk = unbundle(arrays)
+    tree, walk = unbundle(table)
     for i in range(queries.shape[0]):
         norm = scale(queries[i], length, walk.query)
         _, homes[i] = descend(tree, kind, norm, walk)
@@ -241,13 +241,13 @@ def home_leaves(arrays: Array, kind: int, length: float, queries: Array, homes: 
 
 @kernel
 def search_tree(
-    arrays: Array, kind: int, length: float, queries: Array, turn: Array, max_leaves: int, ids: Array
+    table: Array, kind: int, length: float, queries: Array, turn: Array, max_leaves: int, ids: Array
 ) -> None:
     """Fill the rows `turn` of `ids` (m, k) int64 for `queries` (m, dim), in that order; -1 where there are fewer.
 
-    `arrays` and `length` are those of `home_leaves`; for the others see `best_bin_first`.
+    `table` and `length` are those of `home_leaves`; for the others see `best_bin_first`.
     """
-    tree, walk = unbundle(arrays)
+    tree, walk = unbundle(table)
     k = ids.shape[1]
     distances, positions = np.empty(k, np.float32), np.empty(k, np.int64)
     for i in turn:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.aligned import aligned_zeros
-from algorithms.kernels.bundle import bundle, read_only
+from algorithms.kernels.bundle import Bundle, bundle
+from algorithms.kernels.jit import read_only
 from algorithms.kernels.lanes import LANES
 from algorithms.kernels.tree import Tree, Walk, home_leaves, search_tree
 from algorithms.kernels.tree_build import PARTS, build
@@ -84,19 +85,18 @@ class TreeIndex(Algorithm, Saves):
         kind, length, dim = self._kind, self._length, self._dim
         budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
         self._walks = [self._walk() for _ in range(threads)]
-        # The bundles hold addresses: the tree and the walks are what keeps the arrays alive.
         bundles = [bundle((*self._tree, *walk)) for walk in self._walks]
-        only, arrays, tree = np.zeros(1, np.int64), bundles[0], self._tree
+        only, alone, empty = np.zeros(1, np.int64), bundles[0], len(self._tree.order) == 0
 
         def search(queries: Vectors, k: int) -> NDArray[np.int64]:
             queries = read_only(queries)
             if queries.shape[1] != dim:
                 raise ParameterError(f"{self.name}: queries of {queries.shape[1]} dimensions, but rows of {dim}")
             ids = np.empty((len(queries), k), np.int64)
-            if k == 0 or len(tree.order) == 0:
+            if k == 0 or empty:
                 ids[:] = -1
             elif len(queries) == 1:
-                search_tree(arrays, kind, length, queries, only, budget, ids)
+                search_tree(alone.table, kind, length, queries, only, budget, ids)
             else:
                 self._search_batch(bundles, queries, budget, ids)
             return ids
@@ -104,24 +104,26 @@ class TreeIndex(Algorithm, Saves):
         return search
 
     def _search_batch(
-        self, bundles: list[NDArray[np.int64]], queries: NDArray[np.float32], budget: int, ids: NDArray[np.int64]
+        self, bundles: list[Bundle], queries: NDArray[np.float32], budget: int, ids: NDArray[np.int64]
     ) -> None:
         """Search queries in the order of the leaves that they start at, so that each finds its leaves in the cache."""
         kind, length = self._kind, self._length
         homes = np.empty(len(queries), np.int32)
-        home_leaves(bundles[0], kind, length, queries, homes)
+        home_leaves(bundles[0].table, kind, length, queries, homes)
         order = np.argsort(homes, kind="stable")
         if len(bundles) == 1:
-            search_tree(bundles[0], kind, length, queries, order, budget, ids)
+            search_tree(bundles[0].table, kind, length, queries, order, budget, ids)
             return
-        spare: SimpleQueue[NDArray[np.int64]] = SimpleQueue()
-        for arrays in bundles:
-            spare.put(arrays)
+        spare: SimpleQueue[Bundle] = SimpleQueue()
+        for one in bundles:
+            spare.put(one)
 
         def work(part: NDArray[np.int64]) -> None:
-            arrays = spare.get()
-            search_tree(arrays, kind, length, queries, part, budget, ids)
-            spare.put(arrays)
+            one = spare.get()
+            try:
+                search_tree(one.table, kind, length, queries, part, budget, ids)
+            finally:
+                spare.put(one)
 
         with ThreadPoolExecutor(len(bundles)) as pool:
             list(pool.map(work, np.array_split(order, PARTS * len(bundles))))

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.bundle import read_only
+from algorithms.kernels.bundle import Bundle, bundle
 from algorithms.kernels.byte_rows import Rows, to_bytes
 from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.hadamard import random_signs, rotation_size
+from algorithms.kernels.jit import read_only
 from algorithms.lsh import hash_kernels, kernels, tuning
 from algorithms.lsh.hash_kernels import Hashes
 from algorithms.lsh.kernels import Tables
@@ -207,38 +208,59 @@ class LSH(Algorithm, Saves):
             raise ParameterError(f"lsh: reach = {reach}; use 0 or more, usually 0.1 to 3, or auto")
         if reach == "auto":
             reach = self._auto_reach if n_probes == "auto" else np.inf
-        n = len(self._rows.bytes)
+        n, dim = self._rows.bytes.shape
         if n == 0:
             return lambda queries, k: np.full((len(queries), k), -1)
         probes = self._n_tables * (self._tables.directory.shape[1] - 1)
         if n_probes != "auto":
             probes = min(n_probes, probes)
-        index = (*self._hashes, *self._tables, *self._rows)
-        factor = self._auto_candidates
-        far = float(reach)
-        states = [(np.zeros(n + 1, np.uint8), np.zeros(3, np.int64)) for _ in range(threads)]
-        self._counts = [counts for _, counts in states]
-        visited, counts = states[0]
-        kernel = kernels.search
+        factor, find = self._auto_candidates, kernels.search
+        bundles = [self._bundled(probes, float(reach)) for _ in range(threads)]
+        self._counts = [one.arrays[-1] for one in bundles]
+        alone = bundles[0]
 
         def search(queries: Any, k: int) -> NDArray[np.int64]:
-            ids = np.empty((len(queries), k), np.int64)
+            if queries.shape[1] != dim:
+                raise ParameterError(f"lsh: queries of {queries.shape[1]} dimensions, but rows of {dim}")
+            m = len(queries)
+            ids = np.empty((m, k), np.int64)
+            if k == 0 or m == 0:
+                return ids
             keep = n_candidates if n_candidates != "auto" else int(np.ceil(factor * k))
             queries = read_only(queries)
-            if threads == 1 or len(queries) == 1:
-                kernel(queries, 0, len(queries), *index, visited, probes, keep, far, ids, counts)
+            if threads == 1 or m == 1:
+                find(alone.table, queries, 0, m, keep, ids)
                 return ids
-            ends = np.linspace(0, len(queries), threads + 1).astype(int).tolist()
+            ends = np.linspace(0, m, threads + 1).astype(int).tolist()
 
             def work(i: int) -> None:
-                own_visited, own_counts = states[i]
-                kernel(queries, ends[i], ends[i + 1], *index, own_visited, probes, keep, far, ids, own_counts)
+                find(bundles[i].table, queries, ends[i], ends[i + 1], keep, ids)
 
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, range(threads)))
             return ids
 
         return search
+
+    def _bundled(self, n_probes: int, reach: float) -> Bundle:
+        """Bundle the index and what one thread's searches write to, in the order of `kernels.unbundle`."""
+        hashes, tables, rows = self._hashes, self._tables, self._rows
+        factors = (hashes.width, hashes.step, rows.low, rows.step, rows.error, rows.radius, reach)
+        return bundle(
+            (
+                hashes.centre,
+                hashes.signs.reshape(-1, hashes.signs.shape[2]),
+                hashes.multipliers,
+                hashes.offsets,
+                *tables,
+                rows.bytes,
+                rows.exact,
+                np.array((hashes.shift, rows.by_dot, n_probes), np.int64),
+                np.array(factors, np.float64),
+                np.zeros(len(rows.bytes) + 1, np.uint8),
+                np.zeros(3, np.int64),
+            )
+        )
 
     def index_bytes(self) -> int:
         """Return the size of the tables, the random functions and the vectors in both forms."""

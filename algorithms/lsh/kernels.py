@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from algorithms.kernels.bundle import matrix, vector
 from algorithms.kernels.byte_rows import Rows, rank
 from algorithms.kernels.fast_scan import BLOCK, scan_block
-from algorithms.kernels.hadamard import rotate
+from algorithms.kernels.hadamard import ROUNDS, rotate
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables
@@ -38,6 +39,13 @@ class Tables(NamedTuple):
     directory: Array
     ids: Array
     codes: Array
+
+
+class Bounds(NamedTuple):
+    """When a search ends: after so many buckets, or when the next one is too far."""
+
+    n_probes: int
+    reach: float
 
 
 @kernel
@@ -87,22 +95,21 @@ def probe(
     tables: Tables,
     look_ups: Array,
     unit: float,
-    n_probes: int,
-    reach: float,
+    bounds: Bounds,
     sequence: Sequence,
     probes: Probes,
     pool: Pool,
     visited: Array,
     counts: Array,
 ) -> None:
-    """Scan the buckets of the probing sequence, until n_probes of them are done or more can't pay.
+    """Scan the buckets of the probing sequence, until `bounds.n_probes` of them are done or more can't pay.
 
     A neighbour at distance d falls beyond boundaries of the total score s with a probability like exp(-s / (2 d^2))
-    (Lv et al., section 4.4), so the search ends when s exceeds `reach` times the square of the k-th distance known. A
-    score of the pool times `unit` estimates such a square.
+    (Lv et al., section 4.4), so the search ends when s exceeds `bounds.reach` times the square of the k-th distance
+    known. A score of the pool times `unit` estimates such a square.
     """
     shift = hashes.shift
-    left = np.int64(n_probes)
+    left = bounds.n_probes
     found = min(own_buckets(keyed, hashes, sequence, probes), left)
     while found > 0:
         for p in range(-CODES_AHEAD, found):
@@ -112,7 +119,7 @@ def probe(
             if p < 0:
                 continue
             nearest = pool.state[3]
-            if nearest < NO_THRESHOLD and probes.scores[p] > reach * unit * nearest:
+            if nearest < NO_THRESHOLD and probes.scores[p] > bounds.reach * unit * nearest:
                 return
             t, slot = probes.tables[p], np.intp(probes.keys[p] >> shift)
             start, end = np.intp(tables.directory[t, slot]), np.intp(tables.directory[t, slot + 1])
@@ -127,70 +134,70 @@ def probe(
 
 
 @kernel
-def search(
-    queries: Array,
-    first: int,
-    last: int,
-    centre: Array,
-    signs: Array,
-    multipliers: Array,
-    offsets: Array,
-    width: float,
-    shift: np.uint64,
-    levels_step: float,
-    directory: Array,
-    table_ids: Array,
-    codes: Array,
-    row_bytes: Array,
-    exact: Array,
-    low: float,
-    bytes_step: float,
-    error: float,
-    radius: float,
-    by_dot: bool,
-    visited: Array,
-    n_probes: int,
-    n_candidates: int,
-    reach: float,
-    ids: Array,
-    counts: Array,
-) -> None:
+def unbundle(table: Array) -> tuple[Hashes, Tables, Rows, Bounds, Array, Array]:
+    """Return what `LSH._bundled` put into a table: the index, the bounds of a search, and what it writes to."""
+    whole, factors = vector(table, 9, np.int64), vector(table, 10, np.float64)
+    multipliers, rounds = matrix(table, 2, np.uint64), matrix(table, 1, np.float32)
+    signs = rounds.reshape((rounds.shape[0] // ROUNDS, ROUNDS, rounds.shape[1]))
+    hashes = Hashes(
+        vector(table, 0, np.float32),
+        signs,
+        multipliers,
+        matrix(table, 3, np.float32),
+        factors[0],
+        np.uint64(whole[0]),
+        factors[1],
+    )
+    tables = Tables(matrix(table, 4, np.int32), matrix(table, 5, np.int32), matrix(table, 6, np.uint8))
+    rows = Rows(
+        matrix(table, 7, np.uint8),
+        matrix(table, 8, np.float32),
+        factors[2],
+        factors[3],
+        factors[4],
+        factors[5],
+        whole[1] != 0,
+    )
+    return hashes, tables, rows, Bounds(whole[2], factors[6]), vector(table, 11, np.uint8), vector(table, 12, np.int64)
+
+
+@kernel
+def search(table: Array, queries: Array, first: int, last: int, n_candidates: int, ids: Array) -> None:
     """Fill ids[first:last] (m, k) int64 with the neighbours of the queries, nearest first.
 
-    `queries` (m, dim) float32; `visited` (n + 1,) uint8 as `next_generation` has it; `counts` (3,) int64 grows by
-    distances computed, vectors in the buckets and buckets. The others are the fields of `Hashes`, `Tables` and `Rows`,
-    one by one: from Python, a named tuple takes microseconds to pass.
+    `table` is that of a bundle: see `unbundle`. `queries` (m, dim) float32; of what is met, `n_candidates` or at least
+    k are ranked exactly. The counts of the bundle (3,) int64 grow by distances computed, vectors in the buckets and
+    buckets.
     """
-    hashes = Hashes(centre, signs, multipliers, offsets, width, shift, levels_step)
-    tables = Tables(directory, table_ids, codes)
-    rows = Rows(row_bytes, exact, low, bytes_step, error, radius, by_dot)
+    hashes, tables, rows, bounds, visited, counts = unbundle(table)
     k = ids.shape[1]
-    n, dim = row_bytes.shape
-    n_tables, n_functions = multipliers.shape
+    n, dim = rows.bytes.shape
+    n_tables, n_functions = hashes.multipliers.shape
     # As many bytes for the codes of a block as for the tables of a query: 16 a position.
-    positions = codes.shape[1] // (LEVELS * ((n + BLOCK - 1) // BLOCK))
+    positions = tables.codes.shape[1] // (LEVELS * ((n + BLOCK - 1) // BLOCK))
     keep = min(max(n_candidates, k), n)
-    hashed = np.zeros(centre.shape[0], np.float32)
+    hashed = np.zeros(hashes.centre.shape[0], np.float32)
     query = hashed[:dim]
-    work = np.empty(signs.shape[2], np.float32)
-    projections = np.empty(signs.shape[0] * signs.shape[2], np.float32)
+    work = np.empty(hashes.signs.shape[2], np.float32)
+    projections = np.empty(hashes.signs.shape[0] * hashes.signs.shape[2], np.float32)
     look_ups = np.empty(LEVELS * positions, np.uint8)
-    sequence = empty_sequence(n_tables, 2 * n_functions, n_probes)
+    sequence = empty_sequence(n_tables, 2 * n_functions, bounds.n_probes)
     probes = empty_probes(max(n_tables, AT_ONCE))
     pool = empty_pool(keep, min(k, keep))
     near = np.empty(keep, np.float32)
     distances = np.empty(k, np.float32)
-    all_ids = table_ids.reshape(-1)
+    all_ids = tables.ids.reshape(-1)
     for i in range(first, last):
-        scale(queries[i], radius, query)
-        rotate(hashed, centre, signs, work, projections)
-        factor = look_up_tables(projections, levels_step, look_ups)
+        scale(queries[i], rows.radius, query)
+        rotate(hashed, hashes.centre, hashes.signs, work, projections)
+        factor = look_up_tables(projections, hashes.step, look_ups)
         next_generation(visited)
         pool.state[:2] = 0
         pool.state[2:] = NO_THRESHOLD
-        unit = 1.0 / (factor * positions)
+        # A query that is endless has no factor, and no end to its search.
+        unit = 1.0 / (factor * positions) if factor != 0.0 else np.inf
         keyed = projections[positions:]
-        probe(keyed, hashes, tables, look_ups, unit, n_probes, reach, sequence, probes, pool, visited, counts)
+        probe(keyed, hashes, tables, look_ups, unit, bounds, sequence, probes, pool, visited, counts)
         if cut_down(pool, all_ids, visited, pool.state[1]) < min(k, n):
             # Too little in these buckets: look into all of one table.
             scan_range(tables, 0, 0, n, look_ups, pool, visited)

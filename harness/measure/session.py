@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from harness.measure.machine import describe_code, describe_machine, usable_core
 from harness.measure.runner import Limits, Outcome, run_build, run_child
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
-from harness.registry import Entry, Registry
+from harness.registry import Entry, GroupConfig, Registry
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
 
@@ -175,7 +175,8 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
     if not options.force:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
-    outcome = _check(entry, build.metric, suite.group, options, limits)
+    grids = suite.grids.get(entry.name, entry.config.groups.get(suite.group, []))
+    outcome = _check(entry, build.metric, grids, options, limits)
     found = _findings(outcome)
     if outcome.finished:
         # Only what the check itself found is kept: a time-out or a lack of memory may pass.
@@ -193,7 +194,8 @@ def _note_path(entry: Entry, build: BuildSpec, options: Options) -> Path:
 
 def check(entry: Entry, metric: str, group: str, options: Options) -> list[str]:
     """Check that a plug-in keeps its contract, with the first build of a group; return what it breaks."""
-    return _findings(_check(entry, metric, group, options, Limits(CHECK_SECONDS, options.limit)))
+    groups: Mapping[str, Sequence[GroupConfig]] = {str(name): grids for name, grids in entry.config.groups.items()}
+    return _findings(_check(entry, metric, groups.get(group, ()), options, Limits(CHECK_SECONDS, options.limit)))
 
 
 def _findings(outcome: Outcome) -> list[str]:
@@ -202,11 +204,10 @@ def _findings(outcome: Outcome) -> list[str]:
     return [*outcome.findings, f"{outcome.reason} during the check; {_last_line(outcome.detail)}"]
 
 
-def _check(entry: Entry, metric: str, group: str, options: Options, limits: Limits) -> Outcome:
+def _check(entry: Entry, metric: str, preferred: Sequence[GroupConfig], options: Options, limits: Limits) -> Outcome:
     if why := entry.why_not():
         raise ConfigError(f"{entry.name}: {why}")
-    groups: dict[str, Any] = {str(name): grids for name, grids in entry.config.groups.items()}
-    ordered = [*groups.get(group, ()), *(grid for grids in groups.values() for grid in grids)]
+    ordered = [*preferred, *(grid for grids in entry.config.groups.values() for grid in grids)]
     grids = [grid for grid in ordered if grid.metrics is None or metric in grid.metrics]
     if not grids:
         raise ConfigError(f"{entry.name}: no group has a grid for {metric}")

@@ -15,6 +15,8 @@ from harness.registry import GroupConfig, describe, in_lists
 Group = Literal["quick", "default", "full"]
 Mode = Literal["single", "batch"]
 
+_Grids = Annotated[list[GroupConfig], Field(min_length=1)]
+
 DEFAULT_PASSES = 7
 DEFAULT_TIMEOUT = 7200.0
 
@@ -32,7 +34,7 @@ class Suite(BaseModel):
     datasets: tuple[str, ...] = Field(min_length=1)
     algorithms: tuple[str, ...] = ("core",)
     group: Group = "default"
-    grids: Annotated[dict[str, list[GroupConfig]], BeforeValidator(in_lists)] = Field(default_factory=dict)
+    grids: Annotated[dict[str, _Grids], BeforeValidator(in_lists)] = Field(default_factory=dict)
     k: int = Field(default=10, ge=1)
     mode: Mode = "single"
     queries: int | None = Field(default=None, ge=1)

@@ -261,6 +261,71 @@ def test_whole_numbers_are_kept_once():
     np.testing.assert_array_equal(index.searcher(ef=60)(added, 1)[:, 0], np.arange(300, 351))
 
 
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e38, 1e-40])
+def test_no_query_does_harm(parameters, value):
+    """Queries that are no numbers, endless or extreme get valid ids or none, and spoil nothing for the next."""
+    train = clustered(600, 30)
+    search = built(Metric.EUCLIDEAN, train, **parameters).searcher(ef=10)
+    before = search(train[:20], 5)
+    for odd in (np.where(np.arange(30) == 7, value, train[:1]), np.full((1, 30), value)):
+        ids = search(odd.astype(np.float32), 5)[0]
+        assert ((ids >= -1) & (ids < 600)).all()
+    np.testing.assert_array_equal(search(train[:20], 5), before)
+
+
+def test_what_is_bound_stays():
+    """A search that was bound answers as it did, whatever becomes of the index; other dimensions are refused."""
+    train = clustered(400, 16)
+    index = built(Metric.EUCLIDEAN, train)
+    search = index.searcher(ef=50)
+    before = search(train[:9], 3)
+    index.fit(clustered(30, 24))
+    np.testing.assert_array_equal(search(train[:9], 3), before)
+    assert search(train[:9], 7).max() < 400
+    with pytest.raises(ParameterError, match="dimension 16"):
+        search(np.zeros((1, 24), np.float32), 3)
+
+
+def test_queries_between_whole_numbers():
+    """Codes that hold the rows exactly say a distance from a query that is no whole number only roughly."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 40, (3000, 2)).astype(np.float32)
+    queries = rng.uniform(0, 40, (300, 2)).astype(np.float32)
+    ids = built(Metric.EUCLIDEAN, rows).searcher(ef=200)(queries, 10)
+    assert recall(Metric.EUCLIDEAN, rows, queries, ids) > 0.999
+
+
+def test_a_few_rows_say_nothing_of_the_many_added():
+    """Where codes were made for a handful of rows, those that come later are ranked by the rows all the same."""
+    train, queries = clustered(1200, 12), clustered(50, 12, seed=1)
+    index = built(Metric.EUCLIDEAN, train[:5])
+    index.add(train[5:])
+    ids = index.searcher(ef=1200)(queries, 10)
+    assert recall(Metric.EUCLIDEAN, train, queries, ids) > 0.99
+
+
+def test_adding_to_codes_of_a_few_components_alone():
+    """Without rows, those added are linked by their codes, and found about as well as those that were there."""
+    train = clustered(1000, 40)
+    whole, grown = (built(Metric.EUCLIDEAN, train[:n], n_components=24, rerank=False) for n in (1000, 500))
+    grown.add(train[500:])
+    alike = [
+        recall(Metric.EUCLIDEAN, train, train[500:], index.searcher(ef=80)(train[500:], 10)) for index in (whole, grown)
+    ]
+    assert alike[1] > alike[0] - 0.02
+
+
+def test_a_row_of_zeros_added_later():
+    """Under angular a row of zeros is at distance 1 from all, also if it is the first of its kind."""
+    train = clustered(300, 10)
+    index = built(Metric.ANGULAR, train, storage="float32")
+    index.add(np.zeros((1, 10), np.float32))
+    ids = index.searcher(ef=301)(-train[:20], 301)
+    distances = neighbour_distances(Metric.ANGULAR, -train[:20], np.vstack([train, np.zeros((1, 10), np.float32)]), ids)
+    assert (np.diff(distances, axis=1) >= -1e-5).all()
+
+
 def test_breadth_first_and_renumbering_keep_the_graph():
     """The order holds every node once, unreachable ones too, and renumbered links lead to the same rows."""
     rng = np.random.default_rng(0)

@@ -10,9 +10,9 @@ from algorithms.kernels.jit import kernel
 
 
 @kernel
-def _write(arrays, column):
+def _write(table, column):
     """Add the vector to a column of the matrix, and count."""
-    rows, values, count = matrix(arrays, 0, np.float32), vector(arrays, 1, np.int64), vector(arrays, 2, np.uint8)
+    rows, values, count = matrix(table, 0, np.float32), vector(table, 1, np.int64), vector(table, 2, np.uint8)
     for i in range(rows.shape[0]):
         rows[i, column] += values[i]
         count[0] += np.uint8(1)
@@ -24,8 +24,8 @@ def test_kernels_see_the_arrays_themselves(n, dim):
     rows = np.arange(n * dim, dtype=np.float32).reshape(n, dim)
     expected = rows.copy()
     expected[:, dim - 1] += np.arange(n)
-    arrays = [rows, np.arange(n), np.zeros(1, np.uint8)]  # held, as a bundle holds nothing
-    _write(bundle(arrays), dim - 1)
+    arrays = [rows, np.arange(n), np.zeros(1, np.uint8)]
+    _write(bundle(arrays).table, dim - 1)
     np.testing.assert_array_equal(rows, expected)
     assert arrays[2][0] == n
 
@@ -33,8 +33,8 @@ def test_kernels_see_the_arrays_themselves(n, dim):
 def test_empty_arrays():
     """An array without rows is one in the kernel, too."""
     arrays = [np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.uint8)]
-    _write(bundle(arrays), 0)
-    assert bundle([]).shape == (0, 3)
+    _write(bundle(arrays).table, 0)
+    assert bundle([]).table.shape == (0, 3)
 
 
 def test_only_contiguous_arrays():

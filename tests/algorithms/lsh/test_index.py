@@ -329,3 +329,26 @@ def test_bad_search_parameters_are_named(parameters):
     index = built(Metric.EUCLIDEAN, vectors(10, 3))
     with pytest.raises(ParameterError, match=f"{next(iter(parameters))} = .*; use"):
         index.searcher(**parameters)
+
+
+@pytest.mark.parametrize("metric", [Metric.EUCLIDEAN, Metric.ANGULAR, Metric.IP])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e38, 1e-40])
+def test_no_query_does_harm(metric, value):
+    """Queries that are no numbers, endless or extreme get valid ids or none, and spoil nothing for the next."""
+    train = vectors(600, 30)
+    search = built(metric, train).searcher()
+    before = search(train[:20], 5)
+    for odd in (np.where(np.arange(30) == 7, value, train[:1]), np.full((1, 30), value)):
+        ids = search(odd.astype(np.float32), 5)[0]
+        assert ((ids >= -1) & (ids < 600)).all()
+    np.testing.assert_array_equal(search(train[:20], 5), before)
+
+
+def test_other_dimensions_and_no_neighbours():
+    """Queries of another dimension are refused; where none are asked for, none are given."""
+    search = built(Metric.EUCLIDEAN, vectors(200, 30)).searcher(n_candidates=50)
+    for dim in (29, 100):
+        with pytest.raises(ParameterError, match=f"queries of {dim} dimensions, but rows of 30"):
+            search(vectors(2, dim), 5)
+    assert search(vectors(2, 30), 0).shape == (2, 0)
+    assert search(vectors(0, 30), 5).shape == (0, 5)

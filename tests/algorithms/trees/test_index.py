@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -227,3 +229,31 @@ def test_the_kd_tree_has_no_inner_product():
     """Boxes bound distances only: the error points to the metrics that work."""
     with pytest.raises(ParameterError, match="ip is not supported; use one of euclidean, angular"):
         KDTree(Metric.IP)
+
+
+@pytest.mark.parametrize("tree", [KDTree, BallTree])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e38, 1e-40])
+def test_no_query_does_harm(tree, value):
+    """Queries that are no numbers, endless or extreme get valid ids or none, and spoil nothing for the next."""
+    for metric in tree.kinds:
+        train = vectors(600, 30)
+        search = fitted(tree, metric, train).searcher()
+        before = search(train[:20], 5)
+        for odd in (np.where(np.arange(30) == 7, value, train[:1]), np.full((1, 30), value)):
+            ids = search(odd.astype(np.float32), 5)[0]
+            assert ((ids >= -1) & (ids < 600)).all()
+        np.testing.assert_array_equal(search(train[:20], 5), before)
+
+
+@pytest.mark.parametrize("tree", [KDTree, BallTree])
+def test_a_search_holds_what_it_works_on(tree):
+    """A search that was bound before another, or before the index was filled anew, still answers as it did."""
+    train = vectors(900, 8)
+    index = fitted(tree, Metric.EUCLIDEAN, train)
+    search = index.searcher()
+    before = search(train[:30], 4)
+    index.searcher(max_leaves=1)
+    index.fit(vectors(40, 3))
+    gc.collect()
+    np.testing.assert_array_equal(search(train[:30], 4), before)
+    np.testing.assert_array_equal(np.concatenate([search(q[None], 4) for q in train[:30]]), before)
