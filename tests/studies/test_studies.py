@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -66,6 +67,19 @@ def test_the_curse_is_explained_with_whatever_was_measured(tiny):
     assert "dimension" in said.finding
     assert not any("correlation" in text for text in said.sentences)
     assert len(said.picture.panels) == 4
+
+
+def test_a_tree_that_visits_all_points_does_not_pay(tiny):
+    """A tree that prunes nothing owes its speed to another layout, and the finding doesn't call that paying."""
+    outcome = tiny.run("curse-of-dimensionality")
+    tree = outcome.table["algorithm"] != curse.SCAN
+    for visited, expected in ((1.0, "In no dimension"), (0.1, "beats a scan in all dimensions")):
+        table = outcome.table.assign(
+            visited=outcome.table["visited"].mask(tree, visited), speedup=outcome.table["speedup"].mask(tree, 1.5)
+        )
+        said = dataclasses.replace(outcome, table=table).explain()
+        assert expected in said.finding
+        assert any("another way" in text for text in said.sentences) == (visited == 1.0)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])
