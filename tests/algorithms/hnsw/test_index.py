@@ -261,6 +261,7 @@ def test_whole_numbers_are_kept_once():
     np.testing.assert_array_equal(index.searcher(ef=60)(added, 1)[:, 0], np.arange(300, 351))
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="NumPy warns of what compiled code does in silence")
 @pytest.mark.parametrize("parameters", STORAGES, ids=str)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e38, 1e-40])
 def test_no_query_does_harm(parameters, value):

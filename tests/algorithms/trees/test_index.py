@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -231,6 +232,7 @@ def test_the_kd_tree_has_no_inner_product():
         KDTree(Metric.IP)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="NumPy warns of what compiled code does in silence")
 @pytest.mark.parametrize("tree", [KDTree, BallTree])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e38, 1e-40])
 def test_no_query_does_harm(tree, value):
