@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench engines gallery peers test test-slow interpreted bounds lint coverage clean
+.PHONY: help bench engines gallery peers test test-slow interpreted bounds simd lint coverage clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-slow    the tests that take longer"
 	@echo "make interpreted  the tests of kernels without the compiler"
 	@echo "make bounds       the tests of kernels with every index checked"
+	@echo "make simd         the tests of kernels as on processors with fewer instructions"
 	@echo "make lint         ruff and mypy --strict"
 	@echo "make coverage     the fast tests, and those of kernels interpreted so that coverage sees them"
 
@@ -80,6 +81,11 @@ interpreted: $(INSTALLED_DEV)
 # An index out of range raises an error, where it would else read or write what lies there.
 bounds: $(INSTALLED_DEV)
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(KERNEL_TESTS)
+
+# What other processors run: without AVX-512, and without any instruction asked for by name.
+simd: $(INSTALLED_DEV)
+	ANNBENCH_SIMD=avx2 $(PYTEST) tests/algorithms/kernels
+	ANNBENCH_SIMD=portable $(PYTEST) tests/algorithms/kernels
 
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow

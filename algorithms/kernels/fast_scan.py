@@ -10,176 +10,175 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import config
 
-from algorithms.kernels.jit import kernel, target_has
+from algorithms.kernels.byte_lanes import (
+    SHUFFLE,
+    add_odd,
+    add_pairs,
+    add_words,
+    high_halves,
+    load_bytes,
+    load_words,
+    look_up,
+    low_halves,
+    no_words,
+    scale_words,
+    store_words,
+    totals,
+    words_below,
+)
+from algorithms.kernels.integer_lanes import append, numbered, widen
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.simd import popcount, prefetch
 
 Array = Any
 
 BLOCK = 32
 """Vectors a block."""
+GROUP = 4
+"""Code positions come in groups of so many."""
 SEGMENT = 32
-"""Code positions come in segments of so many, after each of which a block may be abandoned."""
+"""Code positions come in segments of so many where a block may be abandoned after each."""
 LARGEST_CODE = 256
 """Code positions whose bytes can be summed in 16 bits."""
+MOST = 65535
+"""The largest sum of look-ups, and the largest threshold: what reaches it is no candidate."""
 
-_BYTES = ir.VectorType(ir.IntType(8), 64)
-_WORDS = ir.VectorType(ir.IntType(16), 32)
-
-
-def _scan_block_twin(codes: Any, at: int, tables: Any, threshold: int, sums: Any) -> int:
-    """Add up the looked-up bytes of one block in NumPy: see `scan_block`."""
-    positions = tables.shape[0] >> 4
-    packed = codes[at : at + 16 * positions].reshape(positions, 16)
-    indices = np.concatenate([packed & 15, packed >> 4], axis=1)
-    totals = np.take_along_axis(tables.reshape(positions, 16), indices, axis=1).sum(axis=0, dtype=np.int64)
-    sums[:] = totals
-    return sum(1 << i for i in range(BLOCK) if totals[i] < threshold)
+_GROUP_BYTES = 16 * GROUP
+# Bytes ahead of the present ones whose memory is asked for: about as far as the processor's own stream of a new leaf
+# takes to get going.
+_AHEAD = 1024
 
 
-def _scan_block_loop(codes: Any, at: int, tables: Any, threshold: int, sums: Any) -> int:
+@kernel
+def _sum_one(codes: Array, at: int, tables: Array, i: int) -> Any:
+    """Add up the table entries of vector i of a block."""
+    total = np.int64(0)
+    for j in range(tables.shape[0] >> 4):
+        byte = np.int64(codes[at + 16 * j + (i & 15)])
+        total += np.int64(tables[16 * j + ((byte >> 4) if i >= 16 else (byte & 15))])
+    return total
+
+
+@kernel
+def _scan_block_loop(codes: Array, at: int, tables: Array, threshold: int, sums: Array) -> Any:
     """Add up the looked-up bytes of one block by a loop, for processors without a byte shuffle: see `scan_block`."""
-    mask = 0
+    mask = np.int64(0)
     for i in range(BLOCK):
-        total = np.int64(0)
-        for j in range(tables.shape[0] >> 4):
-            byte = np.int64(codes[at + 16 * j + (i & 15)])
-            total += np.int64(tables[16 * j + ((byte >> 4) if i >= 16 else (byte & 15))])
-        sums[i] = total
-        if total < threshold:
-            mask |= 1 << i
+        sums[i] = _sum_one(codes, at, tables, i)
+        if sums[i] < threshold:
+            mask |= np.int64(1) << i
     return mask
 
 
-def _shuffle_instruction() -> tuple[str, int] | None:
-    """Return the name and width in bytes of the target's byte shuffle; None where there is none that we know."""
-    for feature, name, width in (
-        ("avx512bw", "llvm.x86.avx512.pshuf.b.512", 64),
-        ("avx2", "llvm.x86.avx2.pshuf.b", 32),
-        ("ssse3", "llvm.x86.ssse3.pshuf.b.128", 16),
-        ("neon", "llvm.aarch64.neon.tbl1.v16i8", 16),
-    ):
-        if target_has(feature):
-            return name, width
-    return None
+@kernel
+def _scan_block_lanes(codes: Array, at: int, tables: Array, threshold: int, sums: Array) -> Any:
+    """Add up the looked-up bytes of one block in registers: see `scan_block`."""
+    pairs_low, odd_low, pairs_high, odd_high = no_words(), no_words(), no_words(), no_words()
+    mask = 0
+    for segment in range(0, tables.shape[0], 16 * SEGMENT):
+        for group in range(segment, segment + 16 * SEGMENT, _GROUP_BYTES):
+            packed, entries = load_bytes(codes, at + group), load_bytes(tables, group)
+            found = look_up(entries, low_halves(packed))
+            pairs_low, odd_low = add_pairs(pairs_low, found), add_odd(odd_low, found)
+            found = look_up(entries, high_halves(packed))
+            pairs_high, odd_high = add_pairs(pairs_high, found), add_odd(odd_high, found)
+        so_far = totals(pairs_low, odd_low, pairs_high, odd_high)
+        mask = words_below(so_far, threshold)
+        store_words(sums, 0, so_far)
+        if mask == 0:
+            break
+    return mask
 
 
-SHUFFLE = None if config.DISABLE_JIT else _shuffle_instruction()
+@kernel
+def _scan_leaf_loop(
+    codes: Array,
+    first: int,
+    size: int,
+    tables: Array,
+    biases: Array,
+    bias_factor: int,
+    threshold: int,
+    offset: int,
+    scores: Array,
+    places: Array,
+    count: int,
+) -> Any:
+    """Scan the blocks of a leaf by a loop, for processors without a byte shuffle: see `scan_leaf`."""
+    for start in range(0, size, BLOCK):
+        block = first + start // BLOCK
+        for i in range(min(BLOCK, size - start)):
+            total = _sum_one(codes, block * tables.shape[0], tables, i)
+            if biases.shape[0] > 0:
+                total = min(total + ((np.int64(biases[block * BLOCK + i]) * bias_factor) >> 16), np.int64(MOST))
+            if total < threshold:
+                scores[count] = total + offset
+                places[count] = block * BLOCK + i
+                count += 1
+    return count
 
 
-def _shuffle(builder: Any, tables: Any, indices: Any) -> Any:
-    """Emit a look-up of 64 indices below 16, each in the table of its own 16 bytes, in pieces that the machine has."""
-    assert SHUFFLE is not None  # noqa: S101 - the twin stands in where there is no such instruction
-    name, width = SHUFFLE
-    part = ir.VectorType(ir.IntType(8), width)
-    instruction = cgutils.get_or_insert_function(builder.module, ir.FunctionType(part, [part, part]), name)
-
-    def piece(vector: Any, start: int) -> Any:
-        return builder.shuffle_vector(vector, ir.Constant(_BYTES, ir.Undefined), _lanes(range(start, start + width)))
-
-    parts = [builder.call(instruction, [piece(tables, s), piece(indices, s)]) for s in range(0, 64, width)]
-    while len(parts) > 1:
-        lanes = _lanes(range(2 * parts[0].type.count))
-        parts = [builder.shuffle_vector(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
-
-
-def _lanes(lanes: Any) -> Any:
-    chosen = list(lanes)
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(chosen)), chosen)
-
-
-def _splat(kind: Any, value: int) -> Any:
-    return ir.Constant(kind, [value] * kind.count)
-
-
-def _columns(builder: Any, even: Any, odd: Any) -> Any:
-    """Add up the four groups of lanes of two accumulators; interleave their sums, 16 of them."""
-
-    def fold(vector: Any) -> Any:
-        while vector.type.count > 8:
-            half = vector.type.count // 2
-            nothing = ir.Constant(vector.type, ir.Undefined)
-            low = builder.shuffle_vector(vector, nothing, _lanes(range(half)))
-            vector = builder.add(low, builder.shuffle_vector(vector, nothing, _lanes(range(half, 2 * half))))
-        return vector
-
-    order = [lane for i in range(8) for lane in (i, i + 8)]
-    return builder.shuffle_vector(fold(even), fold(odd), _lanes(order))
+@kernel
+def _scan_leaf_lanes(
+    codes: Array,
+    first: int,
+    size: int,
+    tables: Array,
+    biases: Array,
+    bias_factor: int,
+    threshold: int,
+    offset: int,
+    scores: Array,
+    places: Array,
+    count: int,
+) -> Any:
+    """Scan the blocks of a leaf in registers: see `scan_leaf`."""
+    for start in range(0, size, BLOCK):
+        block = first + start // BLOCK
+        at = block * tables.shape[0]
+        pairs_low, odd_low, pairs_high, odd_high = no_words(), no_words(), no_words(), no_words()
+        for group in range(0, tables.shape[0], _GROUP_BYTES):
+            prefetch(codes, at, group + _AHEAD)
+            packed, entries = load_bytes(codes, at + group), load_bytes(tables, group)
+            found = look_up(entries, low_halves(packed))
+            pairs_low, odd_low = add_pairs(pairs_low, found), add_odd(odd_low, found)
+            found = look_up(entries, high_halves(packed))
+            pairs_high, odd_high = add_pairs(pairs_high, found), add_odd(odd_high, found)
+        sums_here = totals(pairs_low, odd_low, pairs_high, odd_high)
+        if biases.shape[0] > 0:
+            sums_here = add_words(sums_here, scale_words(load_words(biases, block * BLOCK), bias_factor))
+        mask = words_below(sums_here, threshold)
+        if size - start < BLOCK:
+            mask &= (np.int64(1) << (size - start)) - 1
+        if mask != 0:
+            append(scores, count, widen(sums_here, offset), mask)
+            append(places, count, numbered(block * BLOCK), mask)
+            count += popcount(np.uint64(mask))
+    return count
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _scan_block_intrinsic(typingctx: Any, codes: Any, at: Any, tables: Any, threshold: Any, sums: Any) -> Any:
-    """Emit `scan_block`: 64 bytes of codes a step, sums of even and odd bytes in 16 bits, comparison to a mask."""
-    del typingctx, at, threshold  # whatever integers come are converted to the signature's
+_IN_REGISTERS = SHUFFLE is not None or config.DISABLE_JIT
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-        def load(pointer: Any) -> Any:
-            return builder.load(builder.bitcast(pointer, _BYTES.as_pointer()), align=1)
-
-        length = cgutils.unpack_tuple(builder, context.make_array(signature.args[2])(context, builder, args[2]).shape)[
-            0
-        ]
-        first, table = builder.gep(data(0), [args[1]]), data(2)
-        accumulators = [cgutils.alloca_once_value(builder, _splat(_WORDS, 0)) for _ in range(4)]
-
-        one = builder.insert_element(
-            ir.Constant(_WORDS, ir.Undefined), builder.trunc(args[3], ir.IntType(16)), ir.Constant(ir.IntType(32), 0)
-        )
-        limit = builder.shuffle_vector(one, ir.Constant(_WORDS, ir.Undefined), _lanes([0] * BLOCK))
-
-        def gather(looked_up: Any, whole: Any, odd: Any) -> None:
-            # A 16-bit lane holds an even byte and an odd one. The sum of lanes, less 256 times that of the odd
-            # bytes, is the sum of the even ones: one instruction less than masking.
-            words = builder.bitcast(looked_up, _WORDS)
-            builder.store(builder.add(builder.load(whole), words), whole)
-            builder.store(builder.add(builder.load(odd), builder.lshr(words, _splat(_WORDS, 8))), odd)
-
-        segments = builder.lshr(length, ir.Constant(length.type, 9))
-        mask = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(BLOCK), 0))
-        with cgutils.for_range(builder, segments) as segment:
-            start = builder.shl(segment.index, ir.Constant(segment.index.type, 9))
-            for group in range(SEGMENT // 4):
-                offset = builder.add(start, ir.Constant(start.type, 64 * group))
-                packed, entries = load(builder.gep(first, [offset])), load(builder.gep(table, [offset]))
-                lower = builder.and_(packed, _splat(_BYTES, 15))
-                upper = builder.lshr(packed, _splat(_BYTES, 4))
-                gather(_shuffle(builder, entries, lower), *accumulators[:2])
-                gather(_shuffle(builder, entries, upper), *accumulators[2:])
-            halves = []
-            for whole, odd in (accumulators[:2], accumulators[2:]):
-                odd_sums = builder.load(odd)
-                even_sums = builder.sub(builder.load(whole), builder.shl(odd_sums, _splat(_WORDS, 8)))
-                halves.append(_columns(builder, even_sums, odd_sums))
-            totals = builder.shuffle_vector(*halves, _lanes(range(BLOCK)))
-            below = builder.bitcast(builder.icmp_unsigned("<", totals, limit), ir.IntType(BLOCK))
-            builder.store(below, mask)
-            builder.store(totals, builder.bitcast(data(4), _WORDS.as_pointer()), align=2)
-            with builder.if_then(builder.icmp_unsigned("==", below, ir.Constant(below.type, 0)), likely=False):
-                segment.do_break()
-        return builder.zext(builder.load(mask), ir.IntType(64))
-
-    return types.int64(codes, types.intp, tables, types.int64, sums), codegen
-
-
-if config.DISABLE_JIT:
-    scan_block = _scan_block_twin
-elif SHUFFLE is None:
-    scan_block = kernel(_scan_block_loop)
-else:
-    scan_block = _scan_block_intrinsic
+scan_block = _scan_block_lanes if _IN_REGISTERS else _scan_block_loop
 """scan_block(codes (bytes,) uint8, at, tables (16 * positions,) uint8, threshold, sums (32,) uint16) -> int64.
 
 Sums, for each of the 32 vectors of the block that begins at byte `at`, the table entries that its codes select, into
 `sums`. Bit i of the mask says whether sums[i] < threshold, which is below 2^16. The number of positions is a multiple
 of `SEGMENT`, `LARGEST_CODE` at most. Sums only grow, so a block may be left after a segment that puts all of them above
 the threshold: `sums` mean something only where the mask isn't 0.
+"""
+
+scan_leaf = _scan_leaf_lanes if _IN_REGISTERS else _scan_leaf_loop
+"""scan_leaf(codes, first, size, tables, biases, bias_factor, threshold, offset, scores, places, count) -> int64.
+
+Adds, to the `count` candidates in `scores` and `places` (capacity,) int32, those of the `size` vectors in the blocks
+from number `first` on whose sum is below `threshold`, 65535 at most; returns the new count. The capacity is count +
+size + 32 or more. A sum is that of the table entries that the codes select, plus biases[place] * bias_factor >> 16,
+where `biases` (32 * blocks,) uint16 isn't empty; it stops at 65535. A score is the sum + `offset`, a place 32 * block +
+lane. `tables` (16 * positions,) uint8, positions a multiple of `GROUP` with entries that add up to 65535 at most;
+`bias_factor` < 2^16.
 """
 
 

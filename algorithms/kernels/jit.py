@@ -4,6 +4,10 @@ numba's own cache looks only at the file of the function that it compiles, not a
 and not at how it was told to compile. So the cache folder carries a hash of all kernel sources and of those settings in
 its name: change one and all are compiled anew. The processor's name and features are numba's own business: it indexes
 by them.
+
+ANNBENCH_SIMD in the environment holds kernels to less than the processor has: `avx2` compiles as for one without
+AVX-512, and `portable` leaves out every instruction that kernels ask for by name, for the loops that stand in
+elsewhere.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import numba
 import numpy as np
 from numba.core.codegen import get_host_cpu_features
 from numpy.typing import NDArray
+
+from harness.errors import ParameterError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,12 +45,40 @@ _SETTINGS = (
     ),
 )
 
+# What ANNBENCH_SIMD may say, and the feature that the processor must have for it.
+_LEVELS = {"portable": None, "avx2": "avx2", "avx512": "avx512bw"}
+
+
+def _features() -> list[str]:
+    """Return the features of the processor that numba compiles for, as "+avx2" and "-avx512f"."""
+    told = numba.config.CPU_FEATURES
+    features: str = get_host_cpu_features() if told is None else told
+    return features.split(",")
+
+
+def _simd_level() -> str | None:
+    """Return what ANNBENCH_SIMD holds kernels to; compile for it. Raises ParameterError where that can't be had."""
+    level = os.environ.get("ANNBENCH_SIMD") or None
+    if level is None:
+        return None
+    if level not in _LEVELS:
+        raise ParameterError(f"ANNBENCH_SIMD = {level!r} is not known; use one of {', '.join(_LEVELS)}, or unset it")
+    needed = _LEVELS[level]
+    if needed is not None and f"+{needed}" not in _features():
+        raise ParameterError(f"ANNBENCH_SIMD = {level}, but this processor has no {needed}; use portable, or unset it")
+    if level == "avx2":
+        without = [f"-{feature[1:]}" if feature.startswith("+avx512") else feature for feature in _features()]
+        numba.config.CPU_FEATURES = ",".join(without)
+    return level
+
+
+SIMD_LEVEL = _simd_level()
+"""What ANNBENCH_SIMD holds kernels to: "portable", "avx2" or "avx512"; None where it says nothing."""
+
 
 def target_has(feature: str) -> bool:
     """Return whether kernels may use a feature, such as "avx2", of the processor that numba compiles for."""
-    told = numba.config.CPU_FEATURES
-    features: str = get_host_cpu_features() if told is None else told
-    return f"+{feature}" in features.split(",")
+    return SIMD_LEVEL != "portable" and f"+{feature}" in _features()
 
 
 def cache_folder() -> Path:
@@ -52,7 +86,7 @@ def cache_folder() -> Path:
 
     Where the environment names a folder for numba's caches (NUMBA_CACHE_DIR), it lies in there.
     """
-    digest = hashlib.sha256(numba.__version__.encode())
+    digest = hashlib.sha256(f"{numba.__version__} {SIMD_LEVEL}".encode())
     for name in _SETTINGS:
         digest.update(f"{name}={getattr(numba.config, name, None)!r}\0".encode())
     for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/*kernels.py")]):

@@ -34,7 +34,7 @@ def _ask_for(builder: Any, address: Any, locality: int) -> None:
     builder.call(prefetch, [address, number(0), number(locality), number(1)])
 
 
-def _popcount_twin(word: int) -> int:
+def _popcount_twin(word: Any) -> int:
     """Count the bits of a 64-bit word that are set."""
     return int(word).bit_count()
 

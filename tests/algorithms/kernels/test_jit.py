@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numba
 import pytest
+from numba.core.codegen import get_host_cpu_features
 
 from algorithms.kernels.jit import cache_folder
 
@@ -41,8 +42,8 @@ assert (sums == 32).all()
 
 
 def run(script, cache, **environment):
-    """Run a script in an interpreter with numba's settings in its environment, all others removed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    """Run a script in an interpreter with these settings of compilation in its environment, all others removed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "ANNBENCH_"))}
     file = cache / "script.py"  # numba caches no kernel that lies in no file
     file.write_text(script)
     return subprocess.run(
@@ -88,3 +89,25 @@ def test_a_lesser_processor_gets_no_instruction_that_it_lacks(setting, tmp_path)
     """Told to compile for another processor than this one, or without AVX, kernels run on portable code."""
     done = run(SPECIAL_INSTRUCTIONS, tmp_path, **setting)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("level", ["portable", "avx2", "avx512"])
+def test_kernels_are_held_to_less_than_the_processor_has(level, tmp_path):
+    """ANNBENCH_SIMD chooses which instructions kernels use, with the same results; what can't be had is an error."""
+    done = run(
+        SPECIAL_INSTRUCTIONS + f"\nfrom algorithms.kernels.jit import SIMD_LEVEL\nassert SIMD_LEVEL == {level!r}",
+        tmp_path,
+        ANNBENCH_SIMD=level,
+    )
+    needed = {"portable": None, "avx2": "avx2", "avx512": "avx512bw"}[level]
+    if needed is None or f"+{needed}" in get_host_cpu_features().split(","):
+        assert done.returncode == 0, done.stderr
+    else:
+        assert f"this processor has no {needed}" in done.stderr
+
+
+def test_an_unknown_level_is_an_error_that_names_those_that_exist(tmp_path):
+    """A misspelt ANNBENCH_SIMD is told so, before anything is compiled."""
+    done = run("import algorithms.kernels.jit", tmp_path, ANNBENCH_SIMD="sse9")
+    assert "ANNBENCH_SIMD = 'sse9' is not known; use one of portable, avx2, avx512" in done.stderr

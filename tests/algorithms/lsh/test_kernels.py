@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard as hadamard_matrix
 
-from algorithms.kernels import fast_scan
 from algorithms.kernels.byte_rows import Rows, rank, to_bytes
-from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT, pack_block, scan_block
+from algorithms.kernels.fast_scan import SEGMENT
 from algorithms.kernels.hadamard import hadamard, random_signs, rotate, rotation_size
-from algorithms.kernels.jit import kernel
 from algorithms.kernels.probing import begin, empty_probes, empty_sequence, next_probes
 from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
 from algorithms.kernels.visited import next_generation
@@ -22,12 +20,6 @@ from algorithms.lsh.pool_kernels import name_new
 
 # Keys are sums modulo 2^64: without the compiler NumPy remarks on each that wraps around.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-
-
-@kernel
-def scan_in_kernel(codes, at, tables, threshold, sums):
-    """Call the intrinsic from compiled code, the only place from which it can be called."""
-    return scan_block(codes, at, tables, threshold, sums)
 
 
 @pytest.mark.parametrize("size", [64, 128, 1024])
@@ -92,42 +84,6 @@ def test_probing_sequence_is_that_of_an_enumeration(n_tables, n_functions, both_
     expected = enumerate_probes(sequence.scores.astype(float), sequence.changes, sequence.functions, keys)
     np.testing.assert_allclose([score for score, _, _ in found], [score for score, _, _ in expected])
     assert sorted((t, key) for _, t, key in found) == sorted((t, key) for _, t, key in expected)
-
-
-@pytest.mark.parametrize("positions", [SEGMENT, 3 * SEGMENT, LARGEST_CODE])
-@pytest.mark.parametrize("largest", [40, 255])
-def test_scan_block_equals_its_twins(positions, largest):
-    """The register look-ups give NumPy's sums and mask in any block, and those of the portable loop."""
-    rng = np.random.default_rng(positions)
-    codes = rng.integers(0, 256, 4 * LEVELS * positions, np.uint8)
-    tables = rng.integers(0, largest + 1, LEVELS * positions, np.uint8)
-    for block in range(4):
-        at = block * LEVELS * positions
-        plain, loop, sums = np.empty((3, BLOCK), np.uint16)
-        for threshold in (0, positions * largest // 2, 65535):
-            mask = fast_scan._scan_block_twin(codes, at, tables, threshold, plain)
-            assert fast_scan._scan_block_loop(codes, at, tables, threshold, loop) == mask
-            assert scan_in_kernel(codes, at, tables, threshold, sums) == mask
-            np.testing.assert_array_equal(loop, plain)
-            if mask:
-                np.testing.assert_array_equal(sums, plain)
-
-
-@pytest.mark.parametrize("n", [1, 16, 33, 70])
-def test_packed_codes_sum_as_sketches_do(n):
-    """Packing keeps each vector's levels in its lane: the sums are those looked up in the sketches."""
-    rng = np.random.default_rng(n)
-    sketches = rng.integers(0, LEVELS, (n, SEGMENT), np.uint8)
-    ids = rng.permutation(n).astype(np.int32)
-    tables = rng.integers(0, 200, LEVELS * SEGMENT, np.uint8)
-    blocks = -(-n // BLOCK)
-    codes = np.zeros(blocks * LEVELS * SEGMENT, np.uint8)
-    sums = np.empty((blocks, BLOCK), np.uint16)
-    for block in range(blocks):
-        pack_block(sketches, ids, block * BLOCK, codes, block * LEVELS * SEGMENT)
-        scan_in_kernel(codes, block * LEVELS * SEGMENT, tables, 65535, sums[block])
-    expected = tables.reshape(SEGMENT, LEVELS)[np.arange(SEGMENT), sketches[ids]].sum(axis=1)
-    np.testing.assert_array_equal(sums.ravel()[:n], expected)
 
 
 def test_sketch_rounds_to_sixteen_levels():
