@@ -20,8 +20,8 @@ from algorithms.hnsw.build import Builder
 from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, links, renumber, with_room
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
-from algorithms.hnsw.storage import Storage
 from algorithms.kernels.jit import read_only
+from algorithms.kernels.storage import Storage
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
 from harness.metric import Metric, normalise

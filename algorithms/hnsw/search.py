@@ -11,9 +11,9 @@ from algorithms.hnsw import query_kernels
 from algorithms.hnsw.build import allocate_query, allocate_scratch
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.query_kernels import Parts
-from algorithms.hnsw.storage import Storage
 from algorithms.kernels.bundle import bundle
 from algorithms.kernels.scalar_quantizer import query_width
+from algorithms.kernels.storage import Storage
 
 
 class Nodes(NamedTuple):

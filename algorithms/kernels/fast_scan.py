@@ -86,25 +86,25 @@ def _scan_block_lanes(codes: Array, at: int, tables: Array, threshold: int, sums
             pairs_high, odd_high = add_pairs(pairs_high, found), add_odd(odd_high, found)
         so_far = totals(pairs_low, odd_low, pairs_high, odd_high)
         mask = words_below(so_far, threshold)
-        store_words(sums, 0, so_far)
         if mask == 0:
             break
+        store_words(sums, 0, so_far)
     return mask
 
 
 @kernel
 def _scan_leaf_loop(
     codes: Array,
-    first: int,
-    size: int,
+    first: Any,
+    size: Any,
     tables: Array,
     biases: Array,
-    bias_factor: int,
-    threshold: int,
-    offset: int,
+    bias_factor: Any,
+    threshold: Any,
+    offset: Any,
     scores: Array,
     places: Array,
-    count: int,
+    count: Any,
 ) -> Any:
     """Scan the blocks of a leaf by a loop, for processors without a byte shuffle: see `scan_leaf`."""
     for start in range(0, size, BLOCK):
@@ -123,16 +123,16 @@ def _scan_leaf_loop(
 @kernel
 def _scan_leaf_lanes(
     codes: Array,
-    first: int,
-    size: int,
+    first: Any,
+    size: Any,
     tables: Array,
     biases: Array,
-    bias_factor: int,
-    threshold: int,
-    offset: int,
+    bias_factor: Any,
+    threshold: Any,
+    offset: Any,
     scores: Array,
     places: Array,
-    count: int,
+    count: Any,
 ) -> Any:
     """Scan the blocks of a leaf in registers: see `scan_leaf`."""
     for start in range(0, size, BLOCK):

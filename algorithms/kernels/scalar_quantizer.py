@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,25 @@ _MOST_DIMENSIONS = 30_000
 _SAMPLE = 10_000
 _SAMPLE_QUERIES = 200
 _NEIGHBOURS = 10
-# Nearly all: at the same ef, searches over codes then find what searches over the rows do.
-_ENOUGH_KEPT = 0.9995
 # Rows of the sample that the step is chosen on.
 _SCALE_ROWS = 1_000
 # Rows encoded at once.
 _BLOCK = 16_384
 # The step is 1/127 of the magnitude that this share of all values keeps within: what exceeds it is cut off.
 _QUANTILES = (1.0, 0.9999, 0.9995, 0.999, 0.998, 0.995, 0.99)
+
+
+class Loss(NamedTuple):
+    """What codes may lose: of 10 nearest neighbours, this share must be among `factor` times as many by codes.
+
+    Unless told otherwise nearly all: at the same effort, searches over codes then find what searches over the rows do.
+    """
+
+    factor: int = 2
+    share: float = 0.9995
+
+
+DEFAULT_LOSS = Loss()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +126,14 @@ def allocate_codes(n: int, stride: int) -> Codes:
     return aligned_zeros(n, stride, np.uint8)
 
 
-def train_quantizer(rows: Floats, n_components: int | str | None, *, inner: bool) -> ScalarQuantizer:
+def train_quantizer(
+    rows: Floats, n_components: int | str | None, *, inner: bool, loss: Loss = DEFAULT_LOSS
+) -> ScalarQuantizer:
     """Fit a quantiser to `rows` (n, dim), for inner products or for squared euclidean distances.
 
     `n_components` is the number of principal components to keep, None for no rotation, or "auto": the fewest cache
-    lines of components by which the nearest neighbours of a sample are still found (see `neighbours_kept`), and no
-    rotation where that saves none. Raises ParameterError where there are too many dimensions for integer distances.
+    lines of components that lose no more than `loss` of the nearest neighbours of a sample, and no rotation where that
+    saves none. Raises ParameterError where there are too many dimensions for integer distances.
     """
     dim = rows.shape[1]
     if dim > _MOST_DIMENSIONS:
@@ -135,15 +148,18 @@ def train_quantizer(rows: Floats, n_components: int | str | None, *, inner: bool
         basis = _principal(sample, inner=inner)
         for fewer in range(1, lines):
             candidate = _rotated(sample, basis[: fewer * CACHE_LINE - 4], inner=inner)
-            if neighbours_kept(candidate, sample) >= _ENOUGH_KEPT:
+            if neighbours_kept(candidate, sample, loss.factor) >= loss.share:
                 return candidate
     return _plain(rows, sample, inner=inner)
 
 
-def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats) -> float:
-    """Return the share of 10 nearest neighbours that are among the 20 nearest by codes, within a sample (n, dim)."""
+def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats, factor: int = 2) -> float:
+    """Return the share of 10 nearest neighbours that are among `factor` times as many nearest by codes.
+
+    Within a sample (n, dim).
+    """
     distances, estimates = _sample_distances(quantizer, sample)
-    k, twice = (min(count, distances.shape[1]) for count in (_NEIGHBOURS, 2 * _NEIGHBOURS))
+    k, twice = (min(count, distances.shape[1]) for count in (_NEIGHBOURS, factor * _NEIGHBOURS))
     kth = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
     kept = np.argpartition(estimates, twice - 1, axis=1)[:, :twice]
     # Ties with the k-th count, or duplicates would look like losses.

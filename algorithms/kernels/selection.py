@@ -86,7 +86,7 @@ def keep_at_most(scores: Array, items: Array, count: int, limit: Any, ties: Any)
 
 
 @kernel
-def keep_smallest(scores: Array, items: Array, count: int, k: int) -> Any:
+def keep_smallest(scores: Array, items: Array, count: Any, k: Any) -> Any:
     """Move the k smallest of the first `count` to the front, 1 <= k <= count; return the largest of them.
 
     Each item goes with its score; the order of those kept stays, and of equal ones the first are kept. `scores` and

@@ -1,4 +1,4 @@
-"""The rows of an HNSW index: what searches compute distances on, and what they are ranked again by."""
+"""The rows of an index: what searches compute distances on, and what those found are ranked again by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.scalar_quantizer import (
+    DEFAULT_LOSS,
+    Loss,
     ScalarQuantizer,
     allocate_codes,
     least_share,
@@ -22,10 +24,14 @@ Rows = NDArray[Any]
 
 # Below, codes can't tell near neighbours apart, and a search over them strays.
 _LEAST_KEPT = 0.9
+# What a search may lose by leaving only the nearest by codes to the rows, the factors tried, and one for all.
+_HARDLY_LOST = 0.998
+_FACTORS = (2, 3, 4, 8)
+_ALL = 1_000_000
 
 
 class Storage:
-    """Rows of `dim` dimensions in the order of the nodes: codes, exact rows, or both.
+    """Rows in the order in which an index numbers them: codes, exact rows, or both.
 
     `codes` (n, stride) uint8 is empty where searches use float32 rows. `exact` is (n, dim) float32, or bytes to which
     `low` must be added, where that loses nothing: the codes themselves, or (n, dim) uint8 beside rotated codes. It is
@@ -52,9 +58,19 @@ class Storage:
 
     @classmethod
     def choose(
-        cls, rows: Floats, storage: str, n_components: int | str | None, *, rerank: bool, inner: bool
+        cls,
+        rows: Floats,
+        storage: str,
+        n_components: int | str | None,
+        *,
+        rerank: bool,
+        inner: bool,
+        loss: Loss = DEFAULT_LOSS,
     ) -> Storage:
-        """Choose how to hold rows like these: a sample says whether codes, and how many components, will do."""
+        """Choose how to hold rows like these: a sample says whether codes, and how many components, will do.
+
+        What they lose is at most `loss`, where `n_components` is "auto".
+        """
         floats = cls(None, None, keep_exact=True, inner=inner, trust=0.0)
         if storage == "float32":
             return floats
@@ -63,7 +79,7 @@ class Storage:
             return floats
         if n_components == "auto" and not rerank:
             n_components = None  # nothing would make up for the components left out
-        quantizer = plain if n_components is None else train_quantizer(rows, n_components, inner=inner)
+        quantizer = plain if n_components is None else train_quantizer(rows, n_components, inner=inner, loss=loss)
         # What a rotation leaves out makes codes say too much of some distances, and there is no telling of which.
         known = not inner and len(quantizer.basis) == 0
         trust = least_share(quantizer, sample) if known else 0.0
@@ -100,6 +116,19 @@ class Storage:
         Codes of fewer dimensions leave some of the k nearest just behind the first `ef`.
         """
         return ef + k if self.rotated and self.keep_exact else ef
+
+    def spare_factor(self, rows: Floats) -> int:
+        """Return how many times k nearest by codes must be ranked again, for hardly a neighbour to be lost.
+
+        Judged on a sample of `rows` (n, dim); a number beyond all k where the codes lose too many.
+        """
+        if self.quantizer is None or len(rows) <= 2:
+            return 1
+        sample = sample_rows(rows)
+        for factor in _FACTORS:
+            if neighbours_kept(self.quantizer, sample, factor) >= _HARDLY_LOST:
+                return factor
+        return _ALL
 
     def encode(self, rows: Floats) -> tuple[Rows, Rows]:
         """Return the rows that building searches, and those that it chooses neighbours by; they may be one array."""

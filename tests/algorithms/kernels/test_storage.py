@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from algorithms.hnsw.storage import Storage
+from algorithms.kernels.storage import Storage
 
 
 def rows_of(kind, n=200, dim=70):

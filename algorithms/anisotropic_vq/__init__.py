@@ -1,0 +1,5 @@
+"""Anisotropic vector quantisation, from scratch."""
+
+from algorithms.anisotropic_vq.index import AnisotropicVQ
+
+__all__ = ["AnisotropicVQ"]

@@ -1,0 +1,174 @@
+"""Leaves of vectors in 4-bit codes, with the rows that candidates are ranked by: what `pq` and `anisotropic_vq` share.
+
+All happens in one space: rows less their mean, rotated to fewer dimensions where the scalar quantiser does so
+(`algorithms.kernels.scalar_quantizer`). Vectors in it are *points*; they are padded with zeros to whole blocks of
+dimensions, one a code position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.codebooks import decode
+from algorithms.kernels.coded_centroids import code_centroids
+from algorithms.kernels.kmeans import assign
+from algorithms.kernels.partition import Entries, Leaves, join, pack, padded_positions, unpack
+from algorithms.kernels.points import BLOCK, half_squares, to_points
+from algorithms.kernels.scalar_quantizer import ScalarQuantizer
+from algorithms.kernels.storage import Storage
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+Codes = NDArray[np.uint8]
+
+MOST_BIAS = 65_535
+"""The largest bias, in steps."""
+
+
+class Coder(Protocol):
+    """How residuals become codes: `points` and `residuals` are (n, width) float32, width = positions * block."""
+
+    def train(self, points: Floats, residuals: Floats, block: int, threads: int) -> Floats:
+        """Return the codebooks (positions, block, 16) for a sample."""
+
+    def encode(self, points: Floats, residuals: Floats, codebooks: Floats, threads: int) -> Codes:
+        """Return the codes (n, positions) uint8."""
+
+
+Spill = Callable[[Floats, Floats, Integers, int], Integers]
+"""Gives the second leaf (n,) of points (n, width) for centroids (leaves, width), own leaves (n,) and threads."""
+
+
+@dataclass(eq=False)
+class InvertedFile:
+    """A searchable set of rows; `algorithms.kernels.leaf_worker` searches it.
+
+    `quantizer` makes the space, and codes centroids and queries; `storage` holds the rows, in the order of the leaves.
+    `centroids` (leaves, width) and `codebooks` (positions, block, 16) float32; positions of the codes are padded to a
+    multiple of four. `ids` (n,) int32 by row. Biases come in steps of `bias_step` from shifts[leaf] (leaves,) on.
+    `copies` is in how many leaves each row lies; `spherical` and `by_direction` are those of `Shape`.
+    """
+
+    storage: Storage
+    quantizer: ScalarQuantizer
+    centroids: Floats
+    codebooks: Floats
+    leaves: Leaves
+    ids: Integers
+    shifts: Floats
+    bias_step: float
+    spherical: bool
+    by_direction: bool
+    copies: int
+
+    @property
+    def inner(self) -> bool:
+        """Whether scores are inner products."""
+        return self.quantizer.inner
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return len(self.ids)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that `of_arrays` needs."""
+        arrays: dict[str, NDArray[Any]] = {f"leaves_{name}": value for name, value in self.leaves._asdict().items()}
+        for name in ("centroids", "codebooks", "ids", "shifts"):
+            arrays[name] = getattr(self, name)
+        arrays["facts"] = np.array([self.bias_step, self.spherical, self.by_direction, self.copies], np.float64)
+        if self.storage.quantizer is None:
+            arrays["own_mean"], arrays["own_basis"] = self.quantizer.mean, self.quantizer.basis
+            arrays["own_scale"] = np.array([self.quantizer.scale, self.quantizer.exact, self.quantizer.inner])
+        return arrays | {f"storage_{name}": value for name, value in self.storage.arrays(self.size).items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> InvertedFile:
+        """Make what `arrays` took apart; raises KeyError where one is missing."""
+        stored = {name.removeprefix("storage_"): value for name, value in arrays.items() if name.startswith("storage_")}
+        storage = Storage.of_arrays(stored)
+        quantizer = storage.quantizer
+        if quantizer is None:
+            scale, exact, inner = arrays["own_scale"].tolist()
+            quantizer = ScalarQuantizer(
+                arrays["own_mean"], arrays["own_basis"], scale, exact=bool(exact), inner=bool(inner)
+            )
+        step, spherical, by_direction, copies = arrays["facts"].tolist()
+        return cls(
+            storage,
+            quantizer,
+            arrays["centroids"],
+            arrays["codebooks"],
+            Leaves(*(arrays[f"leaves_{name}"] for name in Leaves._fields)),
+            arrays["ids"],
+            arrays["shifts"],
+            step,
+            bool(spherical),
+            bool(by_direction),
+            int(copies),
+        )
+
+    def add(self, rows: Floats, coder: Coder, spill: Spill | None, threads: int) -> None:
+        """Add `rows` (m, dim) to the leaves as they were trained; their ids go on from the highest."""
+        n = self.size
+        points, rest = to_points(self.quantizer, rows, self.codebooks.shape[0] * self.codebooks.shape[1])
+        labels, _ = assign(points, self.centroids, spherical=self.spherical, threads=threads)
+        homes = homes_of(points, self.centroids, labels, spill, threads)
+        new = self.entries(points, rest, homes, np.arange(n, n + len(rows), dtype=np.int32), coder, threads)
+        self.storage.append(rows, n)
+        positions = padded_positions(len(self.codebooks))
+        self.leaves = pack(join(unpack(self.leaves, positions), new), len(self.centroids))
+        self.ids = np.concatenate([self.ids, np.arange(n, n + len(rows), dtype=np.int32)])
+
+    def nbytes(self) -> int:
+        """Return the size of all that a search touches."""
+        coded = code_centroids(self.centroids, self.quantizer, by_direction=self.by_direction)
+        tables = self.codebooks.nbytes + coded.codes.nbytes + coded.norms.nbytes + 2 * self.shifts.nbytes
+        return self.leaves.nbytes + self.ids.nbytes + tables + self.storage.bytes(self.size)
+
+    def entries(
+        self, points: Floats, rest: Floats, homes: list[Integers], rows: Integers, coder: Coder, threads: int
+    ) -> Entries:
+        """Code points, with the `rest` of `to_points`, for each of their leaves: `homes` are one or two (n,) labels."""
+        first, *others = (self._coded(points, rest, labels, rows, coder, threads) for labels in homes)
+        for second in others:
+            first = join(first, second)
+        return first
+
+    def _coded(
+        self, points: Floats, rest: Floats, labels: Integers, rows: Integers, coder: Coder, threads: int
+    ) -> Entries:
+        """Code points by their residuals from the centroids of the leaves given."""
+        n, positions = len(points), padded_positions(len(self.codebooks))
+        codes = np.zeros((n, positions), np.uint8)
+        biases = np.zeros(0 if self.inner else n, np.uint16)
+        for start in range(0, n, BLOCK):
+            part = slice(start, start + BLOCK)
+            residuals = points[part] - self.centroids[labels[part]]
+            found = coder.encode(points[part], residuals, self.codebooks, threads)
+            codes[part, : found.shape[1]] = found
+            if not self.inner:
+                raw = _biases(points[part], rest[part], residuals, found, self.codebooks) - self.shifts[labels[part]]
+                steps = raw / self.bias_step if self.bias_step > 0.0 else np.zeros_like(raw)
+                biases[part] = np.clip(np.rint(steps), 0, MOST_BIAS).astype(np.uint16)
+        return Entries(labels, rows, codes, biases)
+
+
+def _biases(points: Floats, rest: Floats, residuals: Floats, codes: Codes, codebooks: Floats) -> NDArray[np.float64]:
+    """Return b of `algorithms.kernels.leaf_search`, (n,), with half of the rest."""
+    decoded = np.empty_like(points)
+    decode(codes, codebooks, decoded)
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", points, decoded, dtype=np.float64)
+    return products - half_squares(residuals) + rest / 2.0
+
+
+def homes_of(points: Floats, centroids: Floats, labels: Integers, spill: Spill | None, threads: int) -> list[Integers]:
+    """Return the labels (n,) of the leaves that points lie in: their own, and second ones where `spill` says so."""
+    if spill is None or len(centroids) < 2:
+        return [labels]
+    return [labels, spill(points, centroids, labels, threads)]

@@ -1,0 +1,383 @@
+"""Search of a partition: leaves are chosen, their codes scanned, and the best candidates ranked again.
+
+A score is what a distance is up to what all vectors share: -q.x under inner products, (|q - x|^2 - |q|^2) / 2 under
+euclidean. For x = c + r in the leaf of centroid c, with the residual r coded as r', it is estimated by
+
+    -q.x            ~  -q.c - q.r'
+    |q - x|^2 / 2   ~  (|c|^2 / 2 - q.c) - q.r' + b,   b = (x.r' - |r|^2 / 2)
+
+up to |q|^2 / 2. The last line is -(q, 1).(x, -|x|^2 / 2), an inner product in one dimension more, whose coordinate b
+is kept in 16 bits a vector, less what of -q.(r - r') is known before q is: -x.(r - r'). So in both cases the look-up
+tables are of q.r' alone, and are the same for all leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from algorithms.kernels.aligned import CACHE_LINE
+from algorithms.kernels.bundle import matrix, vector
+from algorithms.kernels.codes import encode_query, prefetch_row, rank
+from algorithms.kernels.fast_scan import BLOCK, MOST, scan_leaf
+from algorithms.kernels.integer_lanes import (
+    DOT_BYTES,
+    LANES,
+    add_dots,
+    difference,
+    load_integers,
+    no_integers,
+    store_integers,
+)
+from algorithms.kernels.jit import kernel
+from algorithms.kernels.pool import make_key, node_of, sort_keys
+from algorithms.kernels.ranking import rerank, write_ids
+from algorithms.kernels.scaling import scale
+from algorithms.kernels.selection import ROOM, keep_smallest, smallest_first
+from algorithms.kernels.simd import prefetch
+
+Array = Any
+
+# Blocks scanned before the candidates are looked at again.
+BLOCKS_AT_ONCE = 16
+# Entries of a table: codes have 4 bits.
+WORDS = 16
+# Scores beyond are equally bad: sums of them, and of look-ups, stay within int32.
+_FARTHEST = 1 << 29
+# How far the buffer of candidates fills, as a share of those that are kept, until it is cut down to them.
+_SLACK = 0.5
+# Bytes of a leaf asked for while the one before it is scanned.
+_LEAF_AHEAD = 1024
+# Of the leaves chosen, so many are brought into order: the threshold is tight after a few.
+_IN_ORDER = 4
+
+
+class Parts(NamedTuple):
+    """What one thread's searches work on, the rows aside, in the order in which it is bundled.
+
+    The index: `centroids` (bytes,) uint8, blocks of 32 centroids in the codes of rows, dimensions by fours; `norms`
+    (32 * blocks,) int32, half their squared length in code units, 0 under inner products; `factors` and `shifts`
+    (leaves,) float32, which make a score of a rank; `starts`, `sizes`, `rows`, `codes`, `biases` of `partition.Leaves`;
+    `codebooks` (positions * block, 16) and `radii` (positions,) float32, see `make_tables`; `ids` (n,) int32 by row.
+    `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of `codes.encode_query`.
+
+    `settings` (10,) int64: how many leaves are searched, of how many, how many candidates are kept, how many of those
+    that codes ranked are ranked by the rows, whether ranks are inner products, the same of those by the rows,
+    dimensions of the codes, in how many leaves a row may lie, whether candidates are ranked again at all, and the
+    offset of the present query's codes. `scales` (7,) float64: the length that queries are scaled to (0: not), what
+    must be added to rows in bytes, the scale of codes, the step of biases, `trust` and `margin` of `ranking.rerank`,
+    the most units of a score.
+
+    Buffers: `query` (dim,) and `point` (positions * block,) float32, zeros behind the last dimension; `bounds`
+    (positions,) float32 and `tables` (16 * positions,) uint8; `leaf_scores`, `leaf_ids`, `spare` and `spare_ids`
+    (leaves + ROOM or more,) int32 and `leaf_offsets` (leaves,) float64; `scores` and `places` (see `capacity`) int32,
+    the candidates; `found` and `best` (k,) int64 keys; `counters` (3,) int64: vectors scanned, ranked by codes, ranked
+    by rows.
+    """
+
+    centroids: Array
+    norms: Array
+    factors: Array
+    shifts: Array
+    starts: Array
+    sizes: Array
+    rows: Array
+    codes: Array
+    biases: Array
+    codebooks: Array
+    radii: Array
+    ids: Array
+    mean: Array
+    basis: Array
+    basis_scales: Array
+    centred: Array
+    whole: Array
+    rotated: Array
+    coded: Array
+    settings: Array
+    scales: Array
+    query: Array
+    point: Array
+    bounds: Array
+    tables: Array
+    leaf_scores: Array
+    leaf_ids: Array
+    leaf_offsets: Array
+    spare: Array
+    spare_ids: Array
+    scores: Array
+    places: Array
+    found: Array
+    best: Array
+    counters: Array
+
+
+@kernel
+def unbundle(table: Array) -> Parts:
+    """Return the parts that the table of their bundle stands for."""
+    return Parts(
+        vector(table, 0, np.uint8),
+        vector(table, 1, np.int32),
+        vector(table, 2, np.float32),
+        vector(table, 3, np.float32),
+        vector(table, 4, np.int32),
+        vector(table, 5, np.int32),
+        vector(table, 6, np.int32),
+        vector(table, 7, np.uint8),
+        vector(table, 8, np.uint16),
+        matrix(table, 9, np.float32),
+        vector(table, 10, np.float32),
+        vector(table, 11, np.int32),
+        vector(table, 12, np.float32),
+        matrix(table, 13, np.uint8),
+        vector(table, 14, np.float32),
+        vector(table, 15, np.float32),
+        vector(table, 16, np.int8),
+        vector(table, 17, np.float32),
+        vector(table, 18, np.int8),
+        vector(table, 19, np.int64),
+        vector(table, 20, np.float64),
+        vector(table, 21, np.float32),
+        vector(table, 22, np.float32),
+        vector(table, 23, np.float32),
+        vector(table, 24, np.uint8),
+        vector(table, 25, np.int32),
+        vector(table, 26, np.int32),
+        vector(table, 27, np.float64),
+        vector(table, 28, np.int32),
+        vector(table, 29, np.int32),
+        vector(table, 30, np.int32),
+        vector(table, 31, np.int32),
+        vector(table, 32, np.int64),
+        vector(table, 33, np.int64),
+        vector(table, 34, np.int64),
+    )
+
+
+@kernel
+def _full(keep: int) -> int:
+    """Return how many candidates there are when they are cut down to `keep`."""
+    return keep + int(_SLACK * keep) + BLOCK
+
+
+def capacity(keep: int) -> int:
+    """Return the length of `scores` and `places` for so many candidates."""
+    return _full(keep) + BLOCK * BLOCKS_AT_ONCE + ROOM
+
+
+@kernel
+def score_centroids(centroids: Array, norms: Array, coded: Array, groups: int, scores: Array) -> None:
+    """Fill `scores` (32 * blocks or more,) int32 with half the squared distances to the centroids, in code units.
+
+    What all share is left out. `centroids` (bytes,) uint8 and `norms` (32 * blocks,) int32 are those of `Parts`,
+    `coded` (4 * groups or more,) int8 is the query.
+    """
+    for block in range(norms.shape[0] // LANES):
+        products = no_integers()
+        for group in range(groups):
+            products = add_dots(products, centroids, DOT_BYTES * (block * groups + group), coded, 4 * group)
+        store_integers(scores, LANES * block, difference(load_integers(norms, LANES * block), products))
+
+
+@kernel
+def choose_leaves(p: Parts, wanted: int, n_leaves: int) -> None:
+    """Fill the first of `leaf_ids` and `leaf_scores` with the nearest leaves, nearly in order of their distance."""
+    groups = -(-p.settings[6] // 4)
+    score_centroids(p.centroids, p.norms, p.coded, groups, p.leaf_scores)
+    for leaf in range(n_leaves):
+        p.leaf_ids[leaf] = leaf
+    if wanted < n_leaves:
+        keep_smallest(p.leaf_scores, p.leaf_ids, n_leaves, wanted)
+    # Halves of halves: the first few are in order, and those behind them not far from it.
+    count = wanted
+    while count > _IN_ORDER:
+        smallest_first(p.leaf_scores, p.leaf_ids, count, count >> 1, p.spare, p.spare_ids)
+        count >>= 1
+
+
+@kernel
+def make_tables(point: Array, codebooks: Array, radii: Array, most_scale: float, bounds: Array, tables: Array) -> Any:
+    """Fill `tables` (16 * positions,) uint8 with what each codeword adds to a score; return units a score.
+
+    `point` (positions * block,) float32 is the query, `codebooks` (positions * block, 16) float32, `radii` (positions,)
+    float32 the length of each position's longest codeword, `bounds` (positions,) float32 a buffer. A table holds
+    b - q.c for the largest product b that there can be: that moves all scores alike. The units are at most
+    `most_scale`, and such that entries are bytes and their sums at most 65535.
+    """
+    positions = radii.shape[0]
+    block = point.shape[0] // positions
+    widest = np.float32(1e-30)
+    for m in range(positions):
+        square = np.float32(0.0)
+        for j in range(m * block, (m + 1) * block):
+            square += point[j] * point[j]
+        bounds[m] = np.sqrt(square) * radii[m]
+        widest = max(widest, bounds[m])
+    units = min(np.float32(min(255, MOST // positions)) / (np.float32(2.0) * widest), np.float32(most_scale))
+    products = np.empty(WORDS, np.float32)
+    for m in range(positions):
+        products[:] = np.float32(0.0)
+        for j in range(m * block, (m + 1) * block):
+            for c in range(WORDS):
+                products[c] += point[j] * codebooks[j, c]
+        for c in range(WORDS):
+            tables[WORDS * m + c] = np.uint8((bounds[m] - products[c]) * units + np.float32(0.499))
+    return units
+
+
+@kernel
+def place_leaves(p: Parts, wanted: int) -> None:
+    """Fill `leaf_offsets` with what the leaves chosen add to the scores of their vectors, from 0 for the best on."""
+    total = np.int64(0)
+    for j in range(p.settings[6]):
+        total += np.int64(p.coded[j])
+    least = np.inf
+    for a in range(wanted):
+        leaf = p.leaf_ids[a]
+        # Codes lie in their bytes from 128 on.
+        p.leaf_offsets[a] = (np.int64(p.leaf_scores[a]) + 128 * total) * p.factors[leaf] + p.shifts[leaf]
+        least = min(least, p.leaf_offsets[a])
+    for a in range(wanted):
+        p.leaf_offsets[a] -= least
+
+
+@kernel
+def prefetch_leaf(p: Parts, leaf: int) -> None:
+    """Ask for the beginning of a leaf."""
+    at = p.starts[leaf] * p.tables.shape[0]
+    for offset in range(0, _LEAF_AHEAD, CACHE_LINE):
+        prefetch(p.codes, at, offset)
+
+
+@kernel
+def scan_leaves(p: Parts, wanted: int, units: float) -> Any:
+    """Fill the first of `scores` and `places` with the best of the vectors in the leaves chosen; return their number.
+
+    Never more than `keep` of them stay. Nothing that scores at the threshold or above is needed any more.
+    """
+    keep = p.settings[2]
+    count, threshold = np.int64(0), np.int64(2) * _FARTHEST
+    bias_factor = np.int64(p.scales[3] * units * 65536.0)
+    for a in range(wanted):
+        if a + 1 < wanted:
+            prefetch_leaf(p, p.leaf_ids[a + 1])
+        leaf = p.leaf_ids[a]
+        far = p.leaf_offsets[a] * units
+        offset = np.int64(far) if far < _FARTHEST else np.int64(_FARTHEST)
+        block, left = np.int64(p.starts[leaf]), np.int64(p.sizes[leaf])
+        while left > 0 and offset < threshold:
+            size = min(left, np.int64(BLOCK * BLOCKS_AT_ONCE))
+            limit = min(threshold - offset, np.int64(MOST))
+            count = scan_leaf(
+                p.codes, block, size, p.tables, p.biases, bias_factor, limit, offset, p.scores, p.places, count
+            )
+            block += BLOCKS_AT_ONCE
+            left -= size
+            p.counters[0] += size
+            if count >= _full(keep):
+                threshold = np.int64(keep_smallest(p.scores, p.places, count, keep))
+                count = keep
+    if count > keep:
+        keep_smallest(p.scores, p.places, count, keep)
+        count = keep
+    return count
+
+
+@kernel
+def held(p: Parts, wanted: int) -> Any:
+    """Count the vectors in the leaves chosen."""
+    total = np.int64(0)
+    for a in range(wanted):
+        total += p.sizes[p.leaf_ids[a]]
+    return total
+
+
+@kernel
+def find_candidates(table: Array, query: Array, k: int) -> Any:
+    """Find candidates for a query (dim,): fill the first of `scores` and `places`, and return their number.
+
+    Where the leaves wanted hold fewer than k vectors, more are searched.
+    """
+    p = unbundle(table)
+    wanted, n_leaves = p.settings[0], p.settings[1]
+    scale(query, p.scales[0], p.query)
+    inner = p.settings[4] != 0
+    p.settings[9] = encode_query(
+        p.query, inner, p.mean, p.basis, p.basis_scales, p.scales[2], p.centred, p.whole, p.rotated, p.coded
+    )
+    values = p.rotated if p.basis.shape[0] > 0 else p.centred
+    for j in range(values.shape[0]):
+        p.point[j] = values[j]
+    choose_leaves(p, wanted, n_leaves)
+    while wanted < n_leaves and held(p, wanted) < k * p.settings[7]:
+        wanted = min(2 * wanted, n_leaves)
+        choose_leaves(p, wanted, n_leaves)
+    place_leaves(p, wanted)
+    units = make_tables(p.point, p.codebooks, p.radii, p.scales[6], p.bounds, p.tables)
+    return scan_leaves(p, wanted, units)
+
+
+@kernel
+def rank_by_codes(p: Parts, codes: Array, count: int) -> Any:
+    """Replace the scores of the candidates, now rows, by their ranks by `codes` (n, stride) uint8; keep the best."""
+    for z in range(count):
+        prefetch_row(codes, p.places[z])
+    for z in range(count):
+        p.scores[z] = rank(codes, p.places[z], p.coded, p.settings[9])
+    p.counters[1] += count
+    few = p.settings[3]
+    if few < count:
+        keep_smallest(p.scores, p.places, count, few)
+        return few
+    return np.int64(count)
+
+
+@kernel
+def keep_once(found: Array, count: int) -> Any:
+    """Keep, of the first `count` keys, the first of each row; return how many are left."""
+    kept = 0
+    for z in range(count):
+        new = True
+        for y in range(kept):
+            if node_of(found[y]) == node_of(found[z]):
+                new = False
+        if new:
+            found[kept] = found[z]
+            kept += 1
+    return kept
+
+
+@kernel
+def search(table: Array, codes: Array, rows: Array, queries: Array, answers: Array) -> None:
+    """Answer `queries` (m, dim): `answers` (m, k) int64; `table` is that of a bundle of `Parts`.
+
+    Candidates are ranked by `codes` (n, stride) uint8, then the best of them by `rows` (n, dim), float32 or uint8 to
+    which a number must be added. Either may be empty, and is left out then.
+    """
+    p = unbundle(table)
+    exact_inner, copies, again = p.settings[5] != 0, p.settings[7], p.settings[8] != 0
+    low, code_scale, trust, margin = p.scales[1], p.scales[2], p.scales[4], p.scales[5]
+    k = answers.shape[1]
+    for i in range(queries.shape[0]):
+        count = find_candidates(table, queries[i], k)
+        for z in range(count):
+            p.places[z] = p.rows[p.places[z]]
+        if again and codes.shape[0] > 0:
+            count = rank_by_codes(p, codes, count)
+        for z in range(count):
+            p.found[z] = make_key(p.scores[z], p.places[z])
+        by_rows = again and rows.shape[0] > 0
+        if not by_rows or copies > 1 or trust > 0.0:
+            sort_keys(p.found, count)
+        if copies > 1:
+            count = keep_once(p.found, count)
+        if not by_rows:
+            write_ids(p.found[:count], p.ids, answers[i])
+            continue
+        if low != 0.0 and not exact_inner:
+            for j in range(p.query.shape[0]):
+                p.query[j] -= np.float32(low)
+        p.counters[2] += count
+        rerank(rows, p.query, exact_inner, p.found[:count], 1.0 / (code_scale * code_scale), trust, margin, p.best)
+        write_ids(p.best, p.ids, answers[i])

@@ -1,0 +1,124 @@
+"""Leaves of vectors in 4-bit codes: which vectors lie in each, packed for `algorithms.kernels.fast_scan`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.fast_scan import BLOCK, GROUP
+from algorithms.kernels.jit import kernel
+
+Array = Any
+
+# What a scan may ask for ahead of the codes, or read behind them.
+_BEHIND = 4096
+
+
+class Entries(NamedTuple):
+    """Vectors to be packed: `leaves` and `rows` (m,) int32, `codes` (m, positions) uint8 below 16, `biases` (m,).
+
+    `positions` is a multiple of `GROUP`. One row may lie in several leaves. `biases` are uint16, or there are none.
+    """
+
+    leaves: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    codes: NDArray[np.uint8]
+    biases: NDArray[np.uint16]
+
+
+class Leaves(NamedTuple):
+    """Vectors by leaf: that of leaf l are `sizes[l]` of those in the blocks from starts[l] to starts[l + 1].
+
+    `starts` (leaves + 1,) int32, `sizes` (leaves,) int32; `rows` (32 * blocks,) int32 is which row lies at a place, 0
+    where there is none; `codes` (bytes,) uint8 and `biases` (32 * blocks,) uint16, or empty, are as `scan_leaf` takes
+    them.
+    """
+
+    starts: NDArray[np.int32]
+    sizes: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    codes: NDArray[np.uint8]
+    biases: NDArray[np.uint16]
+
+    @classmethod
+    def empty(cls) -> Leaves:
+        """Return no leaves."""
+        none = np.zeros(0, np.int32)
+        return cls(none, none, none, np.zeros(0, np.uint8), np.zeros(0, np.uint16))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all arrays."""
+        return sum(array.nbytes for array in self)
+
+
+@kernel
+def _pack(places: Array, codes: Array, packed: Array) -> None:
+    """Write `codes` (m, positions) at their places into `packed` (bytes,), which holds 0 there."""
+    positions = codes.shape[1]
+    for e in range(codes.shape[0]):
+        block, lane = places[e] // BLOCK, places[e] % BLOCK
+        start = 16 * positions * block + (lane & 15)
+        shift = np.uint8(4 * (lane >> 4))
+        for m in range(positions):
+            packed[start + 16 * m] |= codes[e, m] << shift
+
+
+@kernel
+def _unpack(places: Array, packed: Array, codes: Array) -> None:
+    """Fill `codes` (m, positions) with what `_pack` wrote at these places."""
+    positions = codes.shape[1]
+    for e in range(codes.shape[0]):
+        block, lane = places[e] // BLOCK, places[e] % BLOCK
+        start = 16 * positions * block + (lane & 15)
+        for m in range(positions):
+            codes[e, m] = (packed[start + 16 * m] >> np.uint8(4 * (lane >> 4))) & np.uint8(15)
+
+
+def padded_positions(positions: int) -> int:
+    """Return the next multiple of `GROUP`."""
+    return -(-positions // GROUP) * GROUP
+
+
+def pack(entries: Entries, n_leaves: int) -> Leaves:
+    """Pack entries into leaves, within each in the order given."""
+    sizes = np.bincount(entries.leaves, minlength=n_leaves).astype(np.int32)
+    starts = np.zeros(n_leaves + 1, np.int32)
+    np.cumsum(-(-sizes // BLOCK), out=starts[1:])
+    order = np.argsort(entries.leaves, kind="stable")
+    places = np.empty(len(order), np.int64)
+    places[order] = _places(starts, sizes)
+    blocks, positions = int(starts[-1]), entries.codes.shape[1]
+    rows = np.zeros(blocks * BLOCK, np.int32)
+    rows[places] = entries.rows
+    codes = np.zeros(blocks * 16 * positions + _BEHIND, np.uint8)
+    _pack(places, entries.codes, codes)
+    biases = np.zeros(blocks * BLOCK if len(entries.biases) else 0, np.uint16)
+    if len(biases):
+        biases[places] = entries.biases
+    return Leaves(starts, sizes, rows, codes, biases)
+
+
+def unpack(leaves: Leaves, positions: int) -> Entries:
+    """Return the entries that `pack` packed, leaf by leaf."""
+    places = _places(leaves.starts, leaves.sizes)
+    codes = np.empty((len(places), positions), np.uint8)
+    _unpack(places, leaves.codes, codes)
+    own = np.repeat(np.arange(len(leaves.sizes), dtype=np.int32), leaves.sizes)
+    biases = leaves.biases[places] if len(leaves.biases) else leaves.biases
+    return Entries(own, leaves.rows[places], codes, biases)
+
+
+def join(first: Entries, second: Entries) -> Entries:
+    """Return the entries of both."""
+    pairs: list[Any] = list(zip(first, second, strict=True))
+    return Entries(*(np.concatenate(pair) for pair in pairs))
+
+
+def _places(starts: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the places of all entries, leaf by leaf."""
+    before = np.cumsum(sizes, dtype=np.int64) - sizes
+    within = np.arange(int(sizes.sum()), dtype=np.int64) - np.repeat(before, sizes)
+    return within + np.repeat(starts[:-1].astype(np.int64) * BLOCK, sizes)
