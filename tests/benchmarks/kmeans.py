@@ -1,4 +1,4 @@
-"""k-means against faiss's, interleaved in one run: `python tests/benchmarks/kmeans.py`.
+"""k-means against faiss's, interleaved in one run: `python tests/benchmarks/kmeans.py [dataset ...]`.
 
 All rows of GloVe (normalised) and Fashion-MNIST, ten iterations, two threads; `annbench prepare` gets the data. The
 OpenBLAS in faiss's wheel may not know the processor, and take kernels for one of 2004: `threadpoolctl` tells which.
@@ -67,13 +67,13 @@ def main() -> None:
     for library in threadpool_info():
         if library["user_api"] == "blas":
             sys.stdout.write(f"{library['filepath'].rsplit('/', 2)[-2]}: OpenBLAS for {library.get('architecture')}\n")
-    for name, sizes in SIZES.items():
+    for name in sys.argv[1:] or SIZES:
         data = open_dataset(data_folder(), name)
         angular = data.metric is Metric.ANGULAR
         rows = normalise(data.train) if angular else np.ascontiguousarray(data.train, np.float32)
         own(rows[:2000], 5, spherical=angular)  # compiles
         sys.stdout.write(f"{name}, {len(rows):,} rows\n")
-        for k in sizes:
+        for k in SIZES[name]:
             for spherical in (False, True) if angular else (False,):
                 sys.stdout.write(measure(rows, k, spherical=spherical))
                 sys.stdout.flush()
