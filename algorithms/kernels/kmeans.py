@@ -58,8 +58,8 @@ def kmeans(
     """Cluster rows around k centroids.
 
     `rows` (n, dim) float32, finite. Each iteration moves all centroids to the means of their rows (Lloyd, IEEE Trans.
-    Inf. Theory 28, 1982); the last is the one after which no label changes. A centroid without rows moves to one drawn
-    in proportion to its squared distance from its own. The first centroids are rows drawn alike, or by k-means++
+    Inf. Theory 28, 1982), and none follows once no label changes. A centroid without rows moves to one, drawn in
+    proportion to its squared distance from its own centroid. The first centroids are rows drawn alike, or by k-means++
     (Arthur and Vassilvitskii, SODA 2007) from a bounded number of them. `spherical` keeps centroids at length 1, and
     assigns by the largest inner product (Dhillon and Modha, Machine Learning 42, 2001). With `batch`, an iteration
     takes so many rows, drawn anew, and it takes more iterations (Sculley, WWW 2010). With `sample`, centroids come of
@@ -123,10 +123,11 @@ class _Training:
             labels, distances = self.assign(rows)
             if before is not None and np.array_equal(labels, before):
                 return
-            before = labels
             sums, counts = sum_rows(rows, labels, len(self.centroids), self.workers)
             self._move(counts > 0, sums / np.maximum(counts, 1)[:, None])
-            self._repair(np.flatnonzero(counts == 0), rows, distances)
+            repaired = self._repair(np.flatnonzero(counts == 0), rows, distances)
+            # A centroid may have moved to where another one moved, and got no rows yet.
+            before = None if repaired else labels
 
     def mini_batches(self, rows: Floats, iterations: int, batch: int) -> None:
         """Move centroids to the means of all rows that they have been given so far, a batch at a time."""
@@ -147,23 +148,25 @@ class _Training:
             moved = moved & places.any(axis=1)
         self.centroids[moved] = normalise(places[moved]) if self.spherical else places[moved]
 
-    def _repair(self, empty: NDArray[np.int64], rows: Floats, distances: Floats) -> None:
+    def _repair(self, empty: NDArray[np.int64], rows: Floats, distances: Floats) -> bool:
         """Move centroids without rows to different ones, drawn in proportion to their distances (n,) from their own.
 
-        So clusters lose rows in proportion to their inertia; where all rows lie on centroids, none moves.
+        So clusters lose rows in proportion to their inertia. Returns whether any moved: none if all rows lie on theirs.
         """
         if len(empty) == 0 or not distances.any():
-            return
+            return False
         shares = distances / distances.sum(dtype=np.float64)
         count = min(len(empty), int(np.count_nonzero(shares)))
         chosen = rows[self.rng.choice(len(rows), count, replace=False, p=shares)]
         self.centroids[empty[:count]] = normalise(chosen) if self.spherical else chosen
+        return True
 
 
 def _checked_rows(rows: NDArray[Any], name: str = "rows") -> Floats:
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ParameterError(f"{name} must be (n, dim) with dim >= 1; got {rows.shape}")
-    rows = read_only(rows)
+    with np.errstate(over="ignore"):  # beyond float32 is beyond what is allowed
+        rows = read_only(rows)
     largest = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
     most = float(np.sqrt(np.finfo(np.float32).max / rows.shape[1])) / 4.0
     if not largest <= most:  # a NaN is not

@@ -21,9 +21,10 @@ from algorithms.kernels.lanes import LANES
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-# A block of products, in floats, that stays in a core's second cache until it has been read; and its rows at most.
-_BLOCK_FLOATS = 1 << 18
-_BLOCK_ROWS = 1024
+# Rows a block: with fewer, BLAS arranges the centroids too often; with more, products leave the cache before they are
+# read. And floats a block at most, which many centroids would exceed.
+_BLOCK_ROWS = 512
+_BLOCK_FLOATS = 1 << 22
 # Where the mean of the centroids is longer than their spread, squared, by this factor, products lose digits to it.
 _FAR = 16.0
 # Parts that sums are made in, a thread: several even out.
