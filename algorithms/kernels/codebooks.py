@@ -38,7 +38,7 @@ def nearest_word(distances: Array) -> Any:
 
 
 @kernel
-def _word_distances(row: Array, start: int, book: Array, distances: Array) -> None:
+def word_distances(row: Array, start: int, book: Array, distances: Array) -> None:
     """Fill `distances` (words,) with those of row[start : start + block] to the codewords `book` (block, words)."""
     distances[:] = np.float32(0.0)
     for j in range(book.shape[0]):
@@ -55,7 +55,7 @@ def nearest_codes(rows: Array, first: int, stop: int, codebooks: Array, codes: A
     distances = np.empty(words, np.float32)
     for i in range(first, stop):
         for m in range(positions):
-            _word_distances(rows[i], m * block, codebooks[m], distances)
+            word_distances(rows[i], m * block, codebooks[m], distances)
             codes[i, m] = np.uint8(nearest_word(distances))
 
 
@@ -72,7 +72,7 @@ def _lloyd(stretch: Array, book: Array, iterations: int) -> None:
         counts = np.zeros(words, np.int64)
         farthest, distance = 0, np.float32(0.0)
         for i in range(stretch.shape[0]):
-            _word_distances(stretch[i], 0, book, distances)
+            word_distances(stretch[i], 0, book, distances)
             c = nearest_word(distances)
             counts[c] += 1
             for j in range(block):

@@ -1,4 +1,4 @@
-"""Leaves of vectors in 4-bit codes, with the rows that candidates are ranked by: what `pq` and `anisotropic_vq` share.
+"""Leaves of coded vectors, with the rows that candidates are ranked by: what `pq` and `anisotropic_vq` share.
 
 All happens in one space: rows less their mean, rotated to fewer dimensions where the scalar quantiser does so
 (`algorithms.kernels.scalar_quantizer`). Vectors in it are *points*; they are padded with zeros to whole blocks of
@@ -34,7 +34,7 @@ class Coder(Protocol):
     """How residuals become codes: `points` and `residuals` are (n, width) float32, width = positions * block."""
 
     def train(self, points: Floats, residuals: Floats, block: int, threads: int) -> Floats:
-        """Return the codebooks (positions, block, 16) for a sample."""
+        """Return the codebooks (positions, block, words) for a sample."""
 
     def encode(self, points: Floats, residuals: Floats, codebooks: Floats, threads: int) -> Codes:
         """Return the codes (n, positions) uint8."""
@@ -49,9 +49,10 @@ class InvertedFile:
     """A searchable set of rows; `algorithms.kernels.leaf_worker` searches it.
 
     `quantizer` makes the space, and codes centroids and queries; `storage` holds the rows, in the order of the leaves.
-    `centroids` (leaves, width) and `codebooks` (positions, block, 16) float32; positions of the codes are padded to a
-    multiple of four. `ids` (n,) int32 by row. Biases come in steps of `bias_step` from shifts[leaf] (leaves,) on.
-    `copies` is in how many leaves each row lies; `spherical` and `by_direction` are those of `Shape`.
+    `centroids` (leaves, width) and `codebooks` (positions, block, words) float32, of 16 words or 256; positions of the
+    codes are padded to a multiple of four where there are 16. `ids` (n,) int32 by row. Biases come in steps of
+    `bias_step` from shifts[leaf] (leaves,) on. `copies` is in how many leaves each row lies; `spherical` and
+    `by_direction` are those of `Shape`.
     """
 
     storage: Storage
@@ -121,8 +122,9 @@ class InvertedFile:
         homes = homes_of(points, self.centroids, labels, spill, threads)
         new = self.entries(points, rest, homes, np.arange(n, n + len(rows), dtype=np.int32), coder, threads)
         self.storage.append(rows, n)
-        positions = padded_positions(len(self.codebooks))
-        self.leaves = pack(join(unpack(self.leaves, positions), new), len(self.centroids))
+        words = self.codebooks.shape[2]
+        before = unpack(self.leaves, padded_positions(len(self.codebooks), words), words)
+        self.leaves = pack(join(before, new), len(self.centroids), words)
         self.ids = np.concatenate([self.ids, np.arange(n, n + len(rows), dtype=np.int32)])
 
     def nbytes(self) -> int:
@@ -144,7 +146,7 @@ class InvertedFile:
         self, points: Floats, rest: Floats, labels: Integers, rows: Integers, coder: Coder, threads: int
     ) -> Entries:
         """Code points by their residuals from the centroids of the leaves given."""
-        n, positions = len(points), padded_positions(len(self.codebooks))
+        n, positions = len(points), padded_positions(len(self.codebooks), self.codebooks.shape[2])
         codes = np.zeros((n, positions), np.uint8)
         biases = np.zeros(0 if self.inner else n, np.uint16)
         for start in range(0, n, BLOCK):

@@ -58,7 +58,9 @@ def build(
         threads=threads,
     )
     order = np.argsort(clusters.labels, kind="stable").astype(np.int32)
-    points, rest, labels = points[order], rest[order], clusters.labels[order]
+    if len(clusters.centroids) > 1:
+        points, rest = points[order], rest[order]
+    labels = clusters.labels[order]
     # Of spherical clusters, too, the mean leaves the shortest residuals.
     centroids = _means(points, labels, clusters.centroids) if shape.spherical else clusters.centroids
     sample = np.sort(np.random.default_rng(shape.seed).permutation(n)[: shape.sample])
@@ -82,7 +84,7 @@ def build(
         len(homes),
     )
     entries = index.entries(points, rest, homes, np.arange(n, dtype=np.int32), coder, threads)
-    index.leaves = pack(entries, len(centroids))
+    index.leaves = pack(entries, len(centroids), codebooks.shape[2])
     coarse = quantizer.encode(rows, packed=not storage.keep_exact) if storage.quantizer is not None else rows
     storage.keep(rows, coarse, order)
     return index

@@ -19,6 +19,7 @@ import numpy as np
 
 from algorithms.kernels.aligned import CACHE_LINE
 from algorithms.kernels.bundle import matrix, vector
+from algorithms.kernels.codebooks import nearest_word, word_distances
 from algorithms.kernels.codes import encode_query, prefetch_row, rank
 from algorithms.kernels.fast_scan import BLOCK, MOST, scan_leaf
 from algorithms.kernels.integer_lanes import (
@@ -36,12 +37,13 @@ from algorithms.kernels.ranking import rerank, write_ids
 from algorithms.kernels.scaling import scale
 from algorithms.kernels.selection import ROOM, keep_smallest, smallest_first
 from algorithms.kernels.simd import prefetch
+from algorithms.kernels.wide_scan import make_wide_tables, scan_wide_leaf
 
 Array = Any
 
 # Blocks scanned before the candidates are looked at again.
 BLOCKS_AT_ONCE = 16
-# Entries of a table: codes have 4 bits.
+# Entries of a table of codes that have 4 bits.
 WORDS = 16
 # Scores beyond are equally bad: sums of them, and of look-ups, stay within int32.
 _FARTHEST = 1 << 29
@@ -59,7 +61,8 @@ class Parts(NamedTuple):
     The index: `centroids` (bytes,) uint8, blocks of 32 centroids in the codes of rows, dimensions by fours; `norms`
     (32 * blocks,) int32, half their squared length in code units, 0 under inner products; `factors` and `shifts`
     (leaves,) float32, which make a score of a rank; `starts`, `sizes`, `rows`, `codes`, `biases` of `partition.Leaves`;
-    `codebooks` (positions * block, 16) and `radii` (positions,) float32, see `make_tables`; `ids` (n,) int32 by row.
+    `codebooks` (positions * block, words) and `radii` (positions,) float32, see `make_tables`; `means` (leaves,
+    positions * block) float32 the centroids if queries are coded, too, else empty; `ids` (n,) int32 by row.
     `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of `codes.encode_query`.
 
     `settings` (10,) int64: how many leaves are searched, of how many, how many candidates are kept, how many of those
@@ -70,7 +73,8 @@ class Parts(NamedTuple):
     the most units of a score.
 
     Buffers: `query` (dim,) and `point` (positions * block,) float32, zeros behind the last dimension; `bounds`
-    (positions,) float32 and `tables` (16 * positions,) uint8; `leaf_scores`, `leaf_ids`, `spare` and `spare_ids`
+    (positions,) float32 and `tables` (16 * positions,) uint8 or `wide_tables` (256 * positions,) uint16, by which the
+    codes are looked up; the other is empty; `leaf_scores`, `leaf_ids`, `spare` and `spare_ids`
     (leaves + ROOM or more,) int32 and `leaf_offsets` (leaves,) float64; `scores` and `places` (see `capacity`) int32,
     the candidates; `found` and `best` (k,) int64 keys; `counters` (3,) int64: vectors scanned, ranked by codes, ranked
     by rows.
@@ -87,6 +91,7 @@ class Parts(NamedTuple):
     biases: Array
     codebooks: Array
     radii: Array
+    means: Array
     ids: Array
     mean: Array
     basis: Array
@@ -101,6 +106,7 @@ class Parts(NamedTuple):
     point: Array
     bounds: Array
     tables: Array
+    wide_tables: Array
     leaf_scores: Array
     leaf_ids: Array
     leaf_offsets: Array
@@ -128,30 +134,32 @@ def unbundle(table: Array) -> Parts:
         vector(table, 8, np.uint16),
         matrix(table, 9, np.float32),
         vector(table, 10, np.float32),
-        vector(table, 11, np.int32),
-        vector(table, 12, np.float32),
-        matrix(table, 13, np.uint8),
-        vector(table, 14, np.float32),
+        matrix(table, 11, np.float32),
+        vector(table, 12, np.int32),
+        vector(table, 13, np.float32),
+        matrix(table, 14, np.uint8),
         vector(table, 15, np.float32),
-        vector(table, 16, np.int8),
-        vector(table, 17, np.float32),
-        vector(table, 18, np.int8),
-        vector(table, 19, np.int64),
-        vector(table, 20, np.float64),
-        vector(table, 21, np.float32),
+        vector(table, 16, np.float32),
+        vector(table, 17, np.int8),
+        vector(table, 18, np.float32),
+        vector(table, 19, np.int8),
+        vector(table, 20, np.int64),
+        vector(table, 21, np.float64),
         vector(table, 22, np.float32),
         vector(table, 23, np.float32),
-        vector(table, 24, np.uint8),
-        vector(table, 25, np.int32),
-        vector(table, 26, np.int32),
-        vector(table, 27, np.float64),
+        vector(table, 24, np.float32),
+        vector(table, 25, np.uint8),
+        vector(table, 26, np.uint16),
+        vector(table, 27, np.int32),
         vector(table, 28, np.int32),
-        vector(table, 29, np.int32),
+        vector(table, 29, np.float64),
         vector(table, 30, np.int32),
         vector(table, 31, np.int32),
-        vector(table, 32, np.int64),
-        vector(table, 33, np.int64),
+        vector(table, 32, np.int32),
+        vector(table, 33, np.int32),
         vector(table, 34, np.int64),
+        vector(table, 35, np.int64),
+        vector(table, 36, np.int64),
     )
 
 
@@ -243,6 +251,22 @@ def place_leaves(p: Parts, wanted: int) -> None:
 
 
 @kernel
+def code_query(p: Parts) -> None:
+    """Replace `point` by what it would be decoded as, were it a row of the nearest leaf: the symmetric distance."""
+    positions, words = p.radii.shape[0], p.codebooks.shape[1]
+    block = p.point.shape[0] // positions
+    mean = p.means[p.leaf_ids[0]]
+    distances = np.empty(words, np.float32)
+    for m in range(positions):
+        for j in range(m * block, (m + 1) * block):
+            p.point[j] -= mean[j]
+        word_distances(p.point, m * block, p.codebooks[m * block : (m + 1) * block], distances)
+        c = nearest_word(distances)
+        for j in range(m * block, (m + 1) * block):
+            p.point[j] = mean[j] + p.codebooks[j, c]
+
+
+@kernel
 def prefetch_leaf(p: Parts, leaf: int) -> None:
     """Ask for the beginning of a leaf."""
     at = p.starts[leaf] * p.tables.shape[0]
@@ -268,10 +292,25 @@ def scan_leaves(p: Parts, wanted: int, units: float) -> Any:
         block, left = np.int64(p.starts[leaf]), np.int64(p.sizes[leaf])
         while left > 0 and offset < threshold:
             size = min(left, np.int64(BLOCK * BLOCKS_AT_ONCE))
-            limit = min(threshold - offset, np.int64(MOST))
-            count = scan_leaf(
-                p.codes, block, size, p.tables, p.biases, bias_factor, limit, offset, p.scores, p.places, count
-            )
+            if p.wide_tables.shape[0] > 0:
+                count = scan_wide_leaf(
+                    p.codes,
+                    block,
+                    size,
+                    p.wide_tables,
+                    p.biases,
+                    bias_factor,
+                    threshold - offset,
+                    offset,
+                    p.scores,
+                    p.places,
+                    count,
+                )
+            else:
+                limit = min(threshold - offset, np.int64(MOST))
+                count = scan_leaf(
+                    p.codes, block, size, p.tables, p.biases, bias_factor, limit, offset, p.scores, p.places, count
+                )
             block += BLOCKS_AT_ONCE
             left -= size
             p.counters[0] += size
@@ -314,7 +353,12 @@ def find_candidates(table: Array, query: Array, k: int) -> Any:
         wanted = min(2 * wanted, n_leaves)
         choose_leaves(p, wanted, n_leaves)
     place_leaves(p, wanted)
-    units = make_tables(p.point, p.codebooks, p.radii, p.scales[6], p.bounds, p.tables)
+    if p.means.shape[0] > 0:
+        code_query(p)
+    if p.wide_tables.shape[0] > 0:
+        units = make_wide_tables(p.point, p.codebooks, p.radii, p.scales[6], p.wide_tables)
+    else:
+        units = make_tables(p.point, p.codebooks, p.radii, p.scales[6], p.bounds, p.tables)
     return scan_leaves(p, wanted, units)
 
 

@@ -30,7 +30,7 @@ class Effort(NamedTuple):
     """How far a search goes: leaves, candidates kept, whether they are ranked again, and by what.
 
     `by_rows` times k or more of those that codes have ranked are ranked by the rows; queries are scaled to `length`
-    (0: not).
+    (0: not). `symmetric` ones are coded as rows are before they are compared with codes.
     """
 
     n_leaves: int
@@ -39,6 +39,7 @@ class Effort(NamedTuple):
     by_rows: int
     length: float
     exact_inner: bool
+    symmetric: bool = False
 
 
 class Worker:
@@ -47,16 +48,15 @@ class Worker:
     def __init__(self, index: InvertedFile, centroids: CodedCentroids, effort: Effort, dim: int, k: int) -> None:
         """Give `k` ids a query of `dim` dimensions."""
         quantizer, storage, leaves = index.quantizer, index.storage, index.leaves
-        positions, block, _ = index.codebooks.shape
-        padded, n_leaves = padded_positions(positions), len(index.centroids)
-        codebooks = np.zeros((padded * block, WORDS), np.float32)
-        codebooks[: positions * block] = index.codebooks.reshape(positions * block, WORDS)
+        positions, block, words = index.codebooks.shape
+        padded, n_leaves = padded_positions(positions, words), len(index.centroids)
+        codebooks = np.zeros((padded * block, words), np.float32)
+        codebooks[: positions * block] = index.codebooks.reshape(positions * block, words)
         basis, basis_scales = quantizer.coded_basis
         keep = max(effort.keep, index.copies * k)
         held = len(leaves.rows)
         keep = min(keep, max(held, 1))
-        # What the tables leave of 16 bits is for the biases.
-        most = (MOST - 1 - padded * min(255, MOST // padded)) / (MOST * index.bias_step) if index.bias_step else np.inf
+        narrow = words == WORDS
         settings = (
             min(effort.n_leaves, n_leaves),
             n_leaves,
@@ -76,7 +76,7 @@ class Worker:
             index.bias_step,
             0.0 if effort.exact_inner else storage.trust,
             storage.margin,
-            min(most, 1e30),
+            _most_units(padded, index.bias_step, narrow=narrow),
         )
         parts = Parts(
             centroids.codes,
@@ -89,7 +89,8 @@ class Worker:
             leaves.codes,
             leaves.biases,
             codebooks,
-            np.sqrt(np.square(codebooks).reshape(padded, block, WORDS).sum(axis=1)).max(axis=1),
+            np.sqrt(np.square(codebooks).reshape(padded, block, words).sum(axis=1)).max(axis=1),
+            index.centroids if effort.symmetric else np.empty((0, 0), np.float32),
             index.ids,
             quantizer.mean,
             basis,
@@ -103,7 +104,8 @@ class Worker:
             np.empty(dim, np.float32),
             np.zeros(padded * block, np.float32),
             np.empty(padded, np.float32),
-            aligned_zeros(padded, WORDS, np.uint8).reshape(-1),
+            aligned_zeros(padded if narrow else 0, words, np.uint8).reshape(-1),
+            aligned_zeros(0 if narrow else padded, words, np.uint16).reshape(-1),
             *_pair(len(centroids.norms) + ROOM),
             np.empty(n_leaves, np.float64),
             *_pair(len(centroids.norms) + ROOM),
@@ -121,6 +123,16 @@ class Worker:
     def answer(self, queries: NDArray[np.float32], answers: NDArray[np.int64]) -> None:
         """Fill `answers` (m, k) with the ids found for `queries` (m, dim), read-only."""
         self._search(self._bundle.table, *self._rows, queries, answers)
+
+
+def _most_units(positions: int, bias_step: float, *, narrow: bool) -> float:
+    """Return the most units of a score: sums and biases stay within 16 bits, or within 29 where not `narrow`."""
+    if bias_step == 0.0:
+        return 1e30
+    if not narrow:
+        return min(1e30, 2048.0 / bias_step)
+    # What the tables leave of 16 bits is for the biases.
+    return min(1e30, float(MOST - 1 - positions * min(255, MOST // positions)) / (MOST * bias_step))
 
 
 def _pair(length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -1,4 +1,7 @@
-"""Leaves of vectors in 4-bit codes: which vectors lie in each, packed for `algorithms.kernels.fast_scan`."""
+"""Leaves of coded vectors: which vectors lie in each, packed as scans read them.
+
+Codes of 4 bits are packed for `algorithms.kernels.fast_scan`, those of 8 bits for `algorithms.kernels.wide_scan`.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from algorithms.kernels.jit import kernel
 
 Array = Any
 
+NARROW = 16
+"""Words that codes of 4 bits can name."""
 # What a scan may ask for ahead of the codes, or read behind them.
 _BEHIND = 4096
 
 
 class Entries(NamedTuple):
-    """Vectors to be packed: `leaves` and `rows` (m,) int32, `codes` (m, positions) uint8 below 16, `biases` (m,).
+    """Vectors to be packed: `leaves` and `rows` (m,) int32, `codes` (m, positions) uint8, `biases` (m,).
 
-    `positions` is a multiple of `GROUP`. One row may lie in several leaves. `biases` are uint16, or there are none.
+    Of codes below 16, `positions` is a multiple of `GROUP`. One row may lie in several leaves. `biases` are uint16, or
+    there are none.
     """
 
     leaves: NDArray[np.int32]
@@ -77,13 +83,13 @@ def _unpack(places: Array, packed: Array, codes: Array) -> None:
             codes[e, m] = (packed[start + 16 * m] >> np.uint8(4 * (lane >> 4))) & np.uint8(15)
 
 
-def padded_positions(positions: int) -> int:
-    """Return the next multiple of `GROUP`."""
-    return -(-positions // GROUP) * GROUP
+def padded_positions(positions: int, words: int) -> int:
+    """Return the positions that are packed where codes are below `words`: of 16, the next multiple of `GROUP`."""
+    return -(-positions // GROUP) * GROUP if words == NARROW else positions
 
 
-def pack(entries: Entries, n_leaves: int) -> Leaves:
-    """Pack entries into leaves, within each in the order given."""
+def pack(entries: Entries, n_leaves: int, words: int) -> Leaves:
+    """Pack entries whose codes are below `words`, 16 or 256, into leaves, within each in the order given."""
     sizes = np.bincount(entries.leaves, minlength=n_leaves).astype(np.int32)
     starts = np.zeros(n_leaves + 1, np.int32)
     np.cumsum(-(-sizes // BLOCK), out=starts[1:])
@@ -93,19 +99,27 @@ def pack(entries: Entries, n_leaves: int) -> Leaves:
     blocks, positions = int(starts[-1]), entries.codes.shape[1]
     rows = np.zeros(blocks * BLOCK, np.int32)
     rows[places] = entries.rows
-    codes = np.zeros(blocks * 16 * positions + _BEHIND, np.uint8)
-    _pack(places, entries.codes, codes)
+    length = blocks * BLOCK * positions // (2 if words == NARROW else 1)
+    codes = np.zeros(length + _BEHIND, np.uint8)
+    if words == NARROW:
+        _pack(places, entries.codes, codes)
+    else:
+        codes[:length].reshape(blocks * BLOCK, positions)[places] = entries.codes
     biases = np.zeros(blocks * BLOCK if len(entries.biases) else 0, np.uint16)
     if len(biases):
         biases[places] = entries.biases
     return Leaves(starts, sizes, rows, codes, biases)
 
 
-def unpack(leaves: Leaves, positions: int) -> Entries:
+def unpack(leaves: Leaves, positions: int, words: int) -> Entries:
     """Return the entries that `pack` packed, leaf by leaf."""
     places = _places(leaves.starts, leaves.sizes)
     codes = np.empty((len(places), positions), np.uint8)
-    _unpack(places, leaves.codes, codes)
+    if words == NARROW:
+        _unpack(places, leaves.codes, codes)
+    else:
+        length = len(leaves.rows) * positions
+        codes[:] = leaves.codes[:length].reshape(len(leaves.rows), positions)[places]
     own = np.repeat(np.arange(len(leaves.sizes), dtype=np.int32), leaves.sizes)
     biases = leaves.biases[places] if len(leaves.biases) else leaves.biases
     return Entries(own, leaves.rows[places], codes, biases)

@@ -143,11 +143,11 @@ def train_quantizer(
         return _plain(rows, sample, inner=inner)
     lines = code_stride(dim) // CACHE_LINE
     if isinstance(n_components, int):
-        return _rotated(sample, _principal(sample, inner=inner)[:n_components], inner=inner)
+        return rotated_quantizer(sample, _principal(sample, inner=inner)[:n_components], inner=inner)
     if lines > 1 and len(sample) > 2 * _NEIGHBOURS:
         basis = _principal(sample, inner=inner)
         for fewer in range(1, lines):
-            candidate = _rotated(sample, basis[: fewer * CACHE_LINE - 4], inner=inner)
+            candidate = rotated_quantizer(sample, basis[: fewer * CACHE_LINE - 4], inner=inner)
             if neighbours_kept(candidate, sample, loss.factor) >= loss.share:
                 return candidate
     return _plain(rows, sample, inner=inner)
@@ -236,8 +236,8 @@ def _plain(rows: Floats, sample: Floats, *, inner: bool) -> ScalarQuantizer:
     return ScalarQuantizer(mean, none, _best_scale(sample - mean), exact=False, inner=inner)
 
 
-def _rotated(sample: Floats, basis: Floats, *, inner: bool) -> ScalarQuantizer:
-    """Fit with a rotation to the rows of `basis`."""
+def rotated_quantizer(sample: Floats, basis: Floats, *, inner: bool) -> ScalarQuantizer:
+    """Fit to a `sample` (m, dim) with a rotation to the rows of `basis` (p, dim), which are orthonormal."""
     mean = _mean(sample, inner=inner)
     scale = _best_scale((sample[:_SCALE_ROWS] - mean) @ basis.T)
     return ScalarQuantizer(mean, basis.copy(), scale, exact=False, inner=inner)

@@ -85,6 +85,22 @@ class Storage:
         trust = least_share(quantizer, sample) if known else 0.0
         return cls(quantizer, plain, keep_exact=rerank, inner=inner, trust=trust)
 
+    @classmethod
+    def nothing(cls, *, inner: bool) -> Storage:
+        """Return what holds no rows at all."""
+        return cls(None, None, keep_exact=False, inner=inner, trust=0.0)
+
+    def coded_by(self, quantizer: ScalarQuantizer) -> Storage:
+        """Return a storage, empty yet, of this kind whose codes are another quantiser's; of float32 rows, the same."""
+        if self.quantizer is None:
+            return self
+        return Storage(quantizer, self._plain, keep_exact=self.keep_exact, inner=self.inner, trust=0.0)
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether there is anything to rank by."""
+        return self.quantizer is not None or self.keep_exact
+
     @property
     def exact(self) -> Rows:
         """What is ranked again by: one row a node, whose first `dim` columns count; empty where there is nothing."""

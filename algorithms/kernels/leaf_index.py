@@ -1,0 +1,151 @@
+"""What indexes over an inverted file have in common: how they grow, are saved, and count."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.inverted_file import Coder, InvertedFile, Spill
+from algorithms.kernels.leaf_worker import Effort, Worker, bind
+from algorithms.kernels.scalar_quantizer import Loss
+from harness.contract import Algorithm, Grows, Saves, Search, Vectors
+from harness.errors import ParameterError, PluginError
+from harness.metric import Metric, normalise
+
+Auto = Literal["auto"]
+
+LOSS = Loss(factor=3, share=0.998)
+"""What the codes that rank candidates may lose, as the rows rank again."""
+LEAVES_SHARE = 0.025
+"""A share of the leaves that finds nine in ten neighbours of common data."""
+ITERATIONS = 10
+"""Iterations of k-means for the leaves."""
+MOST_POSITIONS = 256
+"""Tables of more code positions lose precision."""
+_FORMAT = 1
+
+
+class LeafIndex(Algorithm, Saves, Grows):
+    """An inverted file, under euclidean, angular and ip: a subclass builds it, and says how rows are coded."""
+
+    name: ClassVar[str]
+    """The algorithm's name, as errors and saved files say it."""
+
+    def __init__(self, metric: Metric, *, n_components: int | Auto | None, seed: int) -> None:
+        self._metric = Metric(metric)
+        if not self._metric.is_dense:
+            raise ParameterError(f"{self.name}: metric {metric} is not supported; use euclidean, angular or ip")
+        if not (n_components in ("auto", None) or (isinstance(n_components, int) and n_components >= 1)):
+            raise ParameterError(
+                f"{self.name}: n_components = {n_components!r}; use 'auto', null or a whole number from 1 on"
+            )
+        self._n_components, self._seed = n_components, seed
+        self._workers: list[Worker] = []
+        self.effective: dict[str, Any] = {}
+
+    @property
+    def _inner(self) -> bool:
+        """Whether rows are compared by inner products: under angular they have length 1."""
+        return self._metric is not Metric.EUCLIDEAN
+
+    @abstractmethod
+    def _coder(self) -> Coder:
+        """Return what codes rows; called when the index is built or loaded."""
+
+    def _spill(self) -> Spill | None:
+        """Return what chooses second leaves; None for no second leaves."""
+        return None
+
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Return the parameters that `_take` needs to go on where the index was saved."""
+
+    @abstractmethod
+    def _take(self, facts: Mapping[str, Any]) -> None:
+        """Take up what `_facts` returned."""
+
+    def _hold(self, index: InvertedFile, dim: int, length: float, factor: int) -> None:
+        """Hold an index of rows of `dim` dimensions: queries are scaled to `length`, factor * k ranked by rows."""
+        self._index, self._dim, self._length, self._factor = index, dim, length, factor
+        self._workers = []
+
+    def _bind(self, n_leaves: int, n_again: int, threads: int, *, symmetric: bool = False) -> Search:
+        """Return the search that visits so many leaves, and ranks so many again; 0 for none."""
+        self._workers = []
+        effort = Effort(n_leaves, n_again, n_again > 0, self._factor, self._length, self._inner, symmetric)
+        return bind(self._index, effort, self._dim, threads, self._workers, self.name)
+
+    def add(self, vectors: Vectors, *, threads: int = 1) -> None:
+        """Add `vectors` (m, dim) float32 to the leaves as they are; their ids go on from the highest.
+
+        Raises ParameterError where the dimension differs.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
+            raise ParameterError(
+                f"{self.name}: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
+            )
+        if self._index.size == 0:
+            self.fit(vectors, threads=threads)
+            return
+        self._index.add(self._rows(vectors), self._coder(), self._spill(), threads)
+        self._workers = []
+
+    def index_bytes(self) -> int:
+        """Return the size of leaves and codes, centroids, codebooks, ids, and what is kept of the rows."""
+        return self._index.nbytes()
+
+    def counters(self) -> Mapping[str, int]:
+        """Return, since the last bind, vectors scanned, and those ranked by codes of 8 bits and by rows."""
+        totals = sum((worker.counters for worker in self._workers), np.zeros(3, np.int64))
+        scanned, by_codes, by_rows = totals.tolist()
+        return {"scanned": scanned, "ranked_by_codes": by_codes, "distance_computations": by_rows}
+
+    def save(self, path: Path) -> None:
+        """Write one file of NumPy arrays (.npz, whatever its name)."""
+        facts = {
+            "name": self.name,
+            "format": _FORMAT,
+            "metric": str(self._metric),
+            "dim": self._dim,
+            "length": self._length,
+            "factor": self._factor,
+            "seed": self._seed,
+            "effective": self.effective,
+            **self._facts(),
+        }
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, about=np.array(json.dumps(facts)), **self._index.arrays())
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            facts = json.loads(str(arrays.pop("about")))
+            if (facts["name"], facts["format"], facts["metric"]) != (self.name, _FORMAT, str(self._metric)):
+                raise PluginError(
+                    f"{path} holds an index of {facts['name']}, format {facts['format']} under {facts['metric']}, not "
+                    f"of {self.name}, format {_FORMAT} under {self._metric}; build the index again"
+                )
+            self._seed, self.effective = facts["seed"], facts["effective"]
+            self._take(facts)
+            self._hold(InvertedFile.of_arrays(arrays), facts["dim"], facts["length"], facts["factor"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+            raise PluginError(f"{path} holds no {self.name} index ({problem}); build the index again") from problem
+
+    def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
+        """Return what is indexed: the vectors, under angular scaled to length 1."""
+        return normalise(vectors) if self._metric is Metric.ANGULAR else vectors
+
+
+def typical_length(rows: NDArray[np.float32]) -> float:
+    """Return the root of the mean squared length of rows (n, dim), 1 where all are 0."""
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return float(np.sqrt(squares.mean())) if squares.any() else 1.0
