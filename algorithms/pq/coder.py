@@ -56,7 +56,7 @@ def train_rotation(points: Floats, n_lists: int, block: int, words: int, seed: i
         decode(encode(padded, books, threads), books, decoded)
         left, _, right = np.linalg.svd(decoded[:, :dim].T.astype(np.float64) @ residuals)
         rotation = (left @ right).astype(np.float32)
-    return rotation
+    return _mixed(rotation, block, seed)
 
 
 def _balanced_components(residuals: Floats, block: int) -> Floats:
@@ -77,3 +77,16 @@ def _balanced_components(residuals: Floats, block: int) -> Floats:
         room[chosen] -= 1
     order = [i for block_members in members for i in block_members]
     return np.ascontiguousarray(vectors[:, order].T, np.float32)
+
+
+def _mixed(rotation: Floats, block: int, seed: int) -> Floats:
+    """Rotate (dim, dim) once more within each block, at random: its codewords don't mind.
+
+    But codes of 8 bits have one step for all dimensions, and lose less when these have variances that are alike.
+    """
+    mixed, rng = rotation.copy(), np.random.default_rng(seed)
+    for start in range(0, len(rotation), block):
+        part = rotation[start : start + block]
+        turn, _ = np.linalg.qr(rng.standard_normal((len(part), len(part))))
+        mixed[start : start + block] = turn @ part
+    return mixed
