@@ -26,6 +26,8 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 Codes = NDArray[np.uint8]
 
+ERROR_SHARE = 0.25
+"""How much of a code's squared error counts as distance: see `algorithms.kernels.leaf_search`."""
 MOST_BIAS = 65_535
 """The largest bias, in steps."""
 
@@ -165,8 +167,9 @@ def _biases(points: Floats, rest: Floats, residuals: Floats, codes: Codes, codeb
     """Return b of `algorithms.kernels.leaf_search`, (n,), with half of the rest."""
     decoded = np.empty_like(points)
     decode(codes, codebooks, decoded)
-    products: NDArray[np.float64] = np.einsum("ij,ij->i", points, decoded, dtype=np.float64)
-    return products - half_squares(residuals) + rest / 2.0
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", points - residuals, decoded, dtype=np.float64)
+    errors = half_squares(residuals - decoded)
+    return products + half_squares(decoded) + ERROR_SHARE * errors + rest / 2.0
 
 
 def homes_of(points: Floats, centroids: Floats, labels: Integers, spill: Spill | None, threads: int) -> list[Integers]:

@@ -3,12 +3,15 @@
 A score is what a distance is up to what all vectors share: -q.x under inner products, (|q - x|^2 - |q|^2) / 2 under
 euclidean. For x = c + r in the leaf of centroid c, with the residual r coded as r', it is estimated by
 
-    -q.x            ~  -q.c - q.r'
-    |q - x|^2 / 2   ~  (|c|^2 / 2 - q.c) - q.r' + b,   b = (x.r' - |r|^2 / 2)
+    -q.x           ~  -q.c - q.r'
+    |q - x|^2 / 2  ~  (|c|^2 / 2 - q.c) - q.r' + b,   b = (|x'|^2 - |c|^2) / 2 + h |x - x'|^2 / 2,   x' = c + r'
 
 up to |q|^2 / 2. The last line is -(q, 1).(x, -|x|^2 / 2), an inner product in one dimension more, whose coordinate b
-is kept in 16 bits a vector, less what of -q.(r - r') is known before q is: -x.(r - r'). So in both cases the look-up
-tables are of q.r' alone, and are the same for all leaves.
+is kept in 16 bits a vector. So in both cases the look-up tables are of q.r' alone, and are the same for all leaves.
+
+With h = 0, a distance is that to x'. The true one differs by |x - x'|^2 - 2 (q - x').(x - x'). Were q anywhere, the
+last term would be 0 in the mean, as x' is the mean of the vectors with its code, and h = 1 be right; for q near x it
+is twice the first, and h = -1 would be. For the nearest neighbours of common data, a quarter is good.
 """
 
 from __future__ import annotations
