@@ -12,8 +12,7 @@ from algorithms.kernels import leaf_search
 from algorithms.kernels.aligned import aligned_zeros
 from algorithms.kernels.bundle import bundle
 from algorithms.kernels.coded_centroids import CodedCentroids, code_centroids
-from algorithms.kernels.fast_scan import MOST
-from algorithms.kernels.inverted_file import InvertedFile
+from algorithms.kernels.inverted_file import MOST_BIAS, InvertedFile
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.leaf_search import WORDS, Parts, capacity
 from algorithms.kernels.partition import padded_positions
@@ -55,8 +54,6 @@ class Worker:
         keep = max(effort.keep, index.copies * k)
         held = len(leaves.rows)
         keep = min(keep, max(held, 1))
-        # What the tables leave of 16 bits is for the biases.
-        most = (MOST - 1 - padded * min(255, MOST // padded)) / (MOST * index.bias_step) if index.bias_step else np.inf
         settings = (
             min(effort.n_leaves, n_leaves),
             n_leaves,
@@ -76,7 +73,7 @@ class Worker:
             index.bias_step,
             0.0 if effort.exact_inner else storage.trust,
             storage.margin,
-            min(most, 1e30),
+            MOST_BIAS * index.bias_step,
         )
         parts = Parts(
             centroids.codes,
