@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from algorithms.anisotropic_vq.coder import AnisotropicCoder, soar
 from algorithms.kernels.inverted_file import InvertedFile
 from algorithms.kernels.inverted_file_build import Shape, build
 from algorithms.kernels.leaf_worker import Effort, Worker, bind
-from algorithms.kernels.scalar_quantizer import Loss, train_quantizer
+from algorithms.kernels.scalar_quantizer import Loss, ScalarQuantizer, sample_rows, train_quantizer
 from algorithms.kernels.storage import Storage
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
@@ -39,6 +40,11 @@ _LOSS = Loss(factor=3, share=0.998)
 # A share of the leaves that finds nine in ten neighbours of common data.
 _LEAVES_SHARE = 0.025
 _FORMAT = 1
+# What reading a file raises that was written by something else, or only in part.
+_NO_INDEX = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class AnisotropicVQ(Algorithm, Saves, Grows):
@@ -118,8 +124,9 @@ class AnisotropicVQ(Algorithm, Saves, Grows):
         block = max(2, -(-quantizer.dim // _MOST_POSITIONS)) if self._block == "auto" else self._block
         block = min(block, quantizer.dim)
         threshold = (_THRESHOLD if inner else None) if self._threshold == "auto" else self._threshold
-        self._length = _typical_length(rows) if inner else 0.0
-        self._coder = AnisotropicCoder(threshold, quantizer.dim, self._length or _typical_length(rows), self._seed)
+        self._scale = _typical_length(rows if inner else sample_rows(rows) - quantizer.mean)
+        self._length = self._scale * _stretch(rows, quantizer) if inner else 0.0
+        self._coder = AnisotropicCoder(threshold, quantizer.dim, self._scale, self._seed)
         shape = Shape(
             n_leaves, block, _ITERATIONS, _SAMPLE, self._spherical, self._metric is Metric.ANGULAR, self._seed
         )
@@ -182,6 +189,7 @@ class AnisotropicVQ(Algorithm, Saves, Grows):
             "format": _FORMAT,
             "metric": str(self._metric),
             "dim": self._dim,
+            "scale": self._scale,
             "length": self._length,
             "factor": self._factor,
             "spill": self._spill,
@@ -203,15 +211,17 @@ class AnisotropicVQ(Algorithm, Saves, Grows):
                     f"{path} holds an anisotropic_vq index of format {facts['format']} under {facts['metric']}, not "
                     f"{_FORMAT} under {self._metric}; build the index again"
                 )
-            self._dim, self._length, self._factor = facts["dim"], facts["length"], facts["factor"]
-            self._spill, self._lambda, self._seed = facts["spill"], facts["soar_lambda"], facts["seed"]
-            self.effective = facts["effective"]
-            self._index = InvertedFile.of_arrays(arrays)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+            index = InvertedFile.of_arrays(arrays)
+            if len(index.quantizer.mean) != facts["dim"]:
+                raise ValueError(f"its rows have dimension {len(index.quantizer.mean)}, not {facts['dim']}")
+            effective = facts["effective"]
+            coder = AnisotropicCoder(effective["threshold"], index.quantizer.dim, facts["scale"], facts["seed"])
+            self._dim, self._scale, self._length = facts["dim"], facts["scale"], facts["length"]
+            self._factor, self._seed = facts["factor"], facts["seed"]
+            self._spill, self._lambda = facts["spill"], facts["soar_lambda"]
+        except _NO_INDEX as problem:
             raise PluginError(f"{path} holds no anisotropic_vq index ({problem}); build the index again") from problem
-        length = self._length or _typical_length(self._index.storage.floats(self._index.size))
-        self._coder = AnisotropicCoder(self.effective["threshold"], self._index.quantizer.dim, length, self._seed)
-        self._workers = []
+        self.effective, self._index, self._coder, self._workers = effective, index, coder, []
 
     def _second(self) -> Any:
         return soar(self._lambda) if self._spill else None
@@ -224,3 +234,12 @@ class AnisotropicVQ(Algorithm, Saves, Grows):
 def _typical_length(rows: NDArray[np.float32]) -> float:
     squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
     return float(np.sqrt(squares.mean())) if squares.any() else 1.0
+
+
+def _stretch(rows: NDArray[np.float32], quantizer: ScalarQuantizer) -> float:
+    """Return what queries as long as `rows` (n, dim) must be multiplied by for their codes to fill a byte.
+
+    The codes of rows do, but for small whole numbers, which are their own codes.
+    """
+    most = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
+    return 127.0 / most if quantizer.exact and most > 0.0 else 1.0

@@ -130,7 +130,9 @@ def spilled_leaves(
     for i in range(products.shape[0]):
         mine = own[first + i]
         square, inner = squares[first + i], products[i, mine]
-        length = max(square - np.float32(2.0) * inner + norms[mine], np.float32(1e-12))
+        # No more digits than that are left where a vector lies on its centroid.
+        rounding = np.float32(1e-6) * (square + norms[mine]) + np.float32(1e-37)
+        length = max(square - np.float32(2.0) * inner + norms[mine], rounding)
         start = square - inner  # x.(x - c)
         best, least = mine, np.float32(np.inf)
         for leaf in range(leaves):

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from algorithms.kernels.codebooks import decode
 from algorithms.kernels.coded_centroids import code_centroids
 from algorithms.kernels.kmeans import assign
-from algorithms.kernels.partition import Entries, Leaves, join, pack, padded_positions, unpack
+from algorithms.kernels.partition import Entries, Leaves, check_array, join, pack, padded_positions, unpack
 from algorithms.kernels.points import BLOCK, half_squares, to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer
 from algorithms.kernels.storage import Storage
+from harness.metric import normalise
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -89,7 +90,7 @@ class InvertedFile:
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> InvertedFile:
-        """Make what `arrays` took apart; raises KeyError where one is missing."""
+        """Make what `arrays` took apart; raises KeyError where one is missing, and ValueError where one doesn't fit."""
         stored = {name.removeprefix("storage_"): value for name, value in arrays.items() if name.startswith("storage_")}
         storage = Storage.of_arrays(stored)
         quantizer = storage.quantizer
@@ -99,7 +100,7 @@ class InvertedFile:
                 arrays["own_mean"], arrays["own_basis"], scale, exact=bool(exact), inner=bool(inner)
             )
         step, spherical, by_direction, copies = arrays["facts"].tolist()
-        return cls(
+        index = cls(
             storage,
             quantizer,
             arrays["centroids"],
@@ -112,12 +113,28 @@ class InvertedFile:
             bool(by_direction),
             int(copies),
         )
+        index.check()
+        return index
+
+    def check(self) -> None:
+        """Raise ValueError where an array has another type or shape than a search, which checks nothing, reads."""
+        n_leaves, (positions, block, _) = len(self.centroids), self.codebooks.shape
+        check_array("centroids", self.centroids, np.float32, (n_leaves, positions * block))
+        check_array("codebooks", self.codebooks, np.float32, (positions, block, 16))
+        check_array("ids", self.ids, np.int32, (self.size,))
+        check_array("shifts", self.shifts, np.float32, (n_leaves,))
+        self.leaves.check(self.size, n_leaves, padded_positions(positions), biased=not self.inner)
+        self.storage.check(self.size, len(self.quantizer.mean))
+        if self.quantizer.dim > positions * block:
+            raise ValueError(f"{positions} codewords of {block} can't stand for {self.quantizer.dim} dimensions")
 
     def add(self, rows: Floats, coder: Coder, spill: Spill | None, threads: int) -> None:
         """Add `rows` (m, dim) to the leaves as they were trained; their ids go on from the highest."""
         n = self.size
         points, rest = to_points(self.quantizer, rows, self.codebooks.shape[0] * self.codebooks.shape[1])
-        labels, _ = assign(points, self.centroids, spherical=self.spherical, threads=threads)
+        # Spherical clusters are of directions, but what is kept of them is the means of their rows.
+        centroids = normalise(self.centroids) if self.spherical else self.centroids
+        labels, _ = assign(points, centroids, spherical=self.spherical, threads=threads)
         homes = homes_of(points, self.centroids, labels, spill, threads)
         new = self.entries(points, rest, homes, np.arange(n, n + len(rows), dtype=np.int32), coder, threads)
         self.storage.append(rows, n)

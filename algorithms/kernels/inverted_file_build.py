@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.inverted_file import MOST_BIAS, Coder, InvertedFile, Spill, homes_of
-from algorithms.kernels.kmeans import kmeans
+from algorithms.kernels.kmeans import Clustering, kmeans
 from algorithms.kernels.partition import Leaves, pack
 from algorithms.kernels.points import half_squares, to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer
@@ -49,14 +49,7 @@ def build(
     """Partition `rows` (n, dim), train the codebooks on a sample of what the leaves leave over, code and pack all."""
     n = len(rows)
     points, rest = to_points(quantizer, rows, -(-quantizer.dim // shape.block) * shape.block)
-    clusters = kmeans(
-        points,
-        min(shape.n_leaves, n),
-        iterations=shape.iterations,
-        spherical=shape.spherical,
-        seed=shape.seed,
-        threads=threads,
-    )
+    clusters = _clusters(points, shape, threads)
     order = np.argsort(clusters.labels, kind="stable").astype(np.int32)
     points, rest, labels = points[order], rest[order], clusters.labels[order]
     # Of spherical clusters, too, the mean leaves the shortest residuals.
@@ -86,6 +79,20 @@ def build(
     coarse = quantizer.encode(rows, packed=not storage.keep_exact) if storage.quantizer is not None else rows
     storage.keep(rows, coarse, order)
     return index
+
+
+def _clusters(points: Floats, shape: Shape, threads: int) -> Clustering:
+    """Return the clusters of points (n, width); without points, one that is empty."""
+    if len(points) == 0:
+        return Clustering(np.zeros((1, points.shape[1]), np.float32), np.zeros(0, np.int32), ())
+    return kmeans(
+        points,
+        min(shape.n_leaves, len(points)),
+        iterations=shape.iterations,
+        spherical=shape.spherical,
+        seed=shape.seed,
+        threads=threads,
+    )
 
 
 def _means(points: Floats, labels: Integers, centroids: Floats) -> Floats:
