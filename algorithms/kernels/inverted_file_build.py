@@ -7,18 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.inverted_file import MOST_BIAS, Coder, InvertedFile, Spill, homes_of
+from algorithms.kernels.inverted_file import Coder, InvertedFile, Spill, homes_of
 from algorithms.kernels.kmeans import Clustering, kmeans
-from algorithms.kernels.partition import Leaves, pack
-from algorithms.kernels.points import half_squares, to_points
+from algorithms.kernels.partition import Leaves
+from algorithms.kernels.points import to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer
 from algorithms.kernels.storage import Storage
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
-
-# Room for the biases of vectors added later, as a share of the range of those that are there.
-_BIAS_ROOM = 1.25
 
 
 class Shape(NamedTuple):
@@ -58,9 +55,6 @@ def build(
     residuals = points[sample] - centroids[labels[sample]]
     codebooks = coder.train(points[sample], residuals, shape.block, threads)
     homes = homes_of(points, centroids, labels, spill, threads)
-    shifts, step = np.zeros(len(centroids), np.float32), 0.0
-    if not quantizer.inner:
-        shifts, step = _bias_range(points, rest, homes, centroids)
     index = InvertedFile(
         storage,
         quantizer,
@@ -68,14 +62,13 @@ def build(
         codebooks,
         Leaves.empty(),
         order,
-        shifts,
-        step,
+        np.zeros(len(centroids), np.float32),
+        0.0,
         shape.spherical,
         shape.by_direction,
         len(homes),
     )
-    entries = index.entries(points, rest, homes, np.arange(n, dtype=np.int32), coder, threads)
-    index.leaves = pack(entries, len(centroids))
+    index.keep(*index.entries(points, rest, homes, np.arange(n, dtype=np.int32), coder, threads))
     coarse = quantizer.encode(rows, packed=not storage.keep_exact) if storage.quantizer is not None else rows
     storage.keep(rows, coarse, order)
     return index
@@ -102,20 +95,3 @@ def _means(points: Floats, labels: Integers, centroids: Floats) -> Floats:
     some = counts > 0
     sums[some] = np.add.reduceat(points, starts[some], axis=0, dtype=np.float64) if len(points) else 0.0
     return np.where(some[:, None], sums / np.maximum(counts, 1)[:, None], centroids).astype(np.float32)
-
-
-def _bias_range(points: Floats, rest: Floats, homes: list[Integers], centroids: Floats) -> tuple[Floats, float]:
-    """Return where the biases of each leaf begin, and the step in which 16 bits hold all of them, with some room.
-
-    Judged by what the bias is if a code has no error, (|x|^2 - |c|^2) / 2: with any other it is not far from that.
-    """
-    if len(points) == 0:
-        return np.zeros(len(centroids), np.float32), 0.0
-    halves, own = half_squares(points) + rest / 2.0, half_squares(centroids)
-    least = np.full(len(centroids), np.inf)
-    for labels in homes:
-        np.minimum.at(least, labels, halves - own[labels])
-    least = np.where(np.isfinite(least), least, 0.0)
-    widest = max(float((halves - own[labels] - least[labels]).max()) for labels in homes)
-    room = _BIAS_ROOM * widest
-    return (least - (room - widest) / 2.0).astype(np.float32), room / MOST_BIAS
