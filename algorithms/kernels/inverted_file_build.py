@@ -52,9 +52,10 @@ def build(
     # Of spherical clusters, too, the mean leaves the shortest residuals.
     centroids = _means(points, labels, clusters.centroids) if shape.spherical else clusters.centroids
     sample = np.sort(np.random.default_rng(shape.seed).permutation(n)[: shape.sample])
-    residuals = points[sample] - centroids[labels[sample]]
-    codebooks = coder.train(points[sample], residuals, shape.block, threads)
     homes = homes_of(points, centroids, labels, spill, threads)
+    # Of leaves in turn: what is left over of a second one is longer.
+    leaves = np.choose(np.arange(len(sample)) % len(homes), [home[sample] for home in homes])
+    codebooks = coder.train(points[sample], points[sample] - centroids[leaves], shape.block, threads)
     index = InvertedFile(
         storage,
         quantizer,
