@@ -203,7 +203,7 @@ class AnisotropicVQ(Algorithm, Saves, Grows):
     def load(self, path: Path) -> None:
         """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             facts = json.loads(str(arrays.pop("about")))
             if facts["format"] != _FORMAT or facts["metric"] != self._metric:

@@ -122,12 +122,15 @@ class InvertedFile:
     def check(self) -> None:
         """Raise ValueError where an array has another type or shape than a search, which checks nothing, reads."""
         n_leaves, (positions, block, _) = len(self.centroids), self.codebooks.shape
+        dim, basis = len(self.quantizer.mean), self.quantizer.basis
+        check_array("mean", self.quantizer.mean, np.float32, (dim,))
+        check_array("basis", basis, np.float32, (len(basis), dim))
         check_array("centroids", self.centroids, np.float32, (n_leaves, positions * block))
         check_array("codebooks", self.codebooks, np.float32, (positions, block, 16))
         check_array("ids", self.ids, np.int32, (self.size,))
         check_array("shifts", self.shifts, np.float32, (n_leaves,))
         self.leaves.check(self.size, n_leaves, padded_positions(positions), biased=not self.inner)
-        self.storage.check(self.size, len(self.quantizer.mean))
+        self.storage.check(self.size, dim)
         if self.quantizer.dim > positions * block:
             raise ValueError(f"{positions} codewords of {block} can't stand for {self.quantizer.dim} dimensions")
 

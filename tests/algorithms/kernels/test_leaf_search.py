@@ -184,7 +184,7 @@ def estimates(index, rows, query):
 )
 def test_scores_are_what_distances_are(inner, dim, options):
     """Scores of all vectors differ as the distances to what their codes stand for do, but for rounding."""
-    rows = normal(150, dim) * np.float32(2.0) + np.float32(0.5)
+    rows = normal(40 if INTERPRETED else 150, dim) * np.float32(2.0) + np.float32(0.5)
     index = built(rows, inner, **options)
     for query in normal(3, dim, seed=1):
         entries, scores, expected = estimates(index, rows, query)
@@ -198,7 +198,7 @@ def test_scores_are_what_distances_are(inner, dim, options):
 def test_estimates_follow_true_distances():
     """Scores order as true distances do for the most part, in both kinds of distance, with 256 positions, too."""
     for inner in (False, True):
-        rows = normal(150, 512 if not INTERPRETED else 130) + np.float32(0.2)
+        rows = normal(60 if INTERPRETED else 150, 40 if INTERPRETED else 512) + np.float32(0.2)
         index = built(rows, inner)
         query = rows[3] + np.float32(0.3) * normal(1, rows.shape[1], 5)[0]
         entries, scores, _ = estimates(index, rows, query)

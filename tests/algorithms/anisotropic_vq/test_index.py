@@ -1,0 +1,490 @@
+"""The index of anisotropic codes: what it finds, that it is the same every time, that it grows, and what it refuses."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from algorithms.anisotropic_vq import AnisotropicVQ
+from algorithms.brute_force import BruteForce
+from algorithms.kernels.coded_centroids import code_centroids
+from algorithms.kernels.partition import unpack
+from harness.contract import as_neighbors
+from harness.errors import ParameterError, PluginError
+from harness.metric import Metric, neighbour_distances
+
+INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
+
+METRICS = [Metric.EUCLIDEAN, Metric.ANGULAR, Metric.IP]
+STORAGES = [
+    {"storage": "float32"},
+    {"storage": "sq8"},
+    {"rerank": False},
+    {"n_components": 12},
+    {"spill": True},
+    {"spill": True, "storage": "float32"},
+    {"spherical": True},
+    {"threshold": None, "dims_per_block": 3},
+]
+EVERYTHING = {"n_leaves_to_search": 10**6, "n_reorder": 10**6}
+
+
+def clustered(n, dim, seed=0):
+    """Draw rows around 20 centres, of lengths that differ, as embeddings have."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).standard_normal((20, dim))
+    rows = centres[rng.integers(20, size=n)] + 0.6 * rng.standard_normal((n, dim))
+    return (rows * rng.lognormal(0.0, 0.2, (n, 1))).astype(np.float32)
+
+
+def nearest(metric, train, queries, k=10):
+    """Return the distances (m, k) of the nearest, inf where there are no more."""
+    exact = BruteForce(metric)
+    exact.fit(train)
+    return exact.nearest(queries, k)[1]
+
+
+def recall(metric, train, queries, ids, k=10):
+    """Return the share of returned neighbours that are no farther than the k-th nearest."""
+    kth = nearest(metric, train, queries, k)[:, -1:]
+    found = neighbour_distances(metric, queries, train, as_neighbors(ids, len(queries), k, len(train)))
+    return float((found <= kth + 1e-5 * np.abs(kth) + 1e-9).mean())
+
+
+def assert_exact(metric, train, queries, ids, slack=1e-5):
+    """Check that the distances of ids (m, k) are those of the nearest, and that each id comes once."""
+    k = ids.shape[1]
+    found = neighbour_distances(metric, queries, train, as_neighbors(ids, len(queries), k, len(train)))
+    expected, n = nearest(metric, train, queries, k), min(k, len(train))
+    largest = np.abs(expected[:, :n]).max(initial=1e-30)
+    np.testing.assert_allclose(found[:, :n], expected[:, :n], rtol=slack, atol=slack * largest)
+    assert (ids[:, n:] == -1).all()
+
+
+def built(metric, train, threads=1, **parameters):
+    """Return an index over `train`."""
+    index = AnisotropicVQ(metric, **parameters)
+    index.fit(train, threads=threads)
+    return index
+
+
+def arrays_of(index):
+    """Return all that is kept by name."""
+    return index._index.arrays()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+def test_finds_nearly_all_neighbours(metric, parameters):
+    """Every storage reaches a high recall at moderate effort, one query a call and all at once alike."""
+    train, queries = clustered(300 if INTERPRETED else 1500, 40), clustered(10 if INTERPRETED else 40, 40, seed=1)
+    index = built(metric, train, **parameters)
+    search = index.searcher(n_leaves_to_search=20, n_reorder=100)
+    ids = search(queries, 10)
+    np.testing.assert_array_equal(ids, np.concatenate([search(q[None], 10) for q in queries]))
+    np.testing.assert_array_equal(ids, index.searcher(n_leaves_to_search=20, n_reorder=100, threads=2)(queries, 10))
+    assert recall(metric, train, queries, ids) > (0.9 if not parameters.get("rerank", True) else 0.96)
+    if parameters.get("rerank", True):
+        away = neighbour_distances(metric, queries, train, ids)
+        assert (np.diff(away, axis=1) >= -1e-5 * np.abs(away[:, 1:])).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("spill", [False, True])
+def test_codes_alone_rank(metric, spill):
+    """Without ranking again, the codes of 4 bits find many neighbours, each once; more bits find more."""
+    train, queries = clustered(300 if INTERPRETED else 1500, 24), clustered(20, 24, seed=1)
+    shares = []
+    for block in (4, 2, 1):
+        index = built(metric, train, dims_per_block=block, spill=spill)
+        ids = index.searcher(n_leaves_to_search=10**6, n_reorder=0)(queries, 10)
+        shares.append(recall(metric, train, queries, ids))
+        assert index.counters()["ranked_by_codes"] == index.counters()["distance_computations"] == 0
+    assert shares[0] > 0.15
+    assert shares[0] < shares[1] < shares[2]
+    assert shares[2] > 0.75
+
+
+@pytest.mark.skipif(INTERPRETED, reason="many dimensions")
+@pytest.mark.parametrize(("dim", "block"), [(512, 2), (400, 1), (520, 1)])
+def test_many_positions_leave_room_for_biases(dim, block):
+    """With 256 code positions and more, sums and biases of 16 bits still tell vectors apart."""
+    train, queries = clustered(1500, dim), clustered(30, dim, seed=1)
+    index = built(Metric.EUCLIDEAN, train, dims_per_block=block, n_components=None)
+    ids = index.searcher(n_leaves_to_search=10**6, n_reorder=50)(queries, 10)
+    assert recall(Metric.EUCLIDEAN, train, queries, ids) > 0.95
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("parameters", [{"storage": "float32"}, {}, {"spill": True, "n_leaves": 5}], ids=str)
+@pytest.mark.parametrize(
+    ("n", "dim"), [(1, 1), (2, 1), (3, 7), (9, 3), (15, 2), (33, 65), (200, 7), (300, 1), (40, 300)]
+)
+def test_all_leaves_and_candidates_are_exact_search(metric, parameters, n, dim):
+    """With every leaf searched and every vector ranked again, distances are those of brute force; k > n is padded."""
+    if INTERPRETED and n * dim > 1500:
+        pytest.skip("too slow")
+    train, queries = clustered(n, dim), clustered(5, dim, seed=1)
+    search = built(metric, train, **parameters).searcher(**EVERYTHING)
+    assert_exact(metric, train, queries, search(queries, 12))
+    assert_exact(metric, train, queries, search(queries, n + 3))
+    assert_exact(metric, train, queries, search(queries, 1))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("spill", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["constant", "zeros", "copies", "some zeros", "whole numbers", "bits", "axes", "lengths", "far", "tiny"]
+)
+def test_odd_data(metric, kind, spill):
+    """Constant data, copies, zeros, whole numbers, and lengths and places of all kinds give the nearest."""
+    train, queries = np.array(clustered(120, 9)), clustered(6, 9, seed=1)
+    if kind == "constant":
+        train[:] = train[0]
+    elif kind == "zeros":
+        train[:] = 0.0
+    elif kind == "copies":
+        train[:] = np.repeat(train[:6], 20, axis=0)
+    elif kind == "some zeros":
+        train[::3] = 0.0
+    elif kind == "whole numbers":
+        train = np.rint(10 * train)
+    elif kind == "bits":
+        train = (train > 0).astype(np.float32)
+    elif kind == "axes":
+        train = np.eye(9, dtype=np.float32)[np.arange(120) % 9]
+    elif kind == "lengths":
+        train *= (10.0 ** np.random.default_rng(0).uniform(-4, 4, (120, 1))).astype(np.float32)
+    elif kind == "far":
+        train += np.float32(100.0)
+    else:
+        train[::4] *= np.float32(1e-25)
+    before = train.copy()
+    index = built(metric, train, spill=spill)
+    np.testing.assert_array_equal(train, before)
+    assert np.isfinite(index._index.codebooks).all()
+    ids = index.searcher(n_leaves_to_search=10**6, n_reorder=400)(queries, 10)
+    assert_exact(metric, train, queries, ids, slack=1e-3)
+
+
+def test_real_queries_of_small_whole_numbers():
+    """Rows that are their own codes are found by queries that are no whole numbers, under inner products, too."""
+    rng = np.random.default_rng(0)
+    n = 200 if INTERPRETED else 1000
+    train = np.eye(40, dtype=np.float32)[rng.integers(0, 40, n)]
+    queries = rng.standard_normal((10, 40)).astype(np.float32)
+    for metric in (Metric.ANGULAR, Metric.IP):
+        ids = built(metric, train).searcher(n_leaves_to_search=10**6, n_reorder=60)(queries, 3)
+        assert recall(metric, train, queries, ids, 3) > 0.9
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+def test_threads_change_nothing(metric, parameters):
+    """All arrays are equal, bit for bit, on one thread and on two; another seed gives others."""
+    train = clustered(120 if INTERPRETED else 1300, 13)
+    one, two = (built(metric, train, threads, **parameters) for threads in (1, 2))
+    for name, value in arrays_of(one).items():
+        np.testing.assert_array_equal(value, arrays_of(two)[name])
+    other = built(metric, train, seed=1, **parameters)
+    assert not np.array_equal(arrays_of(one)["ids"], arrays_of(other)["ids"])
+
+
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+@pytest.mark.parametrize("metric", METRICS)
+def test_saved_and_loaded(metric, parameters, tmp_path):
+    """A loaded index answers as the saved one does, takes as much memory, and grows in the same way."""
+    n = 120 if INTERPRETED else 500
+    train, queries = clustered(n, 20), clustered(10, 20, seed=1)
+    index = built(metric, train, **parameters)
+    index.save(tmp_path / "index")
+    loaded = AnisotropicVQ(metric)
+    loaded.load(tmp_path / "index")
+    for effort in ({"n_leaves_to_search": 5, "n_reorder": 30}, {"n_reorder": 0}):
+        np.testing.assert_array_equal(loaded.searcher(**effort)(queries, 5), index.searcher(**effort)(queries, 5))
+    assert loaded.index_bytes() == index.index_bytes()
+    assert loaded.effective == index.effective
+    for one in (index, loaded):
+        one.add(queries)
+    for name, value in arrays_of(index).items():
+        np.testing.assert_array_equal(value, arrays_of(loaded)[name])
+    found = loaded.searcher(**EVERYTHING)(queries, 1)
+    if metric is not Metric.IP and parameters.get("rerank", True):
+        np.testing.assert_array_equal(found[:, 0], np.arange(n, n + 10))
+
+
+def test_threshold_of_a_loaded_index_is_that_of_the_saved_one(tmp_path):
+    """Rows added are coded by the same loss where the rows themselves aren't kept, far from the origin or not."""
+    train = clustered(150, 8) + np.float32(5.0)
+    index = built(Metric.EUCLIDEAN, train[:100], threshold=0.3, rerank=False)
+    index.save(tmp_path / "index")
+    loaded = AnisotropicVQ(Metric.EUCLIDEAN)
+    loaded.load(tmp_path / "index")
+    for one in (index, loaded):
+        one.add(train[100:])
+    np.testing.assert_array_equal(arrays_of(index)["leaves_codes"], arrays_of(loaded)["leaves_codes"])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+def test_grows(metric, parameters):
+    """Rows that were added are found as those of the first build are, in several steps and from nothing."""
+    first, n = (100, 170) if INTERPRETED else (600, 1000)
+    train, queries = clustered(n, 24), clustered(20, 24, seed=1)
+    index = built(metric, train[:0], **parameters)
+    assert index.searcher()(queries, 3).tolist() == [[-1, -1, -1]] * 20
+    for start, stop in ((0, first), (first, first + 1), (first + 1, first + 1), (first + 1, n)):
+        index.add(train[start:stop], threads=2)
+    assert sorted(arrays_of(index)["ids"].tolist()) == list(range(n))
+    ids = index.searcher(n_leaves_to_search=30, n_reorder=100)(queries, 10)
+    assert recall(metric, train, queries, ids) > (0.85 if not parameters.get("rerank", True) else 0.95)
+    assert ids.max() > first + 1
+
+
+@pytest.mark.parametrize("parameters", [{}, {"storage": "float32"}, {"spill": True}], ids=str)
+def test_rows_added_far_away(parameters):
+    """Where those added lie far from all before, biases get wider steps, and all rows keep what biases they have."""
+    train = clustered(200, 12)
+    every = np.concatenate([train, train[:50], 6.0 * clustered(150, 12, seed=1) + np.float32(8.0)])
+    index = built(Metric.EUCLIDEAN, train, n_leaves=20, n_components=None, **parameters)
+
+    def biases():
+        """Return all biases by leaf and row."""
+        leaves, file = unpack(index._index.leaves, 8), index._index
+        values = file.shifts[leaves.leaves] + file.bias_step * leaves.biases.astype(np.float64)
+        return dict(zip(zip(leaves.leaves.tolist(), leaves.rows.tolist(), strict=True), values, strict=True))
+
+    before, step = biases(), index._index.bias_step
+    index.add(every[200:250])
+    assert index._index.bias_step == step
+    index.add(every[250:])
+    assert index._index.bias_step > 2 * step
+    after = biases()
+    np.testing.assert_allclose([after[key] for key in before], list(before.values()), atol=index._index.bias_step)
+    assert_exact(Metric.EUCLIDEAN, every, every[::40], index.searcher(**EVERYTHING)(every[::40], 1), slack=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_a_few_rows_or_copies_say_nothing_of_the_many_added(n):
+    """An index over next to nothing takes all kinds of rows, and finds them with all candidates ranked."""
+    train = clustered(200, 6)
+    train[:n] = train[0]
+    for metric in METRICS:
+        index = built(metric, train[:n])
+        index.add(train[n:])
+        assert_exact(
+            metric, train, train[::20], index.searcher(n_leaves_to_search=10**6, n_reorder=999)(train[::20], 5)
+        )
+
+
+def test_rows_added_to_spherical_clusters_go_the_same_way():
+    """Rows are put into the leaves that rows like them lie in: those of their direction, however long they are."""
+    train = clustered(400, 16) * np.random.default_rng(0).lognormal(0.0, 1.0, (400, 1)).astype(np.float32)
+    index = built(Metric.IP, train, spherical=True, n_leaves=25)
+    index.add(train)
+    sizes, starts, rows = (arrays_of(index)[f"leaves_{name}"] for name in ("sizes", "starts", "rows"))
+    ids, leaf_of = arrays_of(index)["ids"], np.zeros(800, int)
+    for leaf in range(25):
+        leaf_of[ids[rows[32 * starts[leaf] : 32 * starts[leaf] + sizes[leaf]]]] = leaf
+    assert (leaf_of[:400] == leaf_of[400:]).mean() > 0.9
+
+
+def test_grows_beyond_whole_numbers():
+    """Rows kept as bytes become floats when a row arrives that bytes can't hold."""
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 256, (200, 10)).astype(np.float32)
+    index = built(Metric.EUCLIDEAN, whole)
+    odd = np.concatenate([np.full((1, 10), 0.5), np.full((1, 10), -999.0)]).astype(np.float32)
+    index.add(odd)
+    search = index.searcher(**EVERYTHING)
+    assert search(odd, 1)[:, 0].tolist() == [200, 201]
+    assert search(whole[7:8], 1)[0, 0] == 7
+
+
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+def test_memory_is_what_is_kept(parameters):
+    """The figure is the sum of the arrays that a search reads."""
+    index = built(Metric.EUCLIDEAN, clustered(300, 40), **parameters)
+    kept, file = arrays_of(index), index._index
+    coded = code_centroids(file.centroids, file.quantizer, by_direction=False)
+    names = ["codebooks", "ids", "shifts", *(name for name in kept if name.startswith("leaves_"))]
+    expected = sum(kept[name].nbytes for name in names) + sum(array.nbytes for array in coded)
+    expected += sum(array[:300].nbytes for array in (file.storage.codes, file.storage._rows) if len(array))
+    assert index.index_bytes() == expected
+    copies = 1 + parameters.get("spill", False)
+    assert file.leaves.sizes.sum() == copies * 300
+
+
+def test_counts():
+    """Vectors scanned and ranked are counted anew after each bind, and grow with the effort."""
+    train, queries = clustered(500, 12), clustered(4, 12, seed=1)
+    index = built(Metric.EUCLIDEAN, train, n_components=None, n_leaves=20)
+    search = index.searcher(n_leaves_to_search=20, n_reorder=60)
+    search(queries, 5)
+    assert index.counters()["scanned"] <= 4 * 500
+    assert index.counters()["ranked_by_codes"] == 4 * 60
+    search(queries[:2], 4)
+    assert index.counters()["ranked_by_codes"] == 6 * 60
+    assert 0 < index.counters()["distance_computations"] <= 6 * 60
+    index.searcher(n_leaves_to_search=1, n_reorder=10)(queries, 5)
+    assert index.counters()["scanned"] < 4 * 500
+    assert index.counters()["ranked_by_codes"] <= 4 * 10
+
+
+def test_searches_more_leaves_where_few_hold_too_little():
+    """Whoever asks for many neighbours gets them from one leaf, too."""
+    train = clustered(200, 6)
+    for spill in (False, True):
+        ids = built(Metric.EUCLIDEAN, train, n_leaves=50, spill=spill).searcher(n_leaves_to_search=1)(train[:5], 60)
+        assert (ids >= 0).all()
+        as_neighbors(ids, 5, 60, 200)
+
+
+def test_many_neighbours_of_copies():
+    """Spilled copies of a row fill no place of another, whatever k and n_reorder are."""
+    train = np.repeat(clustered(40, 5), 5, axis=0)
+    for k, n_reorder in ((1, 0), (7, 0), (50, 3), (200, 10), (250, 10**6)):
+        ids = built(Metric.IP, train, spill=True).searcher(n_leaves_to_search=3, n_reorder=n_reorder)(train[:9], k)
+        as_neighbors(ids, 9, k, 200)
+        assert (ids[:, : min(k, 200)] >= 0).all()
+
+
+@pytest.mark.skipif(INTERPRETED, reason="NumPy warns of what compiled code does in silence")
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("parameters", STORAGES, ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20, 1e30, 1e38, 1e-40])
+def test_no_query_does_harm(metric, parameters, value):
+    """Queries that are no numbers, endless or extreme get valid ids or none, and spoil nothing for the next."""
+    train = clustered(400, 30)
+    index = built(metric, train, **parameters)
+    for n_reorder in (0, 20):
+        search = index.searcher(n_leaves_to_search=5, n_reorder=n_reorder)
+        before = search(train[:10], 5)
+        for odd in (np.where(np.arange(30) == 7, value, train[:1]), np.full((1, 30), value)):
+            as_neighbors(search(odd.astype(np.float32), 5), 1, 5, 400)
+        np.testing.assert_array_equal(search(train[:10], 5), before)
+
+
+def test_what_is_bound_stays():
+    """A search that was bound answers as it did, whatever becomes of the index."""
+    train = clustered(300, 16)
+    index = built(Metric.EUCLIDEAN, train)
+    search = index.searcher(n_leaves_to_search=5)
+    before = search(train[:9], 3)
+    index.add(100.0 * train)
+    np.testing.assert_array_equal(search(train[:9], 3), before)
+    index.fit(clustered(30, 24))
+    np.testing.assert_array_equal(search(train[:9], 3), before)
+    assert search(train[:9], 7).max() < 300
+
+
+def test_queries_of_any_layout():
+    """Rows in another order of memory, of another type, or none of them, are searched as well."""
+    train = clustered(200, 8)
+    index = built(Metric.EUCLIDEAN, np.asfortranarray(train))
+    search = index.searcher(n_leaves_to_search=5)
+    expected = search(train[:6], 4)
+    np.testing.assert_array_equal(search(np.asfortranarray(train[:6]), 4), expected)
+    np.testing.assert_array_equal(search(train[:6].astype(np.float64), 4), expected)
+    assert search(train[:0], 4).shape == (0, 4)
+    assert search(train[:2], 0).shape == (2, 0)
+    with pytest.raises(ParameterError, match=r"shape \(1, 4\) given, but the index has dimension 8"):
+        search(np.zeros((1, 4), np.float32), 3)
+    with pytest.raises(ParameterError, match=r"shape \(1, 4\) given, but the index has dimension 8"):
+        index.add(np.zeros((1, 4), np.float32))
+
+
+def test_compiles_on_a_few_rows():
+    """Warming up on a sample leaves the index as it was."""
+    index = AnisotropicVQ(Metric.ANGULAR, spill=True)
+    index.compile(clustered(100, 6))
+    index.fit(clustered(50, 6))
+    assert index.searcher()(clustered(1, 6), 2).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"metric": "hamming"}, "metric hamming"),
+        ({"n_leaves": 0}, "n_leaves = 0"),
+        ({"threshold": 1.0}, "threshold = 1.0"),
+        ({"threshold": 0.0}, "threshold = 0.0"),
+        ({"threshold": float("nan")}, "threshold = nan"),
+        ({"dims_per_block": 0}, "dims_per_block = 0"),
+        ({"soar_lambda": -1.0}, "soar_lambda = -1.0"),
+        ({"storage": "int4"}, "'int4'"),
+        ({"n_components": 0}, "n_components = 0"),
+    ],
+)
+def test_refuses_bad_parameters(parameters, message):
+    """An error names the value."""
+    with pytest.raises(ParameterError, match=message):
+        AnisotropicVQ(**{"metric": Metric.EUCLIDEAN, **parameters})
+
+
+@pytest.mark.parametrize("parameters", [{"n_leaves_to_search": 0}, {"n_reorder": -1}])
+def test_refuses_bad_search_parameters(parameters):
+    """A search parameter that can't be used is named, with what can."""
+    index = built(Metric.EUCLIDEAN, clustered(20, 5))
+    name, value = next(iter(parameters.items()))
+    with pytest.raises(ParameterError, match=f"{name} = {value}; use"):
+        index.searcher(**parameters)
+
+
+def test_refuses_rows_that_are_no_numbers():
+    """NaN among the rows is refused, and rows refused by `add` leave the index as it was."""
+    train = clustered(60, 5)
+    bad = train.copy()
+    bad[7, 2] = np.nan
+    with pytest.raises(ParameterError, match="NaN"):
+        built(Metric.EUCLIDEAN, bad, storage="float32")
+    index = built(Metric.EUCLIDEAN, train)
+    before = index.searcher()(train, 3)
+    with pytest.raises(ParameterError, match="NaN"):
+        index.add(bad)
+    np.testing.assert_array_equal(index.searcher()(train, 3), before)
+
+
+def test_refuses_other_files(tmp_path):
+    """A file of another kind, of another metric, empty or cut short, is told apart, and changes nothing."""
+    train = clustered(60, 4)
+    index = built(Metric.EUCLIDEAN, train)
+    before = index.searcher()(train, 3)
+    index.save(tmp_path / "index")
+    with pytest.raises(PluginError, match="angular"):
+        AnisotropicVQ(Metric.ANGULAR).load(tmp_path / "index")
+    whole = (tmp_path / "index").read_bytes()
+    (tmp_path / "text").write_text("not an index")
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "short").write_bytes(whole[: len(whole) // 2])
+    with (tmp_path / "array").open("wb") as file:
+        np.save(file, train)
+    with (tmp_path / "list").open("wb") as file:
+        np.savez(file, about=np.array("[1, 2]"))
+    for name in ("text", "empty", "short", "array", "list", "missing"):
+        with pytest.raises(PluginError, match="holds no anisotropic_vq index"):
+            index.load(tmp_path / name)
+    np.testing.assert_array_equal(index.searcher()(train, 3), before)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"storage": "float32"}, {"spill": True}], ids=str)
+def test_refuses_arrays_that_do_not_fit(parameters, tmp_path):
+    """Whichever array is missing, cut short or of another type, no search ever reads beyond it."""
+    train = clustered(80, 10)
+    index = built(Metric.EUCLIDEAN, train, **parameters)
+    index.save(tmp_path / "index")
+    with np.load(tmp_path / "index") as file:
+        whole = {name: file[name] for name in file.files}
+    flags = ("facts", "_storage", "_scale", "quantizer_mean")  # read as numbers, or not at all
+    read = [name for name, value in whole.items() if value.size and not name.endswith(flags)]
+    for name in read:
+        value = whole[name]
+        others = [None, value[:-1], value.astype(np.complex64)] if value.ndim else [None, np.array("{}")]
+        for other in others[: 2 if name == "storage_codes" else 3]:
+            changed = {key: array for key, array in {**whole, name: other}.items() if array is not None}
+            with (tmp_path / "other").open("wb") as file:
+                np.savez(file, **changed)
+            with pytest.raises(PluginError, match="build the index again"):
+                AnisotropicVQ(Metric.EUCLIDEAN).load(tmp_path / "other")
+    assert len(read) >= 10
