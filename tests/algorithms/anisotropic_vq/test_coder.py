@@ -117,13 +117,13 @@ def test_training_lowers_the_loss():
     """Codebooks of the anisotropic loss have less of it than those of k-means, and codes less than the nearest ones."""
     points = normal(N, 12) + np.float32(0.5)
     residuals = points - points.mean(axis=0)
-    coder, simple = (AnisotropicCoder(threshold, 12, 3.5, 0) for threshold in (0.4, None))
+    coder, simple = (AnisotropicCoder(threshold, 12, 3.5, 0) for threshold in (0.7, None))
     weights = coder.weights(points)
     ours, theirs = coder.train(points, residuals, 2, 2), simple.train(points, residuals, 2, 1)
     nearest = losses(points, residuals, weights, theirs, simple.encode(points, residuals, theirs, 1)).mean()
     descended = losses(points, residuals, weights, theirs, coder.encode(points, residuals, theirs, 1)).mean()
     trained = losses(points, residuals, weights, ours, coder.encode(points, residuals, ours, 1)).mean()
-    assert trained < descended < 0.98 * nearest
+    assert trained < 0.98 * descended < 0.9 * nearest
 
 
 def test_threads_change_nothing():
