@@ -169,7 +169,7 @@ def test_weights_of_tiny_rows_are_finite():
     assert losses(points, points, coder.weights(points), books, coder.encode(points, points, books, 1)).max() < 8.0
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("size", [1e-15, 1e-6, 1.0, 1e6, 1e15])
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0])
 def test_second_leaves_are_those_of_the_least_loss(penalty, size):
     """Second leaves are others that minimise |x - c'|^2 + penalty ((x - c').u)^2, u along the first residual.
