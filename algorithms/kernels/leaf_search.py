@@ -65,15 +65,16 @@ class Parts(NamedTuple):
     (32 * blocks,) int32, half their squared length in code units, 0 under inner products; `factors` and `shifts`
     (leaves,) float32, which make a score of a rank; `starts`, `sizes`, `rows`, `codes`, `biases` of `partition.Leaves`;
     `codebooks` (positions * block, words) and `radii` (positions,) float32, see `make_tables`; `means` (leaves,
-    positions * block) float32 the centroids if queries are coded, too, else empty; `ids` (n,) int32 by row.
-    `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of `codes.encode_query`.
+    positions * block) float32, the centroids, where more is asked of them than of their codes, else empty; `ids` (n,)
+    int32 by row. `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of
+    `codes.encode_query`.
 
-    `settings` (10,) int64: how many leaves are searched, of how many, how many candidates are kept, how many of those
+    `settings` (11,) int64: how many leaves are searched, of how many, how many candidates are kept, how many of those
     that codes ranked are ranked by the rows, whether ranks are inner products, the same of those by the rows,
-    dimensions of the codes, in how many leaves a row may lie, whether candidates are ranked again at all, and the
-    offset of the present query's codes. `scales` (7,) float64: the length that queries are scaled to (0: not), what
-    must be added to rows in bytes, the scale of codes, the step of biases, `trust` and `margin` of `ranking.rerank`,
-    the most that a bias adds to a score.
+    dimensions of the codes, in how many leaves a row may lie, whether candidates are ranked again at all, the offset of
+    the present query's codes, and whether distances are symmetric. `scales` (7,) float64: the length that queries are
+    scaled to (0: not), what must be added to rows in bytes, the scale of codes, the step of biases, `trust` and
+    `margin` of `ranking.rerank`, the most that a bias adds to a score.
 
     Buffers: `query` (dim,) and `point` (positions * block,) float32, zeros behind the last dimension; `bounds`
     (positions,) float32 and `tables` (16 * positions,) uint8 or `wide_tables` (256 * positions,) uint16, by which the
@@ -241,6 +242,16 @@ def make_tables(point: Array, codebooks: Array, radii: Array, most_bias: float, 
 
 
 @kernel
+def exact_score(mean: Array, point: Array, inner: bool) -> float:
+    """Return the score of a centroid `mean` (width,) for a query `point` (width,), in float64."""
+    total = 0.0
+    for j in range(point.shape[0]):
+        own = np.float64(mean[j])
+        total += own * ((0.0 if inner else 0.5 * own) - np.float64(point[j]))
+    return total
+
+
+@kernel
 def place_leaves(p: Parts, wanted: int) -> None:
     """Fill `leaf_offsets` with what the leaves chosen add to the scores of their vectors, from 0 for the best on."""
     total = np.int64(0)
@@ -249,8 +260,12 @@ def place_leaves(p: Parts, wanted: int) -> None:
     least = np.inf
     for a in range(wanted):
         leaf = p.leaf_ids[a]
-        # Codes lie in their bytes from 128 on.
-        p.leaf_offsets[a] = (np.int64(p.leaf_scores[a]) + 128 * total) * p.factors[leaf] + p.shifts[leaf]
+        if p.means.shape[0] > 0:
+            score = exact_score(p.means[leaf], p.point, p.settings[4] != 0)
+        else:
+            # Codes lie in their bytes from 128 on.
+            score = (np.int64(p.leaf_scores[a]) + 128 * total) * np.float64(p.factors[leaf])
+        p.leaf_offsets[a] = score + p.shifts[leaf]
         least = min(least, p.leaf_offsets[a])
     for a in range(wanted):
         p.leaf_offsets[a] -= least
@@ -359,7 +374,7 @@ def find_candidates(table: Array, query: Array, k: int) -> Any:
         wanted = min(2 * wanted, n_leaves)
         choose_leaves(p, wanted, n_leaves)
     place_leaves(p, wanted)
-    if p.means.shape[0] > 0:
+    if p.settings[10] != 0:
         code_query(p)
     if p.wide_tables.shape[0] > 0:
         units = make_wide_tables(p.point, p.codebooks, p.radii, p.scales[6], p.wide_tables)

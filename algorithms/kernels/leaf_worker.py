@@ -56,6 +56,8 @@ class Worker:
         held = len(leaves.rows)
         keep = min(keep, max(held, 1))
         narrow = words == WORDS
+        # Where codes of 8 bits can't tell rows apart, they can't tell how far a leaf is, either.
+        exact_leaves = effort.symmetric or (storage.quantizer is None and storage.keep_exact)
         settings = (
             min(effort.n_leaves, n_leaves),
             n_leaves,
@@ -67,6 +69,7 @@ class Worker:
             index.copies,
             effort.again,
             0,
+            effort.symmetric,
         )
         scales = (
             effort.length,
@@ -89,7 +92,7 @@ class Worker:
             leaves.biases,
             codebooks,
             np.sqrt(np.square(codebooks).reshape(padded, block, words).sum(axis=1)).max(axis=1),
-            index.centroids if effort.symmetric else np.empty((0, 0), np.float32),
+            _means(index, padded * block) if exact_leaves else np.empty((0, 0), np.float32),
             index.ids,
             quantizer.mean,
             basis,
@@ -122,6 +125,13 @@ class Worker:
     def answer(self, queries: NDArray[np.float32], answers: NDArray[np.int64]) -> None:
         """Fill `answers` (m, k) with the ids found for `queries` (m, dim), read-only."""
         self._search(self._bundle.table, *self._rows, queries, answers)
+
+
+def _means(index: InvertedFile, width: int) -> NDArray[np.float32]:
+    """Return the centroids (leaves, width), zeros behind the last dimension."""
+    means = np.zeros((len(index.centroids), width), np.float32)
+    means[:, : index.centroids.shape[1]] = index.centroids
+    return means
 
 
 def _pair(length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
