@@ -101,7 +101,7 @@ class AnisotropicVQ(LeafIndex):
         n, dim = train.shape
         rows = self._rows(train)
         storage = Storage.choose(
-            rows, self._wanted, self._n_components, rerank=self._rerank, inner=self._inner, loss=LOSS
+            rows, self._wanted, self._n_components, rerank=self._rerank, inner=self._inner, loss=LOSS, fine=True
         )
         quantizer = storage.quantizer or train_quantizer(rows, None, inner=self._inner)
         n_leaves = max(1, min(round(2 * n**0.5) if self._n_leaves == "auto" else self._n_leaves, n))

@@ -232,7 +232,13 @@ def _plain(rows: Floats, sample: Floats, *, inner: bool) -> ScalarQuantizer:
     if within and _whole(sample) and _whole(rows):
         middle = 0.0 if inner else low + 128
         return ScalarQuantizer(np.full(dim, middle, np.float32), none, 1.0, exact=True, inner=inner)
-    mean = _mean(sample, inner=inner)
+    return finest_quantizer(rows, inner=inner)
+
+
+def finest_quantizer(rows: Floats, *, inner: bool) -> ScalarQuantizer:
+    """Fit to `rows` (n, dim), n >= 1, without a rotation, in steps of the least error, whole numbers or not."""
+    sample = sample_rows(rows)
+    mean, none = _mean(sample, inner=inner), np.empty((0, rows.shape[1]), np.float32)
     return ScalarQuantizer(mean, none, _best_scale(sample - mean), exact=False, inner=inner)
 
 

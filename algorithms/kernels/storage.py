@@ -12,6 +12,7 @@ from algorithms.kernels.scalar_quantizer import (
     Loss,
     ScalarQuantizer,
     allocate_codes,
+    finest_quantizer,
     least_share,
     neighbours_kept,
     rounding,
@@ -24,6 +25,8 @@ Rows = NDArray[Any]
 
 # Below, codes can't tell near neighbours apart, and a search over them strays.
 _LEAST_KEPT = 0.9
+# How much smaller steps than those of whole numbers must be to be worth a second copy of the rows.
+_FINER = 1.5
 # What a search may lose by leaving only the nearest by codes to the rows, the factors tried, and one for all.
 _HARDLY_LOST = 0.998
 _FACTORS = (2, 3, 4, 8)
@@ -66,10 +69,12 @@ class Storage:
         rerank: bool,
         inner: bool,
         loss: Loss = DEFAULT_LOSS,
+        fine: bool = False,
     ) -> Storage:
         """Choose how to hold rows like these: a sample says whether codes, and how many components, will do.
 
-        What they lose is at most `loss`, where `n_components` is "auto".
+        What they lose is at most `loss`, where `n_components` is "auto". With `fine`, small whole numbers, which are
+        their own codes, are coded in smaller steps all the same: centroids are no whole numbers.
         """
         floats = cls(None, None, keep_exact=True, inner=inner, trust=0.0)
         if storage == "float32":
@@ -80,6 +85,9 @@ class Storage:
         if n_components == "auto" and not rerank:
             n_components = None  # nothing would make up for the components left out
         quantizer = plain if n_components is None else train_quantizer(rows, n_components, inner=inner, loss=loss)
+        if fine and quantizer.exact:
+            finer = finest_quantizer(rows, inner=inner)
+            quantizer = finer if finer.scale > _FINER * quantizer.scale else quantizer
         # What a rotation leaves out makes codes say too much of some distances, and there is no telling of which.
         known = not inner and len(quantizer.basis) == 0
         trust = least_share(quantizer, sample) if known else 0.0
@@ -215,10 +223,8 @@ class Storage:
             mean, basis = arrays[f"{name}_mean"], arrays[f"{name}_basis"]
             quantizers.append(ScalarQuantizer(mean, basis, float(scale), exact=bool(exact), inner=bool(inner)))
         quantizer, plain = quantizers
-        rotated = quantizer is not None and len(quantizer.basis) > 0
-        storage = cls(
-            quantizer if rotated else plain, plain, keep_exact=bool(keep_exact), inner=bool(inner), trust=trust
-        )
+        own = quantizer is not None and (len(quantizer.basis) > 0 or quantizer.scale != arrays["plain_scale"][0])
+        storage = cls(quantizer if own else plain, plain, keep_exact=bool(keep_exact), inner=bool(inner), trust=trust)
         if not whole:
             storage._whole, storage.low = False, 0.0
         storage._rows = arrays["rows"]
@@ -239,7 +245,7 @@ class Storage:
     @property
     def _shared(self) -> bool:
         """Whether the codes lose nothing, so that they are the exact rows, too."""
-        return self._whole and not self.rotated
+        return self._whole and self.quantizer is self._plain
 
     def _fits(self, rows: Floats) -> bool:
         shifted = rows - np.float32(self.low)

@@ -119,7 +119,7 @@ class PQ(LeafIndex):
             quantizer = train_quantizer(rows, self._n_components, inner=inner, loss=LOSS)
         else:
             storage = Storage.choose(
-                rows, self._wanted, self._n_components, rerank=self._rerank, inner=inner, loss=LOSS
+                rows, self._wanted, self._n_components, rerank=self._rerank, inner=inner, loss=LOSS, fine=True
             )
             quantizer = storage.quantizer or train_quantizer(rows, None, inner=inner)
         if self._opq and len(rows):

@@ -243,3 +243,15 @@ def test_refuses_arrays_that_do_not_fit(parameters, tmp_path):
             with pytest.raises(PluginError, match="build the index again"):
                 AnisotropicVQ(Metric.EUCLIDEAN).load(tmp_path / "other")
     assert len(read) >= 10
+
+
+@pytest.mark.skipif(INTERPRETED, reason="many rows")
+def test_small_whole_numbers_are_found_as_others_are():
+    """Rows of a few whole numbers, which are their own codes, are no harder than rows that aren't."""
+    rows, queries = (np.rint(2.0 * clustered(n, 24, seed)) for n, seed in ((3000, 0), (40, 1)))
+    found = []
+    for factor in (np.float32(1.0), np.float32(1.01)):
+        index = built(Metric.EUCLIDEAN, rows * factor)
+        ids = index.searcher(n_leaves_to_search=20, n_reorder=0)(queries * factor, 10)
+        found.append(recall(Metric.EUCLIDEAN, rows * factor, queries * factor, ids))
+    assert found[0] > found[1] - 0.05

@@ -46,3 +46,21 @@ def test_exact_rows_of_whole_numbers_are_bytes():
     storage.keep(rows, coarse, np.arange(200, dtype=np.int32))
     assert storage.exact.dtype == np.uint8
     np.testing.assert_array_equal(storage.floats(200), rows)
+
+
+def test_small_whole_numbers_are_coded_in_finer_steps_where_centroids_are_coded_too():
+    """Asked for `fine` codes, rows of small whole numbers are kept exactly beside codes that aren't theirs."""
+    rows = np.random.default_rng(0).integers(0, 9, (300, 12)).astype(np.float32)
+    storage = Storage.choose(rows, "sq8", None, rerank=True, inner=False, fine=True)
+    assert storage.quantizer is not None
+    assert storage.quantizer.scale > 10.0
+    storage.keep(rows, storage.quantizer.encode(rows), np.arange(300, dtype=np.int32))
+    assert storage.exact.dtype == np.uint8
+    np.testing.assert_array_equal(storage.floats(300), rows)
+    again = Storage.of_arrays(storage.arrays(300))
+    assert again.quantizer is not None
+    assert again.quantizer.scale == storage.quantizer.scale
+    np.testing.assert_array_equal(again.floats(300), rows)
+    np.testing.assert_array_equal(again.codes[:300], storage.codes[:300])
+    wide = rows * np.float32(30.0)
+    assert Storage.choose(wide, "sq8", None, rerank=True, inner=False, fine=True).quantizer.exact
