@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 
 class CodedCentroids(NamedTuple):
-    """Centroids as `leaf_search.Parts` takes them."""
+    """Centroids as `leaf_parts.Parts` takes them."""
 
     codes: NDArray[np.uint8]
     norms: NDArray[np.int32]

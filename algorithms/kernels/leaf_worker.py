@@ -14,7 +14,8 @@ from algorithms.kernels.bundle import bundle
 from algorithms.kernels.coded_centroids import CodedCentroids, code_centroids
 from algorithms.kernels.inverted_file import MOST_BIAS, InvertedFile
 from algorithms.kernels.jit import read_only
-from algorithms.kernels.leaf_search import WORDS, Parts, capacity
+from algorithms.kernels.leaf_parts import Parts
+from algorithms.kernels.leaf_search import WORDS, capacity
 from algorithms.kernels.partition import padded_positions
 from algorithms.kernels.scalar_quantizer import query_width
 from algorithms.kernels.selection import ROOM

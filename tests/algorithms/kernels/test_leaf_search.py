@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import config
 
 from algorithms.anisotropic_vq.coder import AnisotropicCoder, soar
-from algorithms.kernels import leaf_search
+from algorithms.kernels import leaf_parts, leaf_search
 from algorithms.kernels.codebooks import decode
 from algorithms.kernels.coded_centroids import code_centroids
 from algorithms.kernels.fast_scan import BLOCK, MOST
@@ -145,7 +145,7 @@ def estimates(index, rows, query):
     centroids = code_centroids(index.centroids, index.quantizer, by_direction=False)
     effort = Effort(n_leaves, 10**6, again=True, by_rows=1, length=0.0, exact_inner=index.inner)
     worker = Worker(index, centroids, effort, dim, 1)
-    parts = leaf_search.Parts(*worker._bundle.arrays)
+    parts = leaf_parts.Parts(*worker._bundle.arrays)
     count = leaf_search.find_candidates(worker._bundle.table, query, 1)
     units = leaf_search.make_tables(
         parts.point, parts.codebooks, parts.radii, parts.scales[6], parts.bounds, parts.tables
@@ -218,7 +218,7 @@ def test_no_more_than_wanted_are_kept():
     for keep in (700, 40, 3):
         effort = Effort(3, keep, again=False, by_rows=1, length=0.0, exact_inner=False)
         worker = Worker(index, centroids, effort, 8, 3)
-        parts = leaf_search.Parts(*worker._bundle.arrays)
+        parts = leaf_parts.Parts(*worker._bundle.arrays)
         count = leaf_search.find_candidates(worker._bundle.table, rows[0], 3)
         assert count == keep
         scores = np.sort(parts.scores[:count])
