@@ -11,6 +11,7 @@ from harness.studies.study import Study
 _STUDIES = {
     "curse-of-dimensionality": "curse_of_dimensionality:CurseOfDimensionality",
     "lsh-collisions": "lsh_collisions:LSHCollisions",
+    "quantisation": "quantisation:Quantisation",
     "small-world": "small_world:SmallWorld",
 }
 
