@@ -64,10 +64,11 @@ class Lab:
             missing=missing,
         )
 
-    def build(self, name: str, metric: Metric, train: Vectors, **build_params: Any) -> Algorithm:
-        """Compile and fit an index on one thread."""
+    def build(self, name: str, metric: Metric, train: Vectors, *, warm: bool = True, **build_params: Any) -> Algorithm:
+        """Compile and fit an index on one thread; where it isn't `warm`, its kernels compile at their first calls."""
         index = self.entries[name].load()(metric, **build_params)
-        index.compile(train[:_SAMPLE])
+        if warm:
+            index.compile(train[:_SAMPLE])
         index.fit(train, threads=1)
         return index
 
