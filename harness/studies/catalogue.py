@@ -12,6 +12,7 @@ _STUDIES = {
     "curse-of-dimensionality": "curse_of_dimensionality:CurseOfDimensionality",
     "lsh-collisions": "lsh_collisions:LSHCollisions",
     "quantisation": "quantisation:Quantisation",
+    "score-aware-loss": "score_aware_loss:ScoreAwareLoss",
     "small-world": "small_world:SmallWorld",
 }
 

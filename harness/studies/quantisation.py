@@ -235,7 +235,7 @@ def _recalls(sample: Sample, coded: Coded, k: int) -> Row:
     _, distances = true_neighbours(sample, k)
     metric = Metric.EUCLIDEAN if sample.metric is Metric.EUCLIDEAN else Metric.IP  # lengths of codes count
     found, _ = exact_neighbors(metric, coded.rows, sample.queries, k, threads=1, progress=False)
-    row: Row = {f"recall_{k}": recall(sample, found, distances), f"searched_{k}": None}
+    row: Row = {f"recall_{k}": recall(sample, found.astype(np.int64), distances), f"searched_{k}": None}
     if k in coded.answers:
         answers = [as_neighbors(answer, 1, k, len(sample.train)) for answer in coded.answers[k]]
         row[f"searched_{k}"] = recall(sample, np.concatenate(answers), distances)
@@ -278,9 +278,9 @@ def _told(name: str, mine: pd.DataFrame, k: int) -> list[str]:
     best = at.iloc[0]
     losses = ", ".join(f"{row['kind']} {_share(row['distortion'])}" for row in at.to_dict("records"))
     lost = (
-        f"On {name} ({int(best['n']):,} rows, flat codes), at {rate:g} bits a dimension, the codes lose of the variance "
-        f"of vectors that they weren't trained on: {losses}. The bound for a Gaussian with the same covariance is "
-        f"{_share(best['gaussian'])}, with equal variances {_share(best['white'])}."
+        f"On {name} ({int(best['n']):,} rows, flat codes), at {rate:g} bits a dimension, the codes lose of the "
+        f"variance of vectors that they weren't trained on: {losses}. The bound for a Gaussian with the same "
+        f"covariance is {_share(best['gaussian'])}, with equal variances {_share(best['white'])}."
     )
     told = [lost]
     for bits in BITS:
