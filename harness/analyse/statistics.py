@@ -109,7 +109,10 @@ def mean_range(
 
     That of the differences between two sides, query by query, is that of a paired comparison.
     """
-    return percentile_range(values @ _query_weights(len(values), replicates, seed).astype(np.float64), level)
+    mean = values.mean() if len(values) else math.nan
+    # About the mean: values that are all alike then leave no doubt in float32.
+    moved = (values - mean) @ _query_weights(len(values), replicates, seed).astype(np.float64)
+    return percentile_range(mean + moved, level)
 
 
 @lru_cache(maxsize=2)

@@ -204,12 +204,12 @@ def _finding(losses: pd.DataFrame, settings: Settings) -> str:
     if not len(chosen):
         return "What second leaves buy"
     row = chosen.iloc[0]
-    gain, sure = row[f"gain {_TOLD}"], _sure(row, f"gain {_TOLD}")
-    name = short_name(row["dataset"])
-    if not sure:
-        return f"At {row['bits']:.0f} bits the score-aware loss makes no sure difference on {name}"
-    more = "more" if gain > 0 else "fewer"
-    return f"At {row['bits']:.0f} bits score-aware codes find {100 * abs(gain):.1f}% {more} of {name}'s nearest"
+    bits, name = f"{row['bits']:.0f} bits", short_name(row["dataset"])
+    if not _sure(row, f"gain {_TOLD}"):
+        return f"At {bits} a vector, the score-aware loss makes no sure difference on {name}"
+    raises = "raises" if row[f"gain {_TOLD}"] > 0 else "lowers"
+    before = row[_TOLD] - row[f"gain {_TOLD}"]
+    return f"The score-aware loss {raises} {name}'s recall {_TOLD} at {bits} from {before:.3f} to {row[_TOLD]:.3f}"
 
 
 def _sure(row: Any, name: str) -> bool:
