@@ -26,6 +26,8 @@ _ROUNDS = 4
 _CHUNK = 2048
 # A threshold of a vector's own length asks for an infinite weight.
 _HIGHEST = 0.95
+# Rows shorter than this share of the typical length matter to no query, but their weights could leave float32.
+_SHORTEST = 1e-6
 
 
 class AnisotropicCoder:
@@ -44,7 +46,7 @@ class AnisotropicCoder:
         if self._threshold is None or self._dim < 2:
             return np.zeros(len(points), np.float32)
         some = squares > 0.0
-        lengths = np.sqrt(np.where(some, squares, 1.0))
+        lengths = np.maximum(np.sqrt(squares), _SHORTEST * self._scale)
         shares = np.minimum(self._threshold * self._scale / lengths, _HIGHEST) ** 2
         eta = (self._dim - 1) * shares / (1.0 - shares)
         return np.where(some, np.maximum(eta - 1.0, 0.0) / lengths**2, 0.0).astype(np.float32)

@@ -21,7 +21,7 @@ from algorithms.kernels.leaf_index import (
     LeafIndex,
     typical_length,
 )
-from algorithms.kernels.scalar_quantizer import train_quantizer
+from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
 from algorithms.kernels.storage import Storage
 from harness.contract import Search, Vectors
 from harness.errors import ParameterError
@@ -37,7 +37,7 @@ class AnisotropicVQ(LeafIndex):
     """Score-aware quantisation (Guo et al. 2020) in a partition, with spilling by SOAR (Sun et al. 2023).
 
     `n_leaves` leaves ("auto": twice the root of n), codes of 4 bits for every `dims_per_block` dimensions ("auto": 2,
-    more where there are more than 512), and the `threshold` T of the loss, in lengths of a typical row; None is the
+    more where there are more than 2048), and the `threshold` T of the loss, in lengths of a typical row; None is the
     plain loss, "auto" is 0.2 under angular and ip, None under euclidean, where a bias a vector makes up for errors
     along it. `spill` puts each row into a second leaf, chosen with the weight `soar_lambda`. `storage`, `rerank` and
     `n_components` say what candidates are ranked by, as in `hnsw`: "sq8", a byte a dimension, then with `rerank` the
@@ -107,7 +107,8 @@ class AnisotropicVQ(LeafIndex):
         n_leaves = max(1, min(round(2 * n**0.5) if self._n_leaves == "auto" else self._n_leaves, n))
         block = max(2, -(-quantizer.dim // MOST_POSITIONS)) if self._block == "auto" else self._block
         block = min(block, quantizer.dim)
-        self._coded_dim, self._scale = quantizer.dim, typical_length(rows)
+        self._coded_dim = quantizer.dim
+        self._scale = typical_length(rows if self._inner else sample_rows(rows) - quantizer.mean)
         shape = Shape(
             n_leaves,
             block,
@@ -118,7 +119,7 @@ class AnisotropicVQ(LeafIndex):
             seed=self._seed,
         )
         index = build(rows, storage, quantizer, shape, self._coder(), self._spill(), threads)
-        self._hold(index, dim, self._scale if self._inner else 0.0, storage.spare_factor(rows))
+        self._hold(index, dim, self._query_length(rows, quantizer), storage.spare_factor(rows))
         self.effective = {"n_leaves": n_leaves, "dims_per_block": block, "threshold": self._threshold}
         if storage.n_components is not None:
             self.effective["n_components"] = storage.n_components

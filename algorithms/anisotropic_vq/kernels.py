@@ -130,13 +130,16 @@ def spilled_leaves(
     for i in range(products.shape[0]):
         mine = own[first + i]
         square, inner = squares[first + i], products[i, mine]
-        length = max(square - np.float32(2.0) * inner + norms[mine], np.float32(1e-12))
+        # No more digits than that are left where a vector lies on its centroid.
+        rounding = np.float32(1e-6) * (square + norms[mine]) + np.float32(1e-37)
+        length = max(square - np.float32(2.0) * inner + norms[mine], rounding)
+        weight = np.sqrt(np.float32(penalty) / length)  # of (x - c').(x - c), whose square may be beyond float32
         start = square - inner  # x.(x - c)
         best, least = mine, np.float32(np.inf)
         for leaf in range(leaves):
             away = square - np.float32(2.0) * products[i, leaf] + norms[leaf]
-            along = start - (products[i, leaf] - gram[mine, leaf])
-            loss = away + np.float32(penalty) * along * along / length
+            along = (start - (products[i, leaf] - gram[mine, leaf])) * weight
+            loss = away + along * along
             if loss < least and leaf != mine:
                 best, least = leaf, loss
         out[first + i] = best

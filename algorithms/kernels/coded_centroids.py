@@ -42,4 +42,4 @@ def code_centroids(centroids: Floats, quantizer: ScalarQuantizer, *, by_directio
     norms = np.zeros(blocks * LANES, np.int32)
     if not quantizer.inner:
         norms[:n_leaves] = np.einsum("ij,ij->i", whole, whole) // 2
-    return CodedCentroids(codes, norms, (lengths / np.float32(quantizer.scale**2)).astype(np.float32))
+    return CodedCentroids(codes, norms, (lengths.astype(np.float64) / quantizer.scale**2).astype(np.float32))

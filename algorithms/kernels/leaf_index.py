@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from algorithms.kernels.inverted_file import Coder, InvertedFile, Spill
 from algorithms.kernels.leaf_worker import Effort, Worker, bind
-from algorithms.kernels.scalar_quantizer import Loss
+from algorithms.kernels.scalar_quantizer import Loss, ScalarQuantizer
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
 from harness.metric import Metric, normalise
@@ -27,9 +28,14 @@ LEAVES_SHARE = 0.025
 """A share of the leaves that finds nine in ten neighbours of common data."""
 ITERATIONS = 10
 """Iterations of k-means for the leaves."""
-MOST_POSITIONS = 256
-"""Tables of more code positions lose precision."""
+MOST_POSITIONS = 1024
+"""Tables of more code positions lose precision: their sums have 16 bits."""
 _FORMAT = 1
+# What reading a file raises that was written by something else, or only in part.
+_NO_INDEX = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class LeafIndex(Algorithm, Saves, Grows):
@@ -130,7 +136,7 @@ class LeafIndex(Algorithm, Saves, Grows):
     def load(self, path: Path) -> None:
         """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             facts = json.loads(str(arrays.pop("about")))
             if (facts["name"], facts["format"], facts["metric"]) != (self.name, _FORMAT, str(self._metric)):
@@ -138,11 +144,27 @@ class LeafIndex(Algorithm, Saves, Grows):
                     f"{path} holds an index of {facts['name']}, format {facts['format']} under {facts['metric']}, not "
                     f"of {self.name}, format {_FORMAT} under {self._metric}; build the index again"
                 )
-            self._seed, self.effective = facts["seed"], facts["effective"]
+            index = InvertedFile.of_arrays(arrays)
+            dim, length, factor = facts["dim"], facts["length"], facts["factor"]
+            seed, effective = facts["seed"], facts["effective"]
+            if len(index.quantizer.mean) != dim:
+                raise ValueError(f"its rows have dimension {len(index.quantizer.mean)}, not {dim}")
             self._take(facts)
-            self._hold(InvertedFile.of_arrays(arrays), facts["dim"], facts["length"], facts["factor"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
+        except _NO_INDEX as problem:
             raise PluginError(f"{path} holds no {self.name} index ({problem}); build the index again") from problem
+        self._seed, self.effective = seed, effective
+        self._hold(index, dim, length, factor)
+
+    def _query_length(self, rows: NDArray[np.float32], quantizer: ScalarQuantizer) -> float:
+        """Return the length at which queries' codes fill a byte, 0 where queries stay as they are.
+
+        That is the length of rows, whose codes do, but for small whole numbers, which are their own codes.
+        """
+        if not self._inner:
+            return 0.0
+        most = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
+        stretch = 127.0 / most if quantizer.exact and most > 0.0 else 1.0
+        return typical_length(rows) * stretch
 
     def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
         """Return what is indexed: the vectors, under angular scaled to length 1."""

@@ -3,12 +3,15 @@
 A score is what a distance is up to what all vectors share: -q.x under inner products, (|q - x|^2 - |q|^2) / 2 under
 euclidean. For x = c + r in the leaf of centroid c, with the residual r coded as r', it is estimated by
 
-    -q.x            ~  -q.c - q.r'
-    |q - x|^2 / 2   ~  (|c|^2 / 2 - q.c) - q.r' + b,   b = (x.r' - |r|^2 / 2)
+    -q.x           ~  -q.c - q.r'
+    |q - x|^2 / 2  ~  (|c|^2 / 2 - q.c) - q.r' + b,   b = (|x'|^2 - |c|^2) / 2 + h |x - x'|^2 / 2,   x' = c + r'
 
 up to |q|^2 / 2. The last line is -(q, 1).(x, -|x|^2 / 2), an inner product in one dimension more, whose coordinate b
-is kept in 16 bits a vector, less what of -q.(r - r') is known before q is: -x.(r - r'). So in both cases the look-up
-tables are of q.r' alone, and are the same for all leaves.
+is kept in 16 bits a vector. So in both cases the look-up tables are of q.r' alone, and are the same for all leaves.
+
+With h = 0, a distance is that to x'. The true one differs by |x - x'|^2 - 2 (q - x').(x - x'). Were q anywhere, the
+last term would be 0 in the mean, as x' is the mean of the vectors with its code, and h = 1 be right; for q near x it
+is twice the first, and h = -1 would be. For the nearest neighbours of common data, a quarter is good.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ class Parts(NamedTuple):
     dimensions of the codes, in how many leaves a row may lie, whether candidates are ranked again at all, and the
     offset of the present query's codes. `scales` (7,) float64: the length that queries are scaled to (0: not), what
     must be added to rows in bytes, the scale of codes, the step of biases, `trust` and `margin` of `ranking.rerank`,
-    the most units of a score.
+    the most that a bias adds to a score.
 
     Buffers: `query` (dim,) and `point` (positions * block,) float32, zeros behind the last dimension; `bounds`
     (positions,) float32 and `tables` (16 * positions,) uint8 or `wide_tables` (256 * positions,) uint16, by which the
@@ -205,24 +208,27 @@ def choose_leaves(p: Parts, wanted: int, n_leaves: int) -> None:
 
 
 @kernel
-def make_tables(point: Array, codebooks: Array, radii: Array, most_scale: float, bounds: Array, tables: Array) -> Any:
+def make_tables(point: Array, codebooks: Array, radii: Array, most_bias: float, bounds: Array, tables: Array) -> Any:
     """Fill `tables` (16 * positions,) uint8 with what each codeword adds to a score; return units a score.
 
     `point` (positions * block,) float32 is the query, `codebooks` (positions * block, 16) float32, `radii` (positions,)
     float32 the length of each position's longest codeword, `bounds` (positions,) float32 a buffer. A table holds
-    b - q.c for the largest product b that there can be: that moves all scores alike. The units are at most
-    `most_scale`, and such that entries are bytes and their sums at most 65535.
+    b - q.c for the largest product b that there can be: that moves all scores alike. The units are as small as they can
+    be for entries to be bytes, and their sums, with a bias of `most_bias`, below 65535.
     """
     positions = radii.shape[0]
     block = point.shape[0] // positions
     widest = np.float32(1e-30)
+    total = max(np.float32(most_bias), widest)
     for m in range(positions):
         square = np.float32(0.0)
         for j in range(m * block, (m + 1) * block):
             square += point[j] * point[j]
         bounds[m] = np.sqrt(square) * radii[m]
         widest = max(widest, bounds[m])
-    units = min(np.float32(min(255, MOST // positions)) / (np.float32(2.0) * widest), np.float32(most_scale))
+        total += np.float32(2.0) * bounds[m]
+    # Rounding makes each entry at most half a unit larger.
+    units = min(np.float32(255.0) / (np.float32(2.0) * widest), np.float32(MOST - 1 - positions) / total)
     products = np.empty(WORDS, np.float32)
     for m in range(positions):
         products[:] = np.float32(0.0)

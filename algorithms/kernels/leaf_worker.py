@@ -12,8 +12,7 @@ from algorithms.kernels import leaf_search
 from algorithms.kernels.aligned import aligned_zeros
 from algorithms.kernels.bundle import bundle
 from algorithms.kernels.coded_centroids import CodedCentroids, code_centroids
-from algorithms.kernels.fast_scan import MOST
-from algorithms.kernels.inverted_file import InvertedFile
+from algorithms.kernels.inverted_file import MOST_BIAS, InvertedFile
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.leaf_search import WORDS, Parts, capacity
 from algorithms.kernels.partition import padded_positions
@@ -76,7 +75,7 @@ class Worker:
             index.bias_step,
             0.0 if effort.exact_inner else storage.trust,
             storage.margin,
-            _most_units(padded, index.bias_step, narrow=narrow),
+            MOST_BIAS * index.bias_step,
         )
         parts = Parts(
             centroids.codes,
@@ -123,16 +122,6 @@ class Worker:
     def answer(self, queries: NDArray[np.float32], answers: NDArray[np.int64]) -> None:
         """Fill `answers` (m, k) with the ids found for `queries` (m, dim), read-only."""
         self._search(self._bundle.table, *self._rows, queries, answers)
-
-
-def _most_units(positions: int, bias_step: float, *, narrow: bool) -> float:
-    """Return the most units of a score: sums and biases stay within 16 bits, or within 29 where not `narrow`."""
-    if bias_step == 0.0:
-        return 1e30
-    if not narrow:
-        return min(1e30, 2048.0 / bias_step)
-    # What the tables leave of 16 bits is for the biases.
-    return min(1e30, float(MOST - 1 - positions * min(255, MOST // positions)) / (MOST * bias_step))
 
 
 def _pair(length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

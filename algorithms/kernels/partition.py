@@ -17,6 +17,8 @@ Array = Any
 
 NARROW = 16
 """Words that codes of 4 bits can name."""
+WIDE = 256
+"""Words that codes of 8 bits can name."""
 # What a scan may ask for ahead of the codes, or read behind them.
 _BEHIND = 4096
 
@@ -59,6 +61,20 @@ class Leaves(NamedTuple):
         """The size of all arrays."""
         return sum(array.nbytes for array in self)
 
+    def check(self, n: int, n_leaves: int, positions: int, words: int, *, biased: bool) -> None:
+        """Raise ValueError where these can't be the leaves of n rows: for arrays that come from elsewhere."""
+        blocks = len(self.rows) // BLOCK
+        check_array("starts", self.starts, np.int32, (n_leaves + 1,))
+        check_array("sizes", self.sizes, np.int32, (n_leaves,))
+        check_array("rows", self.rows, np.int32, (blocks * BLOCK,))
+        check_array("codes", self.codes, np.uint8, (_code_bytes(blocks, positions, words) + _BEHIND,))
+        check_array("biases", self.biases, np.uint16, (blocks * BLOCK if biased else 0,))
+        ends = np.cumsum(-(-self.sizes.astype(np.int64) // BLOCK))
+        if (self.sizes < 0).any() or (self.starts != np.append(0, ends)).any() or self.starts[-1] != blocks:
+            raise ValueError("a leaf doesn't begin where the one before it ends")
+        if not 0 <= self.rows.min(initial=0) <= self.rows.max(initial=0) < max(n, 1):
+            raise ValueError(f"leaves name rows that are not among the {n}")
+
 
 @kernel
 def _pack(places: Array, codes: Array, packed: Array) -> None:
@@ -83,9 +99,20 @@ def _unpack(places: Array, packed: Array, codes: Array) -> None:
             codes[e, m] = (packed[start + 16 * m] >> np.uint8(4 * (lane >> 4))) & np.uint8(15)
 
 
+def check_array(name: str, array: NDArray[Any], dtype: type[Any], shape: tuple[int, ...]) -> None:
+    """Raise ValueError where an array isn't of this type and shape."""
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} are {array.dtype} of shape {array.shape}, not {np.dtype(dtype)} of {shape}")
+
+
 def padded_positions(positions: int, words: int) -> int:
     """Return the positions that are packed where codes are below `words`: of 16, the next multiple of `GROUP`."""
     return -(-positions // GROUP) * GROUP if words == NARROW else positions
+
+
+def _code_bytes(blocks: int, positions: int, words: int) -> int:
+    """Return how long the codes of so many blocks are."""
+    return blocks * BLOCK * positions // (2 if words == NARROW else 1)
 
 
 def pack(entries: Entries, n_leaves: int, words: int) -> Leaves:
@@ -99,7 +126,7 @@ def pack(entries: Entries, n_leaves: int, words: int) -> Leaves:
     blocks, positions = int(starts[-1]), entries.codes.shape[1]
     rows = np.zeros(blocks * BLOCK, np.int32)
     rows[places] = entries.rows
-    length = blocks * BLOCK * positions // (2 if words == NARROW else 1)
+    length = _code_bytes(blocks, positions, words)
     codes = np.zeros(length + _BEHIND, np.uint8)
     if words == NARROW:
         _pack(places, entries.codes, codes)

@@ -227,6 +227,16 @@ class Storage:
             storage.codes[:] = arrays["codes"]
         return storage
 
+    def check(self, n: int, dim: int) -> None:
+        """Raise ValueError where these can't be n rows of `dim` dimensions: for arrays that come from elsewhere."""
+        if self.quantizer is not None and (len(self.codes) < n or self.codes.shape[1] < self.quantizer.dim + 4):
+            raise ValueError(f"codes of shape {self.codes.shape} are none of {n} rows of {self.quantizer.dim} codes")
+        kept = self.keep_exact or self.quantizer is None
+        if kept and (
+            len(self.exact) < n or self.exact.shape[1] < dim or self.exact.dtype not in (np.float32, np.uint8)
+        ):
+            raise ValueError(f"rows of shape {self.exact.shape} are not the {n} of dimension {dim}")
+
     @property
     def _shared(self) -> bool:
         """Whether the codes lose nothing, so that they are the exact rows, too."""

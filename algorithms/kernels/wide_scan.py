@@ -18,13 +18,16 @@ WIDE_WORDS = 256
 """Codewords a position."""
 MOST_ENTRY = 65535
 """The largest entry of a table."""
+# The most that a bias may come to: with the sum of all entries it must stay within int32.
+_MOST_BIAS = 1 << 27
 
 
 @kernel
-def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_scale: float, tables: Array) -> Any:
+def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_bias: float, tables: Array) -> Any:
     """Fill `tables` (256 * positions,) uint16 with what each codeword adds to a score; return units a score.
 
-    As `leaf_search.make_tables`, but that `codebooks` are (positions * block, 256) and entries have 16 bits.
+    As `leaf_search.make_tables`, but that `codebooks` are (positions * block, 256), entries have 16 bits, and their
+    sums 31.
     """
     positions = radii.shape[0]
     block = point.shape[0] // positions
@@ -35,7 +38,10 @@ def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_scale: f
         for j in range(m * block, (m + 1) * block):
             square += point[j] * point[j]
         widest = max(widest, np.sqrt(square) * radii[m])
-    units = min(np.float32(MOST_ENTRY) / (np.float32(2.0) * widest), np.float32(most_scale))
+    units = min(
+        np.float32(MOST_ENTRY) / (np.float32(2.0) * widest),
+        np.float32(_MOST_BIAS) / max(np.float32(most_bias), np.float32(1e-30)),
+    )
     for m in range(positions):
         products[:] = np.float32(0.0)
         square = np.float32(0.0)

@@ -20,7 +20,6 @@ from algorithms.kernels.leaf_index import (
     MOST_POSITIONS,
     Auto,
     LeafIndex,
-    typical_length,
 )
 from algorithms.kernels.points import to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer, rotated_quantizer, sample_rows, train_quantizer
@@ -105,7 +104,7 @@ class PQ(LeafIndex):
             seed=self._seed,
         )
         index = build(rows, storage, quantizer, shape, self._coder(), None, threads)
-        self._hold(index, dim, typical_length(rows) if self._inner else 0.0, storage.spare_factor(rows))
+        self._hold(index, dim, self._query_length(rows, quantizer), storage.spare_factor(rows))
         self.effective = {"n_lists": n_lists, "n_subspaces": len(index.codebooks)}
         if len(quantizer.basis):
             self.effective["n_components"] = quantizer.dim
