@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {*_STORES, "sources"},
     "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
     "analyse": {*_DATA, "store"},
-    "studies": {*_TRUTH, "measure"},
+    "studies": {*_TRUTH, "measure", "store", "analyse"},
     "report": {*_DATA, "store", "analyse", "studies"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }

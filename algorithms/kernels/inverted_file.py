@@ -169,6 +169,24 @@ class InvertedFile:
         tables = self.codebooks.nbytes + coded.codes.nbytes + coded.norms.nbytes + 2 * self.shifts.nbytes
         return self.leaves.nbytes + self.ids.nbytes + tables + self.storage.bytes(self.size)
 
+    def decode(self) -> Floats:
+        """Return the rows (n, dim) as the codes say, by id: centroid and codewords, rotated back, and the mean.
+
+        Of a row in two leaves, the code in one of them counts.
+        """
+        positions, block, words = self.codebooks.shape
+        entries = unpack(self.leaves, padded_positions(positions, words), words)
+        rows = np.empty((self.size, len(self.quantizer.mean)), np.float32)
+        for start in range(0, len(entries.rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            points = np.empty((len(entries.rows[part]), positions * block), np.float32)
+            decode(entries.codes[part, :positions], self.codebooks, points)
+            points += self.centroids[entries.leaves[part]]
+            kept = points[:, : self.quantizer.dim]
+            centred = kept @ self.quantizer.basis if len(self.quantizer.basis) else kept
+            rows[self.ids[entries.rows[part]]] = centred + self.quantizer.mean
+        return rows
+
     def entries(
         self, points: Floats, rest: Floats, homes: list[Integers], rows: Integers, coder: Coder, threads: int
     ) -> tuple[Entries, NDArray[np.float64]]:

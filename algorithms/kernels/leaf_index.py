@@ -103,6 +103,10 @@ class LeafIndex(Algorithm, Saves, Grows):
         self._index.add(self._rows(vectors), self._coder(), self._spill(), threads)
         self._workers = []
 
+    def decode(self) -> NDArray[np.float32]:
+        """Return the rows (n, dim) float32 as the codes say, in the order of their ids; under angular of length 1."""
+        return self._index.decode()
+
     def index_bytes(self) -> int:
         """Return the size of leaves and codes, centroids, codebooks, ids, and what is kept of the rows."""
         return self._index.nbytes()

@@ -98,6 +98,23 @@ def percentile_range(samples: NDArray[np.float64], level: float = DEFAULT_LEVEL)
     return Range(float(low), float(high))
 
 
+def mean_range(
+    values: NDArray[np.float64],
+    *,
+    level: float = DEFAULT_LEVEL,
+    replicates: int = DEFAULT_REPLICATES,
+    seed: int = 0,
+) -> Range:
+    """Return the interval of the mean of `values`, one a query, (q,), by a bootstrap over queries.
+
+    That of the differences between two sides, query by query, is that of a paired comparison.
+    """
+    mean = values.mean() if len(values) else math.nan
+    # About the mean: values that are all alike then leave no doubt in float32.
+    moved = (values - mean) @ _query_weights(len(values), replicates, seed).astype(np.float64)
+    return percentile_range(mean + moved, level)
+
+
 @lru_cache(maxsize=2)
 def _query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
     """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""

@@ -11,6 +11,8 @@ from harness.studies.study import Study
 _STUDIES = {
     "curse-of-dimensionality": "curse_of_dimensionality:CurseOfDimensionality",
     "lsh-collisions": "lsh_collisions:LSHCollisions",
+    "quantisation": "quantisation:Quantisation",
+    "score-aware-loss": "score_aware_loss:ScoreAwareLoss",
     "small-world": "small_world:SmallWorld",
 }
 

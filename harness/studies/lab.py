@@ -64,10 +64,11 @@ class Lab:
             missing=missing,
         )
 
-    def build(self, name: str, metric: Metric, train: Vectors, **build_params: Any) -> Algorithm:
-        """Compile and fit an index on one thread."""
+    def build(self, name: str, metric: Metric, train: Vectors, *, warm: bool = True, **build_params: Any) -> Algorithm:
+        """Compile and fit an index on one thread; where it isn't `warm`, its kernels compile at their first calls."""
         index = self.entries[name].load()(metric, **build_params)
-        index.compile(train[:_SAMPLE])
+        if warm:
+            index.compile(train[:_SAMPLE])
         index.fit(train, threads=1)
         return index
 
@@ -138,14 +139,21 @@ def true_neighbours(sample: Sample, k: int) -> tuple[NDArray[np.int32], NDArray[
 
 
 def recall(sample: Sample, found: Neighbors, true_distances: NDArray[np.float64]) -> float:
-    """Return the share of ids no farther than the true k-th neighbour; `found` (q, k), `true_distances` (q, k).
+    """Return the mean of `query_recall`."""
+    return float(query_recall(sample, found, true_distances).mean())
 
-    Ties count, padding is a miss.
+
+def query_recall(sample: Sample, found: Neighbors, true_distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of each query's k neighbours that are found, (q,): ids no farther than the true k-th, over k.
+
+    `found` (q, any), `true_distances` (q, k). Ties count, padding is a miss.
     """
     distances = neighbour_distances(sample.metric, sample.queries, sample.train, found)
+    k = true_distances.shape[1]
     kth = true_distances[:, -1:]
     within = distances <= kth + np.maximum(_SLACK * np.abs(kth), _SLACK * _SLACK)
-    return float(within.sum(axis=1).clip(max=true_distances.shape[1]).mean() / true_distances.shape[1])
+    shares: NDArray[np.float64] = within.sum(axis=1).clip(max=k) / k
+    return shares
 
 
 def ask(search: Search, queries: Vectors, k: int) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.statistics import Intervals, interval
+from harness.analyse.statistics import Intervals, interval, mean_range
 from harness.errors import AnnbenchError
 
 K = 10
@@ -170,3 +170,12 @@ def test_bad_settings_are_refused(factory: Any) -> None:
         interval(factory.make_result(), level=95)
     with pytest.raises(AnnbenchError, match="at least 2"):
         interval(factory.make_result(), replicates=1)
+
+
+def test_the_range_of_a_mean_is_that_of_its_standard_error():
+    """For many values the interval is the mean, plus or minus 1.96 standard errors; equal values leave no doubt."""
+    values = np.random.default_rng(0).normal(3.0, 2.0, 4000)
+    low, high = mean_range(values, replicates=2000)
+    error = 1.96 * values.std() / np.sqrt(len(values))
+    assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.15 * error)
+    assert mean_range(np.full(50, 0.25)) == pytest.approx((0.25, 0.25))

@@ -38,6 +38,22 @@ TINY = {
         "probes": [1, 4],
         "search": {},
     },
+    "quantisation": {
+        "datasets": ["synthetic-clusters-600-8-euclidean"],
+        "queries": 20,
+        "dims_a_code": [1, 2],
+        "scalar_bits": [1, 4],
+        "k": [1, 10],
+    },
+    "score-aware-loss": {
+        "datasets": ["synthetic-lowdim-2000-32-12-angular"],
+        "queries": 100,
+        "thresholds": [0.4],
+        "dims_per_block": [2],
+        "n_leaves": 20,
+        "leaves_searched": 5,
+        "probes": [1, 2, 4, 8],
+    },
     "small-world": {
         "algorithm": "stand-in-graph",
         "datasets": ["synthetic-uniform-200-3-euclidean"],
