@@ -12,12 +12,13 @@ PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench engines gallery peers test test-slow interpreted bounds simd lint coverage clean
+.PHONY: help bench engines gallery peers codes test test-slow interpreted bounds simd lint coverage clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
 	@echo "make gallery      the README's picture and table, from the results of 'make bench'"
 	@echo "make peers        those from scratch beside the libraries that they are measured against: an hour or two"
+	@echo "make codes        the quantisers from scratch beside all engines: two hours"
 	@echo "make test         install, run all fast tests"
 	@echo "make test-slow    the tests that take longer"
 	@echo "make interpreted  the tests of kernels without the compiler"
@@ -69,6 +70,16 @@ peers: $(INSTALLED_ENGINES)
 	  cp plots/$$name-k10-single-recall-qps-logit.png plots/peers-$$name.png; \
 	  cp plots/$$name-k10-single-targets.md plots/peers-$$name.md; \
 	  $(BIN)/annbench export --dataset $$name results/reference/$$name-peers.csv; \
+	done
+
+# The same of the quantisers, and of all engines beside them.
+codes: $(INSTALLED_ENGINES)
+	$(BIN)/annbench run codes
+	$(BIN)/annbench report
+	set -e; for name in fashion-mnist-784-euclidean glove6b-100-341k-angular; do \
+	  cp plots/$$name-k10-single-recall-qps-logit.png plots/codes-$$name.png; \
+	  cp plots/$$name-k10-single-targets.md plots/codes-$$name.md; \
+	  $(BIN)/annbench export --dataset $$name results/reference/$$name-codes.csv; \
 	done
 
 test: $(INSTALLED_DEV)

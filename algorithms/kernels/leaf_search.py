@@ -290,12 +290,15 @@ def rank_by_codes(p: Parts, codes: Array, count: int) -> Any:
 
 
 @kernel
-def keep_once(found: Array, count: int) -> Any:
-    """Keep, of the first `count` keys, the first of each row; return how many are left."""
+def keep_once(found: Array, count: int, alike: bool) -> Any:
+    """Keep, of the first `count` keys, ascending, the first of each row; return how many are left.
+
+    Where the keys of one row are `alike`, they are neighbours: ranked by codes, a row has one score in all leaves.
+    """
     kept = 0
     for z in range(count):
         new = True
-        for y in range(kept):
+        for y in range(max(kept - 1, 0) if alike else 0, kept):
             if node_of(found[y]) == node_of(found[z]):
                 new = False
         if new:
@@ -327,7 +330,7 @@ def search(table: Array, codes: Array, rows: Array, queries: Array, answers: Arr
         if not by_rows or copies > 1 or trust > 0.0:
             sort_keys(p.found, count)
         if copies > 1:
-            count = keep_once(p.found, count)
+            count = keep_once(p.found, count, alike=again and codes.shape[0] > 0)
         if not by_rows:
             write_ids(p.found[:count], p.ids, answers[i])
             continue

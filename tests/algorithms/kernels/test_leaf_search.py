@@ -230,5 +230,9 @@ def test_keys_of_one_row_are_kept_once():
     """Of several keys of a row the first stays, and the order of the others."""
     keys = np.array([(5 << 32) | (2 << 1), (6 << 32) | (9 << 1), (7 << 32) | (2 << 1), (8 << 32) | (1 << 1)], np.int64)
     expected = keys[[0, 1, 3]].tolist()
-    assert leaf_search.keep_once(keys, 4) == 3
+    assert leaf_search.keep_once(keys, 4, alike=False) == 3
     assert keys[:3].tolist() == expected
+    # Those that are alike need not be looked for further away.
+    keys = np.array([(5 << 32) | (2 << 1)] * 2 + [(6 << 32) | (9 << 1)] * 2, np.int64)
+    assert leaf_search.keep_once(keys, 4, alike=True) == 2
+    assert [key >> 32 for key in keys[:2].tolist()] == [5, 6]
