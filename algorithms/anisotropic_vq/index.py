@@ -19,9 +19,9 @@ from algorithms.kernels.leaf_index import (
     MOST_POSITIONS,
     Auto,
     LeafIndex,
-    typical_length,
 )
 from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
+from algorithms.kernels.scaling import typical_length
 from algorithms.kernels.storage import Storage
 from harness.contract import Search, Vectors
 from harness.errors import ParameterError

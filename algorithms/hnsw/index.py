@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,9 @@ from algorithms.hnsw.build import Builder
 from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, links, renumber, with_room
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
+from algorithms.kernels.batches import share
 from algorithms.kernels.jit import read_only
+from algorithms.kernels.scaling import typical_length
 from algorithms.kernels.storage import Storage
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
@@ -92,7 +93,7 @@ class HNSW(Algorithm, Saves, Grows):
             inner=self._metric is Metric.IP or self._zeros,
         )
         # Queries as long as the rows: codes have no room for longer ones.
-        self._length = 0.0 if self._metric is Metric.EUCLIDEAN else _typical_length(rows)
+        self._length = 0.0 if self._metric is Metric.EUCLIDEAN else typical_length(rows)
         self._n, self._workers = n, []
         in_force = {"storage": self._storage.kind, "n_components": self._storage.n_components}
         wanted = {"storage": self._wanted, "n_components": self._n_components}
@@ -164,19 +165,7 @@ class HNSW(Algorithm, Saves, Grows):
             if k not in workers:
                 workers[k] = [Worker(nodes, storage, dim, max(ef, k), k, exact_inner=inner) for _ in range(threads)]
                 self._workers += workers[k]
-            queries = read_only(queries)
-            if threads == 1 or m == 1:
-                workers[k][0].answer(queries, answers)
-                return answers
-            parts = min(threads, m)
-            bounds = [m * i // parts for i in range(parts + 1)]
-            with ThreadPoolExecutor(parts) as pool:
-                work = (
-                    pool.submit(worker.answer, queries[start:stop], answers[start:stop])
-                    for worker, start, stop in zip(workers[k], bounds, bounds[1:], strict=False)
-                )
-                for done in list(work):
-                    done.result()
+            share(workers[k], read_only(queries), answers)
             return answers
 
         return search
@@ -252,8 +241,3 @@ class HNSW(Algorithm, Saves, Grows):
 def _check_dim(vectors: Vectors, dim: int) -> None:
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise ParameterError(f"hnsw: vectors of shape {vectors.shape} given, but the index has dimension {dim}")
-
-
-def _typical_length(rows: NDArray[np.float32]) -> float:
-    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-    return float(np.sqrt(squares.mean())) if squares.any() else 1.0

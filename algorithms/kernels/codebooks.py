@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.jit import kernel
+from algorithms.kernels.kmeans import plus_plus
 from algorithms.kernels.simd import float_bits
 
 Array = Any
@@ -59,38 +60,6 @@ def nearest_codes(rows: Array, first: int, stop: int, codebooks: Array, codes: A
         for m in range(positions):
             word_distances(rows[i], m * block, codebooks[m], distances)
             codes[i, m] = np.uint8(nearest_word(distances))
-
-
-@kernel
-def _first_words(stretch: Array, draws: Array, book: Array) -> None:
-    """Fill `book` (block, words) with rows of `stretch` (n, block) by k-means++ (Arthur and Vassilvitskii 2007).
-
-    Each is drawn in proportion to its squared distance from those before it; `draws` (words,) are uniform below 1.
-    """
-    n = stretch.shape[0]
-    nearest = np.empty(n, np.float64)
-    nearest[:] = np.inf
-    chosen = int(draws[0] * n)
-    for c in range(book.shape[1]):
-        total = 0.0
-        for j in range(book.shape[0]):
-            book[j, c] = stretch[chosen, j]
-        for i in range(n):
-            distance = 0.0
-            for j in range(book.shape[0]):
-                gap = np.float64(stretch[i, j]) - np.float64(book[j, c])
-                distance += gap * gap
-            nearest[i] = min(nearest[i], distance)
-            total += nearest[i]
-        if c + 1 == book.shape[1]:
-            break
-        # Where all rows are chosen already, whichever comes is as good.
-        left, chosen = draws[c + 1] * total, n - 1
-        for i in range(n):
-            left -= nearest[i]
-            if left < 0.0:
-                chosen = i
-                break
 
 
 @kernel
@@ -141,12 +110,12 @@ def train_codebooks(sample: Floats, block: int, words: int, iterations: int, see
     positions = width // block
     rng = np.random.default_rng(seed)
     few = rng.permutation(n)[: _CANDIDATES * words]
-    draws = rng.random((positions, words))
+    own = rng.spawn(positions)
     codebooks = np.zeros((positions, block, words), np.float32)
 
     def train(m: int) -> None:
         stretch = np.ascontiguousarray(sample[:, m * block : (m + 1) * block])
-        _first_words(stretch[few], draws[m], codebooks[m])
+        codebooks[m] = plus_plus(stretch[few], words, own[m]).T
         _lloyd(stretch, codebooks[m], iterations)
 
     if n:

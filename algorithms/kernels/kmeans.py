@@ -202,11 +202,11 @@ def _first_centroids(rows: Floats, k: int, init: Init, rng: np.random.Generator,
         chosen = rows[np.resize(rng.permutation(len(rows)), k)]
         return normalise(chosen) if spherical else chosen
     candidates = _some(rng, rows, max(_CANDIDATES * k, _LEAST_CANDIDATES))
-    return _plus_plus(read_only(normalise(candidates)) if spherical else candidates, k, rng)
+    return plus_plus(read_only(normalise(candidates)) if spherical else candidates, k, rng)
 
 
-def _plus_plus(rows: Floats, k: int, rng: np.random.Generator) -> Floats:
-    """Draw each centroid in proportion to D^2, the squared distance of a row from the nearest one so far."""
+def plus_plus(rows: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """Draw k of the rows (n, dim), n >= 1, each in proportion to D^2, its squared distance from the nearest so far."""
     distances = np.full(len(rows), np.inf, np.float32)
     centroids = np.empty((k, rows.shape[1]), np.float32)
     chosen = int(rng.integers(len(rows)))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from algorithms.kernels.distance import squared_l2
 from algorithms.kernels.jit import kernel
 from algorithms.kernels.lanes import LANES, lanes_below, largest, load, maximum
 from algorithms.kernels.simd import lowest_bit, prefetch_items
@@ -43,23 +42,13 @@ def nearest(products: Array, offsets: Array, labels: Array) -> None:
 
 
 @kernel
-def squared_distance(left: Array, right: Array) -> np.float32:
-    """Return the squared distance of two vectors (dim,) float32."""
-    total = np.float32(0.0)
-    for j in range(left.shape[0]):
-        gap = left[j] - right[j]
-        total += gap * gap
-    return total
-
-
-@kernel
 def distances_to(rows: Array, centroids: Array, labels: Array, distances: Array) -> None:
     """Fill `distances` (m,) float32 with the squared ones of rows (m, dim) to their centroids.
 
     They come from the differences, so that a row near its centroid, however far from 0, loses none of its digits.
     """
     for i in range(rows.shape[0]):
-        distances[i] = squared_distance(rows[i], centroids[labels[i]])
+        distances[i] = squared_l2(rows, i, centroids[labels[i]])
 
 
 @kernel
@@ -100,7 +89,7 @@ def lower(rows: Array, centre: Array, distances: Array) -> float:
     """Lower `distances` (n,) float32 to the squared ones from a new centre where it is nearer; return their sum."""
     total = 0.0
     for i in range(rows.shape[0]):
-        distances[i] = min(distances[i], squared_distance(rows[i], centre))
+        distances[i] = min(distances[i], squared_l2(rows, i, centre))
         total += distances[i]
     return total
 

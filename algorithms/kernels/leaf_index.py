@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from algorithms.kernels.inverted_file import Coder, InvertedFile, Spill
 from algorithms.kernels.leaf_worker import Effort, Worker, bind
 from algorithms.kernels.scalar_quantizer import Loss, ScalarQuantizer
+from algorithms.kernels.scaling import typical_length
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
 from harness.errors import ParameterError, PluginError
 from harness.metric import Metric, normalise
@@ -169,9 +170,3 @@ class LeafIndex(Algorithm, Saves, Grows):
     def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
         """Return what is indexed: the vectors, under angular scaled to length 1."""
         return normalise(vectors) if self._metric is Metric.ANGULAR else vectors
-
-
-def typical_length(rows: NDArray[np.float32]) -> float:
-    """Return the root of the mean squared length of rows (n, dim), 1 where all are 0."""
-    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-    return float(np.sqrt(squares.mean())) if squares.any() else 1.0

@@ -181,7 +181,8 @@ def code_query(p: Parts) -> None:
 @kernel
 def prefetch_leaf(p: Parts, leaf: int) -> None:
     """Ask for the beginning of a leaf."""
-    at = p.starts[leaf] * p.tables.shape[0]
+    positions = p.radii.shape[0]
+    at = p.starts[leaf] * BLOCK * positions // (1 if p.wide_tables.shape[0] > 0 else 2)
     for offset in range(0, _LEAF_AHEAD, CACHE_LINE):
         prefetch(p.codes, at, offset)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from algorithms.kernels import leaf_search
 from algorithms.kernels.aligned import aligned_zeros
+from algorithms.kernels.batches import share
 from algorithms.kernels.bundle import bundle
 from algorithms.kernels.coded_centroids import CodedCentroids, code_centroids
 from algorithms.kernels.inverted_file import MOST_BIAS, InvertedFile
@@ -159,19 +159,7 @@ def bind(index: InvertedFile, effort: Effort, dim: int, threads: int, workers: l
         if k not in by_k:
             by_k[k] = [Worker(index, centroids, effort, dim, k) for _ in range(threads)]
             workers.extend(by_k[k])
-        queries = read_only(queries)
-        if threads == 1 or m == 1:
-            by_k[k][0].answer(queries, answers)
-            return answers
-        parts = min(threads, m)
-        bounds = [m * i // parts for i in range(parts + 1)]
-        with ThreadPoolExecutor(parts) as pool:
-            work = [
-                pool.submit(worker.answer, queries[start:stop], answers[start:stop])
-                for worker, start, stop in zip(by_k[k], bounds, bounds[1:], strict=False)
-            ]
-            for done in work:
-                done.result()
+        share(by_k[k], read_only(queries), answers)
         return answers
 
     return search

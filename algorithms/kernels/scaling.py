@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from algorithms.kernels.jit import kernel
 
@@ -22,3 +23,9 @@ def scale(vector: Array, length: float, out: Array) -> np.float32:
     for j in range(vector.shape[0]):
         out[j] = np.float32(vector[j] * factor)
     return np.float32(own * factor)
+
+
+def typical_length(rows: NDArray[np.float32]) -> float:
+    """Return the root of the mean squared length of rows (n, dim), 1 where all are 0."""
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return float(np.sqrt(squares.mean())) if squares.any() else 1.0
