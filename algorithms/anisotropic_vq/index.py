@@ -20,6 +20,7 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
+from algorithms.kernels.parameters import check_whole
 from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
 from algorithms.kernels.scaling import typical_length
 from algorithms.kernels.storage import Storage
@@ -62,14 +63,14 @@ class AnisotropicVQ(LeafIndex):
         seed: int = 0,
     ) -> None:
         super().__init__(metric, n_components=n_components, seed=seed)
-        if n_leaves != "auto" and n_leaves < 1:
-            raise ParameterError(f"anisotropic_vq: n_leaves = {n_leaves}; use at least 1, usually 1 to 4 times sqrt(n)")
+        if n_leaves != "auto":
+            check_whole(self.name, "n_leaves", n_leaves, 1, "usually 1 to 4 times sqrt(n)")
         if threshold is not None and threshold != "auto" and not 0.0 < threshold < 1.0:
             raise ParameterError(
                 f"anisotropic_vq: threshold = {threshold}; use a share between 0 and 1, such as 0.2, or null"
             )
-        if dims_per_block != "auto" and dims_per_block < 1:
-            raise ParameterError(f"anisotropic_vq: dims_per_block = {dims_per_block}; use at least 1, usually 2 to 4")
+        if dims_per_block != "auto":
+            check_whole(self.name, "dims_per_block", dims_per_block, 1, "usually 2 to 4")
         if not soar_lambda >= 0.0:
             raise ParameterError(f"anisotropic_vq: soar_lambda = {soar_lambda}; use 0 or more, usually 1 to 1.5")
         if storage not in ("sq8", "float32"):
@@ -134,12 +135,9 @@ class AnisotropicVQ(LeafIndex):
         `n_reorder` is at least k; with 0, the codes of 4 bits alone rank. Where the leaves hold fewer than k vectors,
         more are searched. What is bound searches the index as it is now: bind again after `fit`, `add` and `load`.
         """
-        if n_leaves_to_search != "auto" and n_leaves_to_search < 1:
-            raise ParameterError(
-                f"anisotropic_vq: n_leaves_to_search = {n_leaves_to_search}; use at least 1, usually 1 to 10% of leaves"
-            )
-        if n_reorder < 0:
-            raise ParameterError(f"anisotropic_vq: n_reorder = {n_reorder}; use 0 or more, usually 3 to 30 times k")
+        if n_leaves_to_search != "auto":
+            check_whole(self.name, "n_leaves_to_search", n_leaves_to_search, 1, "usually 1 to 10% of the leaves")
+        check_whole(self.name, "n_reorder", n_reorder, 0, "usually 3 to 30 times k")
         usual = max(1, round(LEAVES_SHARE * len(self._index.centroids)))
         return self._bind(usual if n_leaves_to_search == "auto" else n_leaves_to_search, n_reorder, threads)
 

@@ -21,6 +21,7 @@ from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.kernels.batches import share
 from algorithms.kernels.jit import read_only
+from algorithms.kernels.parameters import check_whole
 from algorithms.kernels.scaling import typical_length
 from algorithms.kernels.storage import Storage
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
@@ -59,10 +60,8 @@ class HNSW(Algorithm, Saves, Grows):
         self._metric = Metric(metric)
         if not self._metric.is_dense:
             raise ParameterError(f"hnsw: metric {metric} is not supported; use euclidean, angular or ip")
-        if M < 2:
-            raise ParameterError(f"hnsw: M = {M} leaves nodes without links; use at least 2, usually 8 to 64")
-        if ef_construction < 1:
-            raise ParameterError(f"hnsw: ef_construction = {ef_construction}; use at least 1, usually 100 to 500")
+        check_whole("hnsw", "M", M, 2, "so that nodes have links, usually 8 to 64")
+        check_whole("hnsw", "ef_construction", ef_construction, 1, "usually 100 to 500")
         if storage not in _STORAGES:
             raise ParameterError(f"hnsw: storage {storage!r} is not known; use one of {', '.join(_STORAGES)}")
         if not (n_components in ("auto", None) or (isinstance(n_components, int) and n_components >= 1)):
@@ -146,8 +145,7 @@ class HNSW(Algorithm, Saves, Grows):
         `upper_layers=False` starts on the ground layer, at the entry point. `threads` serve batches. What is bound
         searches the index as it is now: bind again after `fit`, `add` and `load`.
         """
-        if ef < 1:
-            raise ParameterError(f"hnsw: ef = {ef}; use at least 1, usually k to 500")
+        check_whole("hnsw", "ef", ef, 1, "usually k to 500")
         self._workers = []
         top = self._top if upper_layers else 0
         inner = self._metric is Metric.IP or self._zeros

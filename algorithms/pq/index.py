@@ -21,6 +21,7 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
+from algorithms.kernels.parameters import check_whole
 from algorithms.kernels.points import to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer, rotated_quantizer, sample_rows, train_quantizer
 from algorithms.kernels.storage import Storage
@@ -63,10 +64,10 @@ class PQ(LeafIndex):
         seed: int = 0,
     ) -> None:
         super().__init__(metric, n_components=n_components, seed=seed)
-        if n_lists != "auto" and n_lists < 1:
-            raise ParameterError(f"pq: n_lists = {n_lists}; use at least 1, usually 1 (flat) or 1 to 4 times sqrt(n)")
-        if n_subspaces != "auto" and n_subspaces < 1:
-            raise ParameterError(f"pq: n_subspaces = {n_subspaces}; use at least 1, usually dim/2 or dim/4")
+        if n_lists != "auto":
+            check_whole(self.name, "n_lists", n_lists, 1, "usually 1 (flat) or 1 to 4 times sqrt(n)")
+        if n_subspaces != "auto":
+            check_whole(self.name, "n_subspaces", n_subspaces, 1, "usually dim/2 or dim/4")
         if bits not in _BLOCKS:
             raise ParameterError(f"pq: bits = {bits}; use 4 or 8")
         if storage not in _STORAGES:
@@ -153,10 +154,10 @@ class PQ(LeafIndex):
         vectors, more are searched. What is bound searches the index as it is now: bind again after `fit`, `add` and
         `load`.
         """
-        if n_probe != "auto" and n_probe < 1:
-            raise ParameterError(f"pq: n_probe = {n_probe}; use at least 1, usually 1 to 10% of the lists")
-        if n_rerank != "auto" and n_rerank < 0:
-            raise ParameterError(f"pq: n_rerank = {n_rerank}; use 0 or more, usually 3 to 30 times k")
+        if n_probe != "auto":
+            check_whole(self.name, "n_probe", n_probe, 1, "usually 1 to 10% of the lists")
+        if n_rerank != "auto":
+            check_whole(self.name, "n_rerank", n_rerank, 0, "usually 3 to 30 times k")
         holds_rows = self._index.storage.holds_rows
         if n_rerank != "auto" and n_rerank > 0 and not holds_rows:
             raise ParameterError(f"pq: n_rerank = {n_rerank}, but with storage null only codes are kept; use 0")

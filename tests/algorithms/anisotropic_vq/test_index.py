@@ -303,6 +303,9 @@ def test_compiles_on_a_few_rows():
     [
         ({"metric": "hamming"}, "metric hamming"),
         ({"n_leaves": 0}, "n_leaves = 0"),
+        ({"n_leaves": 2.5}, "n_leaves = 2.5 is not a whole number"),
+        ({"n_leaves": "many"}, "n_leaves = 'many' is not a whole number"),
+        ({"dims_per_block": True}, "dims_per_block = True is not a whole number"),
         ({"threshold": 1.0}, "threshold = 1.0"),
         ({"threshold": 0.0}, "threshold = 0.0"),
         ({"threshold": float("nan")}, "threshold = nan"),

@@ -214,6 +214,7 @@ def test_no_query_does_harm(bits, value):
     ("parameters", "message"),
     [
         ({"n_lists": 0}, "n_lists = 0"),
+        ({"n_subspaces": 7.5}, "n_subspaces = 7.5 is not a whole number"),
         ({"n_subspaces": 0}, "n_subspaces = 0"),
         ({"bits": 5}, "bits = 5; use 4 or 8"),
         ({"storage": "sq4"}, "storage 'sq4'"),
@@ -231,6 +232,7 @@ def test_refuses_bad_search_parameters():
     index = built(Metric.EUCLIDEAN, clustered(30, 4), storage=None)
     for parameters, message in (
         ({"n_probe": 0}, "n_probe = 0"),
+        ({"n_probe": 1.5}, "n_probe = 1.5 is not a whole number"),
         ({"n_rerank": -1}, "n_rerank = -1"),
         ({"n_rerank": 10}, "only codes are kept"),
     ):
