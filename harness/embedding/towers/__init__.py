@@ -1,0 +1,1 @@
+"""Towers: what turns texts or images into vectors, each a torch module."""

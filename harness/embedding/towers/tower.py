@@ -1,0 +1,70 @@
+"""What every tower is: it prepares items once, collates some of them into tensors, and embeds those."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Role = Literal["query", "document"]
+Inputs = dict[str, Tensor]
+
+
+class Tower(nn.Module):
+    """A module that embeds texts or images.
+
+    Items are prepared once (tokenised, say), however often they are then collated and embedded: training sees a text
+    in every epoch, and encoding sorts by length first.
+    """
+
+    dimension: int
+    """Of the embeddings."""
+    prompts: Mapping[Role, str]
+    """What is put before a text by its role."""
+
+    @abstractmethod
+    def prepare(self, items: Sequence[Any], role: Role = "document") -> list[Any]:
+        """Turn items into what `collate` takes, one for one."""
+
+    @abstractmethod
+    def size(self, prepared: Any) -> int:
+        """Return what embedding a prepared item costs, in any unit: its number of tokens."""
+
+    @abstractmethod
+    def collate(self, prepared: Sequence[Any]) -> Inputs:
+        """Put prepared items (b) into tensors."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Embed a batch: (b, dimension) float32."""
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """Return all that embeddings depend on beside the weights, as JSON holds it."""
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights there are, shared ones once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def fingerprint(self) -> str:
+        """Hash the weights and settings: towers that embed differently have different ones (SHA-256, hexadecimal)."""
+        digest = hashlib.sha256(repr(sorted(self.settings().items())).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def with_prompt(texts: Sequence[str], prompt: str) -> list[str]:
+    """Put the prompt before each text, ends stripped as sentence-transformers does."""
+    return [f"{prompt}{text}".strip() for text in texts]
