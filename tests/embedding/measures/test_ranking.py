@@ -45,7 +45,7 @@ def test_values_are_those_of_pytrec_eval(judgements, run, k):
 
 @given(st.dictionaries(queries, grades, min_size=1), st.dictionaries(queries, found), st.sampled_from([1, 2, 3, 20]))
 def test_reciprocal_ranks_are_those_of_pytrec_eval(judgements, run, k):
-    """pytrec_eval's recip_rank has no cut: ours is the same where the first relevant document is among the k, else 0."""
+    """pytrec_eval's recip_rank has no cut: ours is the same where the first relevant document is within k, else 0."""
     ours = Judgements.build(judgements, DOCUMENTS, keep_unanswerable=True)
     theirs = pytrec_eval.RelevanceEvaluator(judgements, {"recip_rank"}).evaluate(run)
     whole = np.array([theirs.get(query, {"recip_rank": 0.0})["recip_rank"] for query in ours.queries])
@@ -54,7 +54,7 @@ def test_reciprocal_ranks_are_those_of_pytrec_eval(judgements, run, k):
 
 @given(st.dictionaries(queries, grades))
 def test_a_perfect_ranking_has_a_gain_of_1(judgements):
-    """Queries that nobody can answer are left out, and the documents in order of their relevance give 1 for the rest."""
+    """Queries that nobody can answer are left out, and documents in order of their relevance give 1 for the rest."""
     ours = Judgements.build(judgements, DOCUMENTS)
     assert list(ours.queries) == [query for query, judged in judgements.items() if max(judged.values(), default=0) > 0]
     best = ranked_run(ours, judgements, 20)
