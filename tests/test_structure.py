@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analyse": {*_DATA, "store"},
     "studies": {*_TRUTH, "measure", "store", "analyse"},
     "report": {*_DATA, "store", "analyse", "studies"},
+    "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }
 

@@ -73,10 +73,7 @@ def interval(
     number of queries draw the same queries under the same `seed`, so settings can be compared replicate by replicate.
     Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
     """
-    if not 0 < level < 1:
-        raise AnnbenchError(f"the level of an interval must lie between 0 and 1, e.g. 0.95: given {level}")
-    if replicates < 2:
-        raise AnnbenchError(f"a bootstrap needs at least 2 replicates, and 1,000 for 95%: given {replicates}")
+    check_bootstrap(level, replicates)
     weights = _query_weights(result.queries, replicates, seed)
     recall = _recall_samples(query_recall(result), weights)
     qps = _qps_samples(result, weights, level, np.random.default_rng((seed, 1)))
@@ -88,6 +85,14 @@ def interval(
         qps_samples=qps,
         recall_samples=recall,
     )
+
+
+def check_bootstrap(level: float, replicates: int) -> None:
+    """Raise AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates."""
+    if not 0 < level < 1:
+        raise AnnbenchError(f"the level of an interval must lie between 0 and 1, e.g. 0.95: given {level}")
+    if replicates < 2:
+        raise AnnbenchError(f"a bootstrap needs at least 2 replicates, and 1,000 for 95%: given {replicates}")
 
 
 def percentile_range(samples: NDArray[np.float64], level: float = DEFAULT_LEVEL) -> Range:

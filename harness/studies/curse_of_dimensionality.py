@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
+from harness.analyse.dimension import levina_bickel
 from harness.metric import Metric
 from harness.studies.lab import Lab, Sample, ask, interleaved, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
@@ -148,19 +149,14 @@ class CurseOfDimensionality(Study[Settings]):
 
 
 def intrinsic_dimension(sample: Sample) -> float:
-    """Estimate the dimension that the points fill near the queries.
+    """Estimate the dimension that the points fill near the queries from the distances to 20 neighbours.
 
-    The maximum-likelihood estimate of Levina and Bickel (2004) from the distances to 20 neighbours, averaged over the
-    queries as MacKay and Ghahramani (2005) correct it: the inverses are averaged. nan where there are no distances.
+    nan where there are no distances.
     """
     distances = true_neighbours(sample, _GEOMETRY_NEIGHBOURS)[1]
     if sample.metric is Metric.ANGULAR:
         distances = np.sqrt(2.0 * distances)  # chords between unit vectors: an honest distance, unlike 1 - cos
-    usable = distances[(distances[:, 0] > 0) & (distances.shape[1] > 1)]
-    if not len(usable):
-        return math.nan
-    inverses = np.log(usable[:, -1:] / usable[:, :-1]).mean(axis=1)
-    return float(1.0 / inverses.mean()) if inverses.mean() > 0 else math.nan
+    return levina_bickel(distances)
 
 
 def crossing(x: Sequence[float], speedup: Sequence[float]) -> float:

@@ -1,0 +1,255 @@
+"""The table of embedding quality: a row for each model and variant, a column for each task, in four formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape as escape_html
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.atomic import write_text
+from harness.embedding.measures.intervals import compare
+from harness.embedding.records import Figure, Record
+from harness.errors import AnnbenchError, UnknownNameError
+from harness.report.tables import escape, markdown
+
+STEM = "embedding-quality"
+FORMATS = {"md": "table", "csv": "csv", "html": "html", "tex": "latex"}
+_SURE = 0.05
+_GEOMETRY = {
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "effective_rank": "effective rank",
+    "anisotropy": "mean cosine",
+    "local_intrinsic_dimension": "LID",
+    "two_nn": "two-NN",
+    "hubness": "hubness",
+    "relative_contrast": "contrast",
+}
+_NOTE = (
+    "Quality with its 95% interval (bootstrap over queries or pairs). Bold: the best of a column; =: not told apart from "
+    f"it (paired randomisation test, p > {_SURE}). Texts/s: one pass over the task's texts, on this machine."
+)
+
+
+class Column(NamedTuple):
+    """A task's figure: what it is called, and the hash of the texts and judgements that it is of."""
+
+    task: str
+    measure: str
+    task_hash: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one variant: what it is like, and its record for each column, where it has one."""
+
+    first: Record
+    cells: tuple[Record | None, ...]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The table before it is written: its columns and rows, the best in the first column first."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def tabulate(records: Sequence[Record]) -> Quality:
+    """Arrange records: tasks in the order in which they come, of each model, variant and task the newest."""
+    columns: dict[Column, None] = {}
+    latest: dict[tuple[str, str], dict[Column, Record]] = {}
+    for record in sorted(records, key=lambda one: one.created):
+        column = Column(record.task, record.main, record.task_hash)
+        latest.setdefault((record.model, record.variant), {})[column] = record
+    for record in records:
+        columns[Column(record.task, record.main, record.task_hash)] = None
+    order = tuple(columns)
+    rows = [Row(next(iter(by.values())), tuple(by.get(column) for column in order)) for by in latest.values()]
+    return Quality(order, tuple(sorted(rows, key=_descending)))
+
+
+def _descending(row: Row) -> tuple[float, ...]:
+    return tuple(-cell.quality.value if cell is not None else math.inf for cell in row.cells)
+
+
+def write_quality(records: Sequence[Record], folder: Path, stem: str = STEM) -> list[Path]:
+    """Write the table as Markdown, CSV, HTML and LaTeX; return the files. Raises AnnbenchError without records."""
+    if not records:
+        raise AnnbenchError("there is no evaluation to report; make one first with: annbench evaluate MODEL --tasks TASK")
+    table = tabulate(records)
+    paths = []
+    for suffix, kind in FORMATS.items():
+        path = folder / f"{stem}.{suffix}"
+        write_text(path, render(table, kind))
+        paths.append(path)
+    return paths
+
+
+def render(table: Quality, kind: str) -> str:
+    """Write the table as `table` (Markdown), csv, html, latex or json; raises UnknownNameError."""
+    match kind:
+        case "table":
+            header, rows = _cells(table)
+            body = [[f"**{escape(cell[2:])}**" if cell.startswith("!!") else escape(cell) for cell in row] for row in rows]
+            return markdown([escape(name) for name in header], body, range(2, len(header))) + f"\n{_NOTE}\n"
+        case "csv":
+            return _csv(table)
+        case "html":
+            return _html(table)
+        case "latex":
+            return _latex(table)
+        case "json":
+            return "[" + ",\n".join(one.model_dump_json() for row in table.rows for one in row.cells if one) + "]\n"
+    raise UnknownNameError("format", kind, ["table", "csv", "json", "html", "latex"])
+
+
+def _cells(table: Quality) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the cells as text; the best of a column begins with two exclamation marks."""
+    header = ["model", "variant", *(f"{column.task} {column.measure}" for column in table.columns)]
+    header += ["dimensions", "bytes", "parameters", "training min", "texts/s", *_GEOMETRY.values()]
+    marks = [_marks(table, number) for number in range(len(table.columns))]
+    rows = []
+    for number, row in enumerate(table.rows):
+        first = row.first
+        quality = [_quality(cell, marks[i][number]) for i, cell in enumerate(row.cells)]
+        speed = first.sentences_a_second
+        about = [
+            _count(first.dimension),
+            _count(first.bytes_a_vector),
+            _parameters(first.parameters),
+            "-" if first.training_minutes is None else f"{first.training_minutes:.1f}",
+            "-" if speed is None else f"{speed:,.0f}",
+        ]
+        geometry = [_short(first.geometry.get(name, math.nan)) for name in _GEOMETRY]
+        rows.append([first.model, first.variant, *quality, *about, *geometry])
+    return header, rows
+
+
+def _marks(table: Quality, column: int) -> list[str]:
+    """Say of each row whether its figure is the best of a column (!!), not told apart from it (=), or neither."""
+    cells = [row.cells[column] for row in table.rows]
+    values = [cell.quality.value if cell is not None else math.nan for cell in cells]
+    if sum(not math.isnan(value) for value in values) < 2:
+        return [""] * len(cells)
+    best = int(np.nanargmax(values))
+    marks = []
+    for number, cell in enumerate(cells):
+        if number == best:
+            marks.append("!!")
+        else:
+            marks.append("=" if cell is not None and _tied(cells[best], cell) else "")
+    return marks
+
+
+def _tied(best: Record | None, other: Record) -> bool:
+    """Tell whether a paired test leaves it open which is better; never where values a query are missing."""
+    if best is None or not best.values or len(best.values) != len(other.values):
+        return False
+    return compare(np.array(best.values), np.array(other.values)).p_value > _SURE
+
+
+def _quality(record: Record | None, mark: str) -> str:
+    if record is None:
+        return "-"
+    return f"{'!!' if mark == '!!' else ''}{_figure(record.quality)}{' =' if mark == '=' else ''}"
+
+
+def _figure(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "-"
+    interval = "" if math.isnan(figure.low) else f" ({figure.low:.3f}-{figure.high:.3f})"
+    return f"{figure.value:.4f}{interval}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _parameters(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:.1f} M"
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _csv(table: Quality) -> str:
+    """Write a line a model, variant and task, with every figure."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["model", "variant", "task", "kind", "measure", "value", "low", "high", "dimension", "bytes_a_vector"]
+        + ["parameters", "training_minutes", "texts_a_second", *_GEOMETRY]
+    )
+    for row in table.rows:
+        for record in (cell for cell in row.cells if cell is not None):
+            names = [_text(name) for name in (record.model, record.variant, record.task, record.kind)]
+            size = [record.dimension, record.bytes_a_vector, record.parameters, record.training_minutes]
+            shape = [_number(record.geometry.get(name, math.nan)) for name in _GEOMETRY]
+            for measure, figure in record.figures.items():
+                values = [_number(value) for value in (figure.value, figure.low, figure.high)]
+                writer.writerow([*names, measure, *values, *size, record.sentences_a_second, *shape])
+    return stream.getvalue()
+
+
+def _text(text: str) -> str:
+    # A spreadsheet takes such a cell as a formula, which can call programs; the quote mark says that it is text.
+    return f"'{text}" if text[:1] in set("=+-@\t\r") else text
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def _html(table: Quality) -> str:
+    header, rows = _cells(table)
+    lines = ["<table>", f"<caption>{escape_html(_NOTE)}</caption>"]
+    lines.append("<thead><tr>" + "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header) + "</tr></thead>")
+    lines.append("<tbody>")
+    for row in rows:
+        cells = [
+            f"<td><strong>{escape_html(cell[2:])}</strong></td>" if cell.startswith("!!") else f"<td>{escape_html(cell)}</td>"
+            for cell in row
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
+
+
+def _latex(table: Quality) -> str:
+    header, rows = _cells(table)
+    body = [
+        " & ".join(rf"\textbf{{{_tex(cell[2:])}}}" if cell.startswith("!!") else _tex(cell) for cell in row) + r" \\"
+        for row in rows
+    ]
+    lines = [
+        rf"% {_NOTE}".replace("\n", " "),
+        rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+        r"\hline",
+        " & ".join(map(_tex, header)) + r" \\",
+        r"\hline",
+        *body,
+        r"\hline",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def _tex(text: str) -> str:
+    return re.sub(r"[\\&%$#_{}~^]", lambda found: _TEX[found[0]], " ".join(text.split()))
