@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
     "analyse": {*_DATA, "store"},
     "studies": {*_TRUTH, "measure", "store", "analyse"},
-    "report": {*_DATA, "store", "analyse", "studies"},
+    "report": {*_DATA, "store", "analyse", "studies", "embedding"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }

@@ -22,9 +22,17 @@ BATCH = 32
 class Encoder(Protocol):
     """What evaluation needs of a model."""
 
-    name: str
-    dimension: int
-    parameter_count: int
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def dimension(self) -> int:
+        """Of the embeddings."""
+
+    @property
+    def parameter_count(self) -> int:
+        """How many weights there are, shared ones once."""
 
     @property
     def fingerprint(self) -> str:
@@ -46,6 +54,7 @@ class TowerEncoder:
     _fingerprint: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
+        """Check that the towers embed in one space."""
         dimensions = {tower.dimension for tower in self.towers.values()}
         if len(dimensions) > 1:
             raise PluginError(f"{self.name}: its towers embed in {sorted(dimensions)} dimensions; they must agree")

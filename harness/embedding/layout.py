@@ -101,7 +101,9 @@ def _is_decoder(config: Any) -> bool:
 def _assembled(folder: Path) -> Tower:
     """Put a tower together from the modules that are listed."""
     modules = [(entry["type"].rsplit(".", 1)[-1], folder / entry["path"]) for entry in _json(folder / _MODULES)]
-    unknown = [name for name, _ in modules if name not in ("Transformer", "StaticEmbedding", "Pooling", "Dense", "Normalize")]
+    unknown = [
+        name for name, _ in modules if name not in ("Transformer", "StaticEmbedding", "Pooling", "Dense", "Normalize")
+    ]
     if unknown:
         raise ConfigError(
             f"{folder}: the module {unknown[0]!r} isn't supported; those are Transformer, StaticEmbedding, Pooling, "
@@ -250,7 +252,10 @@ def _save_dense(dense: Dense, folder: Path) -> None:
         "activation_function": f"{activation}.{dense.activation_name}",
     }
     _write(folder / "config.json", settings)
-    save_file({f"linear.{name}": value.contiguous() for name, value in linear.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {f"linear.{name}": value.contiguous() for name, value in linear.state_dict().items()},
+        folder / "model.safetensors",
+    )
 
 
 def _write(path: Path, content: Any) -> None:

@@ -40,7 +40,9 @@ def exact_ranking(
         if rescoring:
             reduced = codec.reduce(queries[part])
             again = np.einsum("qd,qcd->qc", reduced, stored[found])
-            found = rank(np.where(np.isneginf(np.take_along_axis(scores, found, 1)), -np.inf, again), precedence, k, found)
+            found = rank(
+                np.where(np.isneginf(np.take_along_axis(scores, found, 1)), -np.inf, again), precedence, k, found
+            )
         if own is not None:
             found = np.where(found == own[part][:, None], -1, found)
         ranked[part, : found.shape[1]] = found
@@ -57,7 +59,9 @@ def bm25_ranking(queries: Sequence[str], documents: Sequence[str], k: int, prece
 
     stemmer = Stemmer.Stemmer("english")
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-    index.index(bm25s.tokenize(list(documents), stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    index.index(
+        bm25s.tokenize(list(documents), stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False
+    )
     ranked = np.full((len(queries), k), -1, np.int64)
     for row, query in enumerate(queries):
         (tokens,) = bm25s.tokenize([query], stopwords="en", stemmer=stemmer, show_progress=False, return_ids=False)

@@ -108,7 +108,8 @@ class Codec:
 
     def reduce(self, vectors: Vectors) -> Vectors:
         """Reduce to the dimensions left, of length 1: (n, dims)."""
-        return normalise(vectors @ self.basis.T if self.basis is not None else vectors[:, : self.dims])
+        reduced: Vectors = normalise(vectors @ self.basis.T if self.basis is not None else vectors[:, : self.dims])
+        return reduced
 
     def documents(self, vectors: Vectors) -> Vectors:
         """Return documents as their codes say, (n, dims) float32."""
@@ -118,8 +119,8 @@ class Codec:
         if self.variant.precision == "int8" and self.ranges is not None:
             low, high = self.ranges
             step = np.maximum((high - low) / _LEVELS, np.finfo(np.float32).tiny)
-            codes = np.clip(np.rint((reduced - low) / step), 0, _LEVELS)
-            return (low + codes * step).astype(np.float32)
+            codes: Vectors = np.clip(np.rint((reduced - low) / step), 0, _LEVELS).astype(np.float32)
+            return low + codes * step
         if self.variant.precision == "binary":
             return signs(reduced)
         return reduced

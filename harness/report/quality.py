@@ -34,8 +34,8 @@ _GEOMETRY = {
     "relative_contrast": "contrast",
 }
 _NOTE = (
-    "Quality with its 95% interval (bootstrap over queries or pairs). Bold: the best of a column; =: not told apart from "
-    f"it (paired randomisation test, p > {_SURE}). Texts/s: one pass over the task's texts, on this machine."
+    "Quality with its 95% interval (bootstrap over queries or pairs). Bold: the best of a column; =: not told apart "
+    f"from it (paired randomisation test, p > {_SURE}). Texts/s: one pass over the task's texts, on this machine."
 )
 
 
@@ -45,6 +45,13 @@ class Column(NamedTuple):
     task: str
     measure: str
     task_hash: str
+
+
+class Cell(NamedTuple):
+    """What a cell says, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,9 @@ def _descending(row: Row) -> tuple[float, ...]:
 def write_quality(records: Sequence[Record], folder: Path, stem: str = STEM) -> list[Path]:
     """Write the table as Markdown, CSV, HTML and LaTeX; return the files. Raises AnnbenchError without records."""
     if not records:
-        raise AnnbenchError("there is no evaluation to report; make one first with: annbench evaluate MODEL --tasks TASK")
+        raise AnnbenchError(
+            "there is no evaluation to report; make one first with: annbench evaluate MODEL --tasks TASK"
+        )
     table = tabulate(records)
     paths = []
     for suffix, kind in FORMATS.items():
@@ -99,7 +108,7 @@ def render(table: Quality, kind: str) -> str:
     match kind:
         case "table":
             header, rows = _cells(table)
-            body = [[f"**{escape(cell[2:])}**" if cell.startswith("!!") else escape(cell) for cell in row] for row in rows]
+            body = [[f"**{escape(text)}**" if best else escape(text) for text, best in row] for row in rows]
             return markdown([escape(name) for name in header], body, range(2, len(header))) + f"\n{_NOTE}\n"
         case "csv":
             return _csv(table)
@@ -112,8 +121,8 @@ def render(table: Quality, kind: str) -> str:
     raise UnknownNameError("format", kind, ["table", "csv", "json", "html", "latex"])
 
 
-def _cells(table: Quality) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the cells as text; the best of a column begins with two exclamation marks."""
+def _cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
+    """Return the header and the cells."""
     header = ["model", "variant", *(f"{column.task} {column.measure}" for column in table.columns)]
     header += ["dimensions", "bytes", "parameters", "training min", "texts/s", *_GEOMETRY.values()]
     marks = [_marks(table, number) for number in range(len(table.columns))]
@@ -130,12 +139,12 @@ def _cells(table: Quality) -> tuple[list[str], list[list[str]]]:
             "-" if speed is None else f"{speed:,.0f}",
         ]
         geometry = [_short(first.geometry.get(name, math.nan)) for name in _GEOMETRY]
-        rows.append([first.model, first.variant, *quality, *about, *geometry])
+        rows.append([*map(Cell, (first.model, first.variant)), *quality, *map(Cell, about), *map(Cell, geometry)])
     return header, rows
 
 
 def _marks(table: Quality, column: int) -> list[str]:
-    """Say of each row whether its figure is the best of a column (!!), not told apart from it (=), or neither."""
+    """Say of each row whether its figure is the best of a column ("best"), not told apart from it ("="), or neither."""
     cells = [row.cells[column] for row in table.rows]
     values = [cell.quality.value if cell is not None else math.nan for cell in cells]
     if sum(not math.isnan(value) for value in values) < 2:
@@ -144,7 +153,7 @@ def _marks(table: Quality, column: int) -> list[str]:
     marks = []
     for number, cell in enumerate(cells):
         if number == best:
-            marks.append("!!")
+            marks.append("best")
         else:
             marks.append("=" if cell is not None and _tied(cells[best], cell) else "")
     return marks
@@ -157,10 +166,10 @@ def _tied(best: Record | None, other: Record) -> bool:
     return compare(np.array(best.values), np.array(other.values)).p_value > _SURE
 
 
-def _quality(record: Record | None, mark: str) -> str:
+def _quality(record: Record | None, mark: str) -> Cell:
     if record is None:
-        return "-"
-    return f"{'!!' if mark == '!!' else ''}{_figure(record.quality)}{' =' if mark == '=' else ''}"
+        return Cell("-")
+    return Cell(_figure(record.quality) + (" =" if mark == "=" else ""), best=mark == "best")
 
 
 def _figure(figure: Figure) -> str:
@@ -187,8 +196,10 @@ def _csv(table: Quality) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["model", "variant", "task", "kind", "measure", "value", "low", "high", "dimension", "bytes_a_vector"]
-        + ["parameters", "training_minutes", "texts_a_second", *_GEOMETRY]
+        [
+            *("model", "variant", "task", "kind", "measure", "value", "low", "high", "dimension", "bytes_a_vector"),
+            *("parameters", "training_minutes", "texts_a_second", *_GEOMETRY),
+        ]
     )
     for row in table.rows:
         for record in (cell for cell in row.cells if cell is not None):
@@ -213,12 +224,14 @@ def _number(value: float) -> str:
 def _html(table: Quality) -> str:
     header, rows = _cells(table)
     lines = ["<table>", f"<caption>{escape_html(_NOTE)}</caption>"]
-    lines.append("<thead><tr>" + "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header) + "</tr></thead>")
+    lines.append(
+        "<thead><tr>" + "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header) + "</tr></thead>"
+    )
     lines.append("<tbody>")
     for row in rows:
         cells = [
-            f"<td><strong>{escape_html(cell[2:])}</strong></td>" if cell.startswith("!!") else f"<td>{escape_html(cell)}</td>"
-            for cell in row
+            f"<td><strong>{escape_html(text)}</strong></td>" if best else f"<td>{escape_html(text)}</td>"
+            for text, best in row
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join([*lines, "</tbody>", "</table>"]) + "\n"
@@ -227,8 +240,7 @@ def _html(table: Quality) -> str:
 def _latex(table: Quality) -> str:
     header, rows = _cells(table)
     body = [
-        " & ".join(rf"\textbf{{{_tex(cell[2:])}}}" if cell.startswith("!!") else _tex(cell) for cell in row) + r" \\"
-        for row in rows
+        " & ".join(rf"\textbf{{{_tex(text)}}}" if best else _tex(text) for text, best in row) + r" \\" for row in rows
     ]
     lines = [
         rf"% {_NOTE}".replace("\n", " "),

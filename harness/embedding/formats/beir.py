@@ -51,7 +51,9 @@ def read_corpus(folder: Path) -> tuple[list[str], list[str]]:
 def _required(folder: Path, stem: str) -> Path:
     path = find(folder, stem, [".jsonl"])
     if path is None:
-        raise DatasetError(f"{folder}: {stem}.jsonl is missing; a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/")
+        raise DatasetError(
+            f"{folder}: {stem}.jsonl is missing; a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/"
+        )
     return path
 
 

@@ -33,9 +33,11 @@ def find(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a UTF-8 file without their ends; raises DatasetError."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(
-            encoding="utf-8-sig"
-        ) as stream:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig") as stream
+        ):
             for number, text in enumerate(stream, 1):
                 yield Line(number, text.rstrip("\r\n"))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:

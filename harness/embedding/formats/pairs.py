@@ -71,7 +71,9 @@ def _classification(folder: Path, name: str, path: Path, rows: list[_Row]) -> Cl
     labels = _column(path, rows, "label")
     if new := sorted(set(labels) - known):
         raise DatasetError(f"{path}: label {new[0]!r} is not among those of {learnt.name}")
-    return Classification(name, _column(learnt, train, "text"), _column(learnt, train, "label"), _column(path, rows, "text"), labels)
+    return Classification(
+        name, _column(learnt, train, "text"), _column(learnt, train, "label"), _column(path, rows, "text"), labels
+    )
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -100,9 +102,7 @@ def _sts(path: Path, lines: Iterable[Line]) -> Iterator[_Row]:
             raise DatasetError(
                 f"{path}:{line.number}: {len(cells)} columns; without a header, 5 is the score, 6 and 7 the sentences"
             )
-        yield _Row(
-            line.number, {"score": cells[_STS_SCORE], "first": cells[_STS_FIRST], "second": cells[_STS_SECOND]}
-        )
+        yield _Row(line.number, {"score": cells[_STS_SCORE], "first": cells[_STS_FIRST], "second": cells[_STS_SECOND]})
 
 
 def _known(cells: Mapping[str, Any]) -> dict[str, Any]:

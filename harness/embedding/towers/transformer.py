@@ -107,7 +107,9 @@ def longest(config: Any, tokenizer: Any) -> int:
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
         # RoBERTa counts positions from its padding's number on.
-        offset = int(config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        offset = (
+            int(config.pad_token_id or 0) + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        )
         allowed.append(int(positions) - offset)
     return min(allowed)
 

@@ -1,0 +1,122 @@
+"""Evaluate several models on several tasks, and keep each figure as soon as it is there."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.embedding.cache import EmbeddingCache
+from harness.embedding.evaluation import evaluate, evaluate_bm25
+from harness.embedding.formats.recognise import read_tasks
+from harness.embedding.models import BM25, load_model
+from harness.embedding.records import Record, write_record
+from harness.embedding.tasks import Retrieval, Task
+from harness.embedding.variants import Variant
+from harness.errors import AnnbenchError, ConfigError
+
+MODELS = "models"
+"""The folder, within that of results, of the models that are trained here."""
+_CACHE = ".embeddings"
+Listener = Callable[[str, dict[str, Any]], None]
+
+
+def find_tasks(name: str, data: Path, split: str = "test") -> list[Task]:
+    """Read the tasks of a folder, or of a dataset of texts by name, which is prepared where it isn't there.
+
+    Raises AnnbenchError.
+    """
+    folder = Path(name) if Path(name).is_dir() else data / name
+    if not folder.is_dir():
+        from harness.sources.texts.prepare import prepare_texts
+
+        folder = prepare_texts(name, folder=data)
+    return read_tasks(folder, split)
+
+
+def evaluate_models(
+    models: Sequence[str],
+    tasks: Sequence[Task],
+    *,
+    results: Path,
+    variants: Sequence[Variant] = (Variant(),),
+    geometry: bool = True,
+    cached: bool = True,
+    listener: Listener | None = None,
+) -> list[Record]:
+    """Evaluate each model on each task, write the records below `results`, and return them.
+
+    What was embedded is kept, so an interrupted evaluation goes on where it stopped. Raises AnnbenchError for a model
+    that isn't there before any is evaluated.
+    """
+    tell = listener or (lambda _event, _content: None)
+    cache = EmbeddingCache(results / _CACHE if cached else None)
+    encoders = {name: None if name == BM25 else load_model(name, results / MODELS) for name in dict.fromkeys(models)}
+    records: list[Record] = []
+    versions = _versions()
+    for name, encoder in encoders.items():
+        for task in tasks:
+            tell("task", {"model": name, "task": task.name, "texts": _count(task)})
+            if encoder is None:
+                found = _by_words(task, tell)
+            else:
+                found = evaluate(
+                    task,
+                    encoder,
+                    cache,
+                    variants=variants,
+                    geometry=geometry,
+                    minutes=encoder.minutes,
+                    progress=lambda more: tell("embedded", {"more": more}),
+                )
+            for record in found:
+                kept = record.model_copy(update={"versions": versions})
+                write_record(results, kept)
+                records.append(kept)
+    return records
+
+
+def _by_words(task: Task, tell: Listener) -> list[Record]:
+    if not isinstance(task, Retrieval):
+        tell("skipped", {"model": BM25, "task": task.name, "why": "it ranks documents, and has no embeddings"})
+        return []
+    try:
+        return [evaluate_bm25(task)]
+    except ImportError as missing:
+        raise ConfigError(f"bm25 needs {missing.name}; install it with: pip install 'annbench[embed]'") from None
+
+
+def _count(task: Task) -> int:
+    return sum(
+        len(getattr(task, name))
+        for name in ("documents", "queries", "first", "second", "train", "test", "texts")
+        if hasattr(task, name)
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("annbench", "torch", "transformers", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def parse_variants(texts: Sequence[str]) -> list[Variant]:
+    """Read variants as they are written, each once; the full embeddings always come first."""
+    return list(dict.fromkeys([Variant(), *(Variant.parse(text) for text in texts)]))
+
+
+def require_torch() -> None:
+    """Raise AnnbenchError where the libraries of the extra `embed` are missing."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as missing:
+        raise AnnbenchError(
+            f"{missing.name} is not installed; encoders need it: pip install 'annbench[embed]'"
+        ) from None
