@@ -97,15 +97,38 @@ def load_results(results: Path | str | None = None) -> pd.DataFrame:
 
 
 def report(
-    results: Path | str | None = None, plots: Path | str | None = None, *, dataset: str | None = None
+    results: Path | str | None = None,
+    plots: Path | str | None = None,
+    *,
+    dataset: str | None = None,
+    data: Path | str | None = None,
 ) -> list[Path]:
-    """Draw the plots and write the tables of a store; return the files."""
+    """Draw the plots and write the tables of a store; return the files.
+
+    Those of embedding quality are among them where models were evaluated, and the joint table where indexes were
+    measured on what a model embedded and that dataset is still in `data`.
+    """
+    from harness.embedding.records import read_records
+    from harness.report.joint import judged_datasets, write_joint
+    from harness.report.quality import write_quality
     from harness.report.write import write_report
     from harness.store import ResultStore
 
-    store = ResultStore(results_folder(Path(results) if results else None))
+    chosen = results_folder(Path(results) if results else None)
+    store = ResultStore(chosen)
     folder = plots_folder(Path(plots) if plots else None)
-    return write_report(store.results(), store.failures(), folder, dataset=dataset)
+    records = list(read_records(chosen))
+    quality = write_quality(records, folder) if records else []
+    if records and not store.paths():
+        return quality
+    paths = write_report(store.results(), store.failures(), folder, dataset=dataset)
+    names = {path.relative_to(chosen).parts[0] for path in store.paths()}
+    judged = judged_datasets(names, data_folder(Path(data) if data else None))
+    wanted = (
+        one for one in store.results() if one.spec["dataset"] in judged and dataset in (None, one.spec["dataset"])
+    )
+    joint = write_joint(wanted, judged, folder) if judged else []
+    return [*paths, *quality, *joint]
 
 
 def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:

@@ -323,11 +323,14 @@ def write_dataset(
     dimension: int,
     source: str,
     licence: str = "unknown",
+    tables: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> None:
     """Write a dataset file whole, in the ann-benchmarks layout.
 
     `train` and `test` as in `Dataset`; `neighbors` and `distances` (q, depth) are stored as int32 and float32. Bits are
-    written one a column, as ann-benchmarks does; other vectors as float32. Raises DatasetError where the disk refuses.
+    written one a column, as ann-benchmarks does; other vectors as float32. `tables` are further arrays, or lists of
+    texts, and `attributes` further attributes. Raises DatasetError where the disk refuses.
     """
     if metric.is_dense:
         train, test = np.asarray(train, np.float32), np.asarray(test, np.float32)
@@ -346,6 +349,8 @@ def write_dataset(
             file["train"], file["test"] = train, test
         file["neighbors"] = neighbors.astype(np.int32)
         file["distances"] = distances.astype(np.float32)
+        for key, table in (tables or {}).items():
+            file[key] = table
         sparse = metric is Metric.JACCARD
         file.attrs.update(
             {
@@ -357,6 +362,7 @@ def write_dataset(
                 "source": source,
                 "licence": licence,
                 "created_by": CREATED_BY,
+                **(attributes or {}),
             }
         )
 

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Plots, Results
+from harness.cli.options import Data, Plots, Results
 
 
 def report(
     results: Results = None,
     plots: Plots = None,
+    data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
 ) -> None:
     """Draw recall against queries a second, build, memory and latency, and write tables in Markdown and CSV.
@@ -20,5 +21,5 @@ def report(
     """
     from harness import api
 
-    for path in api.report(results, plots, dataset=dataset):
+    for path in api.report(results, plots, dataset=dataset, data=data):
         typer.echo(str(path))

@@ -19,7 +19,8 @@ from harness.errors import AnnbenchError, ConfigError
 
 MODELS = "models"
 """The folder, within that of results, of the models that are trained here."""
-_CACHE = ".embeddings"
+CACHE = ".embeddings"
+"""The folder, within that of results, of embeddings that were computed before."""
 Listener = Callable[[str, dict[str, Any]], None]
 
 
@@ -52,7 +53,7 @@ def evaluate_models(
     that isn't there before any is evaluated.
     """
     tell = listener or (lambda _event, _content: None)
-    cache = EmbeddingCache(results / _CACHE if cached else None)
+    cache = EmbeddingCache(results / CACHE if cached else None)
     encoders = {name: None if name == BM25 else load_model(name, results / MODELS) for name in dict.fromkeys(models)}
     records: list[Record] = []
     versions = _versions()

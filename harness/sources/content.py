@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Content:
     """Vectors to index and queries, as `Dataset` holds them, and where they come from.
 
     `neighbors` (q, depth) and `distances` (q, depth) are None where the true neighbours have yet to be computed.
+    `tables` and `attributes` are kept beside them in the file.
     """
 
     metric: Metric
@@ -34,6 +36,8 @@ class Content:
     licence: str = "unknown"
     neighbors: NDArray[np.integer[Any]] | None = None
     distances: NDArray[np.floating[Any]] | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def default_queries(n: int) -> int:
@@ -97,4 +101,6 @@ def write_content(path: Path, content: Content, *, depth: int, progress: bool) -
         dimension=content.dimension,
         source=content.source,
         licence=content.licence,
+        tables=content.tables,
+        attributes=content.attributes,
     )

@@ -1,0 +1,150 @@
+"""What an index costs in retrieval quality: nDCG of what it answered, against its speed and against exact search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.analyse.figures import qps, query_recall
+from harness.analyse.statistics import Range, interval, mean_range
+from harness.embedding.corpus import Judged
+from harness.embedding.measures.intervals import compare
+from harness.embedding.measures.ranking import ndcg
+from harness.store import Result
+
+AT = 10
+_SURE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class JointRow:
+    """One setting of an index over one model's embeddings.
+
+    `ndcg` is that of its answers, `exact` that of exact search on the same queries, `loss` = exact - ndcg with its
+    paired interval; `p_value` is that of a paired randomisation test of the loss. `on_frontier` says that no setting
+    on the same dataset has both a higher nDCG and a higher QPS.
+    """
+
+    dataset: str
+    model: str
+    variant: str
+    dimension: int
+    algorithm: str
+    origin: str
+    build: Mapping[str, Any]
+    search: Mapping[str, Any]
+    queries: int
+    recall: float
+    qps: float
+    qps_range: Range
+    ndcg: float
+    ndcg_range: Range
+    exact: float
+    loss: float
+    loss_range: Range
+    p_value: float
+    on_frontier: bool = False
+
+    @property
+    def measurable(self) -> bool:
+        """Tell whether the loss is more than chance makes of so many queries."""
+        return self.loss > 0 and self.p_value < _SURE
+
+
+@dataclass(frozen=True)
+class Onset:
+    """Where the loss begins on one dataset.
+
+    `recall` is the highest at which it is measurable, nan where it never is; `clean` the lowest above that.
+    """
+
+    dataset: str
+    recall: float
+    loss: float
+    clean: float
+
+
+def joint_rows(results: Iterable[Result], judged: Mapping[str, Judged]) -> list[JointRow]:
+    """Judge what each result answered, of those whose dataset has judgements and that found 10 neighbours or more."""
+    rows = [
+        _row(result, judged[str(result.spec["dataset"])])
+        for result in results
+        if str(result.spec["dataset"]) in judged and int(result.spec["k"]) >= AT
+    ]
+    return _with_frontier(sorted(rows, key=lambda row: (row.dataset, -row.ndcg, -row.qps)))
+
+
+def _row(result: Result, judged: Judged) -> JointRow:
+    count = result.queries
+    answered = _ndcg(judged, result.neighbors)
+    exact = _ndcg(judged, judged.exact[:count])
+    difference = compare(exact, answered)
+    speed = interval(result)
+    within = mean_range(answered)
+    return JointRow(
+        dataset=judged.dataset,
+        model=judged.model,
+        variant=judged.variant,
+        dimension=judged.dimension,
+        algorithm=str(result.spec["algorithm"]),
+        origin=result.document.origin,
+        build=result.spec["build"],
+        search=result.spec["search"] or {},
+        queries=count,
+        recall=float(query_recall(result).mean()),
+        qps=qps(result),
+        qps_range=speed.qps,
+        ndcg=float(answered.mean()),
+        ndcg_range=within,
+        exact=float(exact.mean()),
+        loss=difference.difference,
+        loss_range=difference.range,
+        p_value=difference.p_value,
+    )
+
+
+def _ndcg(judged: Judged, neighbors: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the nDCG@10 of the first queries' neighbours (q, k), the query itself left out: (q,)."""
+    count = len(neighbors)
+    own = judged.own[:count, None]
+    ranked = np.full((len(judged.own), neighbors.shape[1]), -1, np.int64)
+    # What is left out goes to the end, so that the others move up.
+    left_out = (neighbors == own) & (own >= 0)
+    order = np.argsort(left_out, axis=1, kind="stable")
+    ranked[:count] = np.take_along_axis(np.where(left_out, -1, neighbors), order, axis=1)
+    return ndcg(judged.judgements, ranked, AT)[:count]
+
+
+def _with_frontier(rows: list[JointRow]) -> list[JointRow]:
+    marked = []
+    for row in rows:
+        rivals = [other for other in rows if other.dataset == row.dataset and other is not row]
+        beaten = any(
+            other.qps >= row.qps and other.ndcg >= row.ndcg and (other.qps, other.ndcg) != (row.qps, row.ndcg)
+            for other in rivals
+        )
+        marked.append(replace(row, on_frontier=not beaten))
+    return marked
+
+
+def onsets(rows: Iterable[JointRow]) -> list[Onset]:
+    """Say for each dataset at which recall the loss becomes measurable."""
+    by_dataset: dict[str, list[JointRow]] = {}
+    for row in rows:
+        by_dataset.setdefault(row.dataset, []).append(row)
+    found = []
+    for dataset, mine in by_dataset.items():
+        worst = max((row for row in mine if row.measurable), key=lambda row: row.recall, default=None)
+        floor = -math.inf if worst is None else worst.recall
+        clean = min((row.recall for row in mine if row.recall > floor), default=math.nan)
+        found.append(
+            Onset(
+                dataset, math.nan if worst is None else worst.recall, math.nan if worst is None else worst.loss, clean
+            )
+        )
+    return found

@@ -1,0 +1,160 @@
+"""The joint table and picture: retrieval quality against speed, for each model and each index that searched it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.atomic import write_text
+from harness.embedding.corpus import Judged, read_judged
+from harness.embedding.joint import JointRow, Onset, joint_rows, onsets
+from harness.report.figure import add_axes, log_scale, new_figure, padded, save, short_count
+from harness.report.labels import End, label_ends
+from harness.report.style import drawing, styles
+from harness.report.tables import escape, markdown
+from harness.spec import label
+from harness.store import Result
+
+STEM = "joint"
+
+
+def judged_datasets(names: Iterable[str], data: Path) -> dict[str, Judged]:
+    """Read the judgements of those datasets that have some and are there."""
+    found = {}
+    for name in sorted(set(names)):
+        path = data / f"{name}.hdf5"
+        judged = read_judged(path) if path.is_file() else None
+        if judged is not None:
+            found[name] = judged
+    return found
+
+
+def write_joint(
+    results: Iterable[Result], judged: dict[str, Judged], folder: Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write table and pictures of what was measured on judged datasets; return the files, none without results."""
+    rows = joint_rows(results, judged)
+    if not rows:
+        return []
+    table = folder / f"{STEM}.md"
+    write_text(table, joint_markdown(rows))
+    write_text(table.with_suffix(".csv"), joint_csv(rows))
+    paths = [table, table.with_suffix(".csv")]
+    with drawing():
+        paths += save(joint_figure(rows), folder, STEM, formats)
+    return paths
+
+
+def joint_markdown(rows: Sequence[JointRow]) -> str:
+    """Write the settings that no other beats in both quality and speed, and where the loss begins."""
+    header = ["model", "variant", "index", "build", "search", "nDCG@10", "exact", "loss", "recall@k", "QPS"]
+    lines = [
+        [
+            escape(row.model),
+            escape(row.variant),
+            escape(row.algorithm),
+            escape(label(row.build)) or "-",
+            escape(label(row.search)) or "-",
+            f"{row.ndcg:.4f} ({row.ndcg_range.low:.3f}-{row.ndcg_range.high:.3f})",
+            f"{row.exact:.4f}",
+            _loss(row),
+            f"{row.recall:.4f}",
+            f"{row.qps:,.0f}" + _range(row),
+        ]
+        for row in rows
+        if row.on_frontier
+    ]
+    said = [f"- {_onset(found)}" for found in onsets(rows)]
+    note = (
+        "Settings that no other on the same embeddings beats in both nDCG and speed. Intervals: 95%, over queries. "
+        "Loss: exact search's nDCG less the index's, on the same queries; * where chance alone hardly makes so much "
+        "(paired randomisation test, p < 0.05)."
+    )
+    return markdown(header, lines, range(5, len(header))) + f"\n{note}\n\n" + "\n".join(said) + "\n"
+
+
+def _loss(row: JointRow) -> str:
+    interval = f" ({row.loss_range.low:+.4f} to {row.loss_range.high:+.4f})"
+    return f"{row.loss:+.4f}{interval}{'*' if row.measurable else ''}"
+
+
+def _range(row: JointRow) -> str:
+    low, high = row.qps_range
+    return "" if math.isnan(low) else f" ({low:,.0f}-{high:,.0f})"
+
+
+def _onset(found: Onset) -> str:
+    name = escape(found.dataset)
+    if math.isnan(found.recall):
+        return f"{name}: no setting lost measurably; the lowest recall was {found.clean:.4f}."
+    above = "" if math.isnan(found.clean) else f", and at {found.clean:.4f} and above it is not measurable"
+    return f"{name}: the loss is measurable up to a recall of {found.recall:.4f} (nDCG {-found.loss:+.4f}){above}."
+
+
+def joint_csv(rows: Sequence[JointRow]) -> str:
+    """Write every setting."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        [
+            *("dataset", "model", "variant", "dimension", "algorithm", "build", "search", "queries", "recall", "qps"),
+            *("qps_low", "qps_high", "ndcg", "ndcg_low", "ndcg_high", "exact", "loss", "loss_low", "loss_high"),
+            *("p_value", "on_frontier"),
+        ]
+    )
+    for row in rows:
+        texts = [f"'{text}" if text[:1] in set("=+-@\t\r") else text for text in (row.dataset, row.model, row.variant)]
+        params = [json.dumps(dict(given), default=str) for given in (row.build, row.search)]
+        numbers = [row.recall, row.qps, *row.qps_range, row.ndcg, *row.ndcg_range, row.exact, row.loss, *row.loss_range]
+        cells = ["" if math.isnan(value) else repr(float(value)) for value in numbers]
+        writer.writerow(
+            [*texts, row.dimension, row.algorithm, *params, row.queries, *cells, row.p_value, row.on_frontier]
+        )
+    return stream.getvalue()
+
+
+def joint_figure(rows: Sequence[JointRow]) -> Any:
+    """Draw nDCG against QPS: a line for each model's embeddings and index, a dashed one where exact search would be."""
+    several = len({row.dataset for row in rows}) > 1
+    figure = new_figure(
+        "Retrieval quality against queries per second",
+        "nDCG@10 of what each index answered; up and to the right is better; dashed: exact search",
+        (
+            "intervals stand in the table",
+            f"{len(rows)} settings over {', '.join(sorted({row.dataset for row in rows}))}",
+        ),
+    )
+    axes = add_axes(figure, right=3.1 if several else 1.95)
+    log_scale(axes.yaxis, *padded([row.qps for row in rows]), short_count)
+    axes.set_xlabel("nDCG@10")
+    axes.set_ylabel("Queries per second (log)")
+    looks = styles({row.algorithm: row.origin for row in rows})
+    curves: dict[tuple[str, str], list[JointRow]] = {}
+    for row in rows:
+        curves.setdefault((row.dataset, row.algorithm), []).append(row)
+    ends = []
+    for (_, algorithm), mine in curves.items():
+        best, look = _skyline(mine), looks[algorithm]
+        x, y = [row.ndcg for row in best], [row.qps for row in best]
+        axes.plot(x, y, color=look.colour, marker=look.marker, ms=look.size, ls=look.line, lw=look.width, mew=0)
+        first = mine[0]
+        name = f"{algorithm}, {first.model} {first.variant}".removesuffix(" full") if several else algorithm
+        ends.append(End(name, x[-1], y[-1], look))
+    for exact in {row.dataset: row.exact for row in rows}.values():
+        axes.axvline(exact, linestyle="--", linewidth=0.8, color="0.45")
+    label_ends(axes, ends)
+    return figure
+
+
+def _skyline(rows: Sequence[JointRow]) -> list[JointRow]:
+    """Keep what is fastest for its quality, in ascending order of quality."""
+    kept: list[JointRow] = []
+    for row in sorted(rows, key=lambda row: (-row.qps, -row.ndcg)):
+        if not kept or row.ndcg > kept[-1].ndcg:
+            kept.append(row)
+    return kept
