@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {*_TRUTH, "measure", "store", "analyse"},
     "report": {*_DATA, "store", "analyse", "studies"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
+    "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
 }
 
 # Libraries that belong to one part of the tree.
