@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.dimension import levina_bickel, two_nn
-from harness.embedding.measures.neighbourhood import hubness, nearest, relative_contrast
+from harness.embedding.measures.neighbourhood import Neighbourhood, hubness, nearest, relative_contrast
 from harness.embedding.measures.vectors import Matrix, directions
 from harness.errors import AnnbenchError
 
 SAMPLE = 30_000  # rows described: their neighbours of 384 dimensions take ten seconds on one core
 HUB_NEIGHBOURS = 10
 DIMENSION_NEIGHBOURS = 20
+# Unit vectors nearer than this are copies: a text encoded in another batch is off by as much in float32. Taken for
+# real, such distances would drown what the others say of the dimension.
+_COPY = 1e-5
 _PAIR_SAMPLE = 5_000  # rows whose pairs, 12.5 million, are looked at one by one
 _BLOCK = 1024  # rows whose products with all others are held at once
 
@@ -61,7 +64,8 @@ def describe_geometry(
     `positives` are two (m, dim) arrays whose rows belong together, for the alignment, which takes all of them.
     Uniformity and the mean distance of the relative contrast are over all pairs of the first 5,000 drawn rows, hubness
     over lists of 10 neighbours, the local intrinsic dimension (Levina and Bickel) over 20. A sample is sparser than the
-    whole: hubness and contrast compare only between equal numbers of rows. `threads` are those of the exact search, by
+    whole: hubness and contrast compare only between equal numbers of rows. Rows within 1e-5 of each other are copies:
+    the dimensions are those of distinct rows. `threads` are those of the exact search, by
     default all cores. Deterministic by `seed`. Raises DatasetError for vectors that aren't finite or are all zeros, and
     AnnbenchError for fewer than one row.
     """
@@ -71,6 +75,7 @@ def describe_geometry(
     drawn = np.random.default_rng(seed).permutation(len(units))[:sample]
     units = units[drawn]
     lists = nearest(units, DIMENSION_NEIGHBOURS, threads=threads)
+    distances = _distances_of_distinct(units, lists, threads)
     pairs = units[:_PAIR_SAMPLE]
     return Geometry(
         of=len(vectors),
@@ -82,11 +87,22 @@ def describe_geometry(
         effective_rank=effective_rank(units),
         anisotropy=anisotropy(units),
         iso_score=iso_score(units),
-        local_intrinsic_dimension=levina_bickel(lists.distances),
-        two_nn=two_nn(lists.distances),
+        local_intrinsic_dimension=levina_bickel(distances),
+        two_nn=two_nn(distances),
         hubness=hubness(lists.ids[:, :HUB_NEIGHBOURS]),
         relative_contrast=relative_contrast(mean_distance(pairs), lists.distances[:, :1].ravel()),
     )
+
+
+def _distances_of_distinct(
+    units: NDArray[np.float32], lists: Neighbourhood, threads: int | None
+) -> NDArray[np.float64]:
+    """Return the distances of `lists` (n, k), or of new ones without the rows that copy an earlier row."""
+    copies = ((lists.distances < _COPY) & (lists.ids < np.arange(len(units))[:, None])).any(axis=1)
+    if copies.any():
+        lists = nearest(units[~copies], lists.ids.shape[1], threads=threads)
+    # Where a row has more copies than its list has places, some of them remain.
+    return np.where(lists.distances < _COPY, 0.0, lists.distances)
 
 
 # --- pairs ---------------------------------------------------------------------------------------------------------
@@ -170,11 +186,11 @@ def iso_score(vectors: Matrix) -> float:
     """Return how evenly the variance of the unit vectors spreads over directions, 0..1 (Rudman et al. 2022, IsoScore).
 
     `vectors` (n, dim). About the share of the dimensions that are used evenly: variance in k of them alone gives
-    (k - 1) / (dim - 1). nan where nothing varies or there is one dimension only.
+    (k - 1) / (dim - 1). nan where all are copies or there is one dimension only.
     """
     units = directions(vectors).astype(np.float64)
     dim = units.shape[1]
-    if dim < 2 or not np.ptp(units, axis=0).any():
+    if dim < 2 or np.ptp(units, axis=0).max() < _COPY:
         return math.nan
     centred = units - units.mean(axis=0)
     variances = np.linalg.eigvalsh(centred.T @ centred).clip(min=0.0)

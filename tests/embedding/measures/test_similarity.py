@@ -64,6 +64,8 @@ def test_collapsed_embeddings_have_no_correlation():
     found = sts(np.tile(one, (40, 1)), np.tile(one[::-1], (40, 1)), np.arange(40))
     assert all(math.isnan(each.spearman) and "all similarities are" in each.unknown for each in found.values())
     assert math.isnan(correlate(similarities(tilted, tilted), np.arange(40)).spearman)
+    rounded = np.where(np.arange(40) % 2, 0.3, np.nextafter(0.3, 1.0))
+    assert math.isnan(correlate(rounded, np.arange(40)).spearman)
     assert "all gold scores are 3" in correlate(np.arange(4.0), np.full(4, 3)).unknown
     assert "there are 1" in correlate(np.ones(1), np.ones(1)).unknown
 
