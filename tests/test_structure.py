@@ -44,7 +44,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {*_DATA, "store", "analyse", "studies", "embedding"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
-    "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
 }
 
 # Libraries that belong to one part of the tree.

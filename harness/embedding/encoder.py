@@ -94,11 +94,21 @@ def encode(
 
     Returns (n, dimension) float32 in the order of the items. Raises PluginError where an embedding isn't finite.
     """
-    prepared = tower.prepare(items, role)
+    vectors = embed_prepared(tower, tower.prepare(items, role), batch=batch, progress=progress)
+    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(wrong):
+        raise PluginError(f"the embedding of item {wrong[0]} holds NaN or infinity: {str(items[wrong[0]])[:80]!r}")
+    return vectors
+
+
+def embed_prepared(
+    tower: Tower, prepared: Sequence[Any], *, batch: int = BATCH, progress: Progress | None = None
+) -> Vectors:
+    """Embed what the tower has prepared: (n, dimension) float32; the tower's mode stays as it was."""
     sizes = np.array([tower.size(one) for one in prepared], np.int64)
     # The longest first: what needs too much memory then fails at once.
     order = np.argsort(-sizes, kind="stable")
-    vectors = np.empty((len(items), tower.dimension), np.float32)
+    vectors = np.empty((len(prepared), tower.dimension), np.float32)
     training = tower.training
     tower.eval()
     try:
@@ -112,7 +122,4 @@ def encode(
                     progress(len(chosen))
     finally:
         tower.train(training)
-    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(wrong):
-        raise PluginError(f"the embedding of item {wrong[0]} holds NaN or infinity: {str(items[wrong[0]])[:80]!r}")
     return vectors

@@ -46,7 +46,7 @@ def is_tower(folder: Path) -> bool:
 
 def load_tower(folder: Path) -> Tower:
     """Load a tower for evaluation; raises ConfigError where the folder holds none, or parts that aren't known."""
-    with _explained(folder):
+    with explained(folder):
         if (folder / _MODULES).is_file():
             return _assembled(folder).eval()
         if (folder / "config.json").is_file():
@@ -57,7 +57,7 @@ def load_tower(folder: Path) -> Tower:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
     """Say in one line why a model can't be loaded."""
     try:
         yield
@@ -190,21 +190,28 @@ def _json(path: Path) -> Any:
 def save_tower(tower: Tower, folder: Path) -> None:
     """Save a tower so that `load_tower` and sentence-transformers read it; the folder appears whole."""
     with replacing_folder(folder) as temporary:
-        if isinstance(tower, TransformerTower):
-            parts = _save_transformer(tower, temporary)
-        elif isinstance(tower, StaticTower):
-            parts = _save_static(tower, temporary)
-        else:
-            raise ConfigError(f"a {type(tower).__name__} has no layout to be saved in")
-        for projection in tower.head.projections:
-            assert isinstance(projection, Dense)  # noqa: S101 - for the type checker: nothing else is put there
-            _save_dense(projection, temporary / _add(parts, "Dense"))
-        if tower.head.normalised:
-            (temporary / _add(parts, "Normalize")).mkdir()
-        _write(temporary / _MODULES, parts)
-        prompts = {role: tower.prompts.get(role, "") for role in _ROLES}
-        settings = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
-        _write(temporary / _PROMPTS, {"__version__": {}, **settings})
+        write_tower(tower, temporary)
+
+
+def write_tower(tower: Tower, folder: Path) -> None:
+    """Write a tower into a folder that is there. Raises ConfigError for a tower that has no layout."""
+    if isinstance(tower, TransformerTower):
+        parts = _save_transformer(tower, folder)
+    elif isinstance(tower, StaticTower):
+        parts = _save_static(tower, folder)
+    else:
+        raise ConfigError(f"a {type(tower).__name__} has no layout to be saved in")
+    for projection in tower.head.projections:
+        assert isinstance(projection, Dense)  # noqa: S101 - for the type checker: nothing else is put there
+        path = folder / _add(parts, "Dense")
+        path.mkdir()
+        _save_dense(projection, path)
+    if tower.head.normalised:
+        (folder / _add(parts, "Normalize")).mkdir()
+    _write(folder / _MODULES, parts)
+    prompts = {role: tower.prompts.get(role, "") for role in _ROLES}
+    settings = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    _write(folder / _PROMPTS, {"__version__": {}, **settings})
 
 
 def _add(parts: list[dict[str, Any]], kind: str) -> str:

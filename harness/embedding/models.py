@@ -6,7 +6,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import is_tower, load_tower
@@ -14,7 +14,8 @@ from harness.embedding.towers.tower import Role, Tower
 from harness.errors import ConfigError, UnknownNameError
 
 BM25 = "bm25"
-_DUAL = "dual_encoder.json"
+DUAL = "dual_encoder.json"
+"""The manifest of a model that was trained here."""
 
 
 class Packaged(NamedTuple):
@@ -38,26 +39,39 @@ def load_model(name: str, models: Path) -> TowerEncoder:
     Raises ConfigError or UnknownNameError that says what to do.
     """
     folder = locate(name, models)
-    path = folder / _DUAL
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    towers: dict[Role, Tower] = {}
-    if content.get("towers") == 2:
-        towers = {"query": load_tower(folder / "query"), "document": load_tower(folder / "document")}
-    else:
-        tower = load_tower(folder)
-        towers = {"query": tower, "document": tower}
+    about = manifest(folder)
     label = folder.name if Path(name).is_dir() else name
-    return TowerEncoder(_HUB_NAMES.get(label, label), towers, minutes=content.get("minutes"))
+    return TowerEncoder(_HUB_NAMES.get(label, label), load_towers(folder), minutes=about.get("minutes"))
+
+
+def load_towers(folder: Path) -> dict[Role, Tower]:
+    """Load the towers in a folder, one for both roles where it holds one. Raises ConfigError."""
+    if manifest(folder).get("towers") == 2:
+        return {"query": load_tower(folder / "query"), "document": load_tower(folder / "document")}
+    tower = load_tower(folder)
+    return {"query": tower, "document": tower}
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Return what the training run wrote last; empty for a model that wasn't trained here. Raises ConfigError."""
+    path = folder / DUAL
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ConfigError(f"{path}: can't be read ({problem}); train the model again") from None
+    return content if isinstance(content, dict) else {}
 
 
 def locate(name: str, models: Path) -> Path:
     """Return the folder of a model; what is only on the hub is downloaded into its own cache."""
     if Path(name).is_dir():
         folder = Path(name).resolve()
-        if not is_tower(folder) and not (folder / _DUAL).is_file():
-            raise ConfigError(f"{name}: holds no model: there is no modules.json, config.json or {_DUAL} in it")
+        if not is_tower(folder) and not (folder / DUAL).is_file():
+            raise ConfigError(f"{name}: holds no model: there is no modules.json, config.json or {DUAL} in it")
         return folder
-    if (models / name / _DUAL).is_file():
+    if (models / name / DUAL).is_file():
         return models / name
     packaged = PACKAGED.get(_HUB_NAMES.get(name, name))
     if packaged is not None:
@@ -95,4 +109,4 @@ def _from_hub(name: str, models: Path, packaged: Packaged | None) -> Path:
 
 def trained(models: Path) -> list[str]:
     """List the models that were trained here."""
-    return sorted(path.parent.name for path in models.glob(f"*/{_DUAL}"))
+    return sorted(path.parent.name for path in models.glob(f"*/{DUAL}"))

@@ -29,12 +29,18 @@ def find_tasks(name: str, data: Path, split: str = "test") -> list[Task]:
 
     Raises AnnbenchError.
     """
-    folder = Path(name) if Path(name).is_dir() else data / name
-    if not folder.is_dir():
-        from harness.sources.texts.prepare import prepare_texts
+    return read_tasks(find_folder(name, data), split)
 
-        folder = prepare_texts(name, folder=data)
-    return read_tasks(folder, split)
+
+def find_folder(name: str, data: Path) -> Path:
+    """Return a folder of texts: the one given, or that of a dataset of texts by name, prepared where it isn't there."""
+    if Path(name).is_dir():
+        return Path(name)
+    if (data / name).is_dir():
+        return data / name
+    from harness.sources.texts.prepare import prepare_texts
+
+    return prepare_texts(name, folder=data)
 
 
 def evaluate_models(

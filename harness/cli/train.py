@@ -1,0 +1,105 @@
+"""`annbench train`: dual encoders by recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import Data, Results
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def train(
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", "-r", help="Recipe or set of recipes by name, or a YAML file; repeatable."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again what is done.")] = False,
+    data: Data = None,
+    results: Results = None,
+) -> None:
+    """Train encoders by recipe; without one, list those that come with annbench.
+
+    Checkpoints are kept: an interrupted run goes on where it stopped, to the same weights. `annbench evaluate NAME`
+    then evaluates what was trained.
+
+    Example: annbench train --recipe static-infonce
+
+    Example: annbench train --recipe my-recipe.yml --data my-datasets
+    """
+    from rich.console import Console
+
+    if not recipe:
+        _list()
+        return
+    from harness.embedding.session import require_torch
+
+    require_torch()
+    from harness.embedding.training.recipe import find_recipes
+    from harness.folders import data_folder, results_folder
+
+    console = Console(stderr=True, highlight=False)
+    recipes = [one for name in recipe for one in find_recipes(name)]
+    for one in recipes:
+        folder = _train(console, one, data=data_folder(data), results=results_folder(results), force=force)
+        typer.echo(str(folder))
+
+
+def _list() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.embedding.training.recipe import find_recipes, recipe_names, recipe_sets
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=400, no_color=True)
+    table = Table("recipe", "about", box=None, pad_edge=False, header_style="bold")
+    for name in recipe_names():
+        table.add_row(name, find_recipes(name)[0].about)
+    for name, members in recipe_sets().items():
+        table.add_row(name, f"the set of {', '.join(members)}")
+    console.print(table)
+
+
+def _train(console: Console, recipe: Any, **options: Any) -> Any:
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from harness.embedding.training.session import train_recipe
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
+        bar = progress.add_task(escape(recipe.name), total=None)
+        said = {"loss": "", "dev": ""}
+
+        def listen(event: str, content: dict[str, Any]) -> None:
+            if event == "start":
+                progress.update(bar, total=content["steps"], completed=content["done"])
+                if content["done"]:
+                    console.print(f"[dim]{escape(recipe.name)}: going on at step {content['done']:,}[/]")
+            elif event == "step":
+                said["loss"] = f"loss {content['loss']:.4f}"
+                shown = " ".join(text for text in (recipe.name, *said.values()) if text)
+                progress.update(bar, completed=content["step"], description=escape(shown))
+            elif event == "dev":
+                said["dev"] = f"dev nDCG@10 {content['ndcg@10']:.4f}"
+                console.print(f"[dim]{escape(recipe.name)}: step {content['step']:,}, {said['dev']}[/]")
+                if content["collapsed"]:
+                    console.print(
+                        f"[bold]{escape(recipe.name)}: the embeddings collapse[/] (mean cosine "
+                        f"{content['mean_cosine']:.2f}, effective rank {content['effective_rank']:.1f}); "
+                        "a lower rate or a higher temperature may help"
+                    )
+            elif event == "known":
+                console.print(f"[dim]{escape(recipe.name)}: trained before[/]")
+
+        try:
+            return train_recipe(recipe, listener=listen, **options)
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print("\n[bold]Interrupted.[/] The last checkpoint is kept; the same command goes on from there.")
+            raise typer.Exit(130) from None

@@ -1,0 +1,1 @@
+"""Dual encoders trained contrastively: recipes, examples, negatives, and one loop."""

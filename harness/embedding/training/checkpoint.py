@@ -1,0 +1,89 @@
+"""Where a run stands: all that going on from there depends on, in one file that is only ever whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.atomic import reason, replacing
+from harness.embedding.training.dual_encoder import DualEncoder
+from harness.errors import StoreError
+
+
+@dataclass
+class Progress:
+    """How far a run has come: `epoch` and `batch` are the next to be trained, `step` counts batches so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: float = float("-inf")
+    best_step: int = -1
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path,
+    key: str,
+    progress: Progress,
+    model: DualEncoder,
+    optimiser: torch.optim.Optimizer,
+    scalars: Mapping[str, Tensor],
+    negatives: NDArray[np.int64] | None,
+) -> None:
+    """Write a checkpoint whole. `key` is the hash of recipe and data that the run belongs to."""
+    content = {
+        "key": key,
+        "progress": vars(progress),
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "scalars": {name: scalar.detach() for name, scalar in scalars.items()},
+        "generator": torch.get_rng_state(),
+        "negatives": None if negatives is None else torch.from_numpy(negatives),
+    }
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as refused:  # torch turns a full disk into a RuntimeError
+        raise StoreError(
+            f"{path}: the checkpoint could not be written ({reason(refused)}); the one before it is whole. Free disk "
+            "space, then give the same command again: it goes on from there"
+        ) from None
+
+
+def load_checkpoint(
+    path: Path,
+    key: str,
+    model: DualEncoder,
+    optimiser: torch.optim.Optimizer,
+    scalars: Mapping[str, Tensor],
+) -> tuple[Progress, NDArray[np.int64] | None] | None:
+    """Bring a run to where its checkpoint stands; None where there is none, or it is of other recipe or data.
+
+    Returns the progress, and the negatives in use. Raises StoreError for a file that can't be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["key"] != key:
+            return None
+        model.load_state_dict(content["model"])
+        optimiser.load_state_dict(content["optimiser"])
+        with torch.no_grad():
+            for name, scalar in scalars.items():
+                scalar.copy_(content["scalars"][name])
+        torch.set_rng_state(content["generator"])
+        negatives = content["negatives"]
+        progress = Progress(**content["progress"])
+    except Exception as problem:  # noqa: BLE001 - what a damaged file makes torch raise depends on which byte is damaged
+        raise StoreError(f"{path}: the checkpoint can't be read ({reason(problem)}); delete it to begin anew") from None
+    return progress, None if negatives is None else negatives.numpy()

@@ -1,0 +1,211 @@
+"""What is learnt from: queries and documents, each once, and which of them belong together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.embedding.formats.beir import is_beir, read_beir
+from harness.embedding.formats.lines import Line, find, read_jsonl
+from harness.embedding.formats.pairs import find_split, read_pairs
+from harness.embedding.tasks import Classification, Pairs, Similarity
+from harness.errors import ConfigError, DatasetError
+
+Ids = NDArray[np.int64]
+_QUERY = ("query", "anchor", "first", "sentence1")
+_POSITIVE = ("positive", "pos", "second", "sentence2")
+_NEGATIVE = ("negatives", "negative", "neg")
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Training examples by number, so that each text is tokenised once however often it is seen.
+
+    `pairs` (n, 2) int64: the query and its document. `negatives` (n, h) int64, documents that come with the data;
+    `labels` (n,) int64: classes of queries where there are no documents (`pairs[:, 1]` is -1 then), or 1 and 0 for
+    pairs that belong together or don't.
+    """
+
+    queries: Sequence[Any]
+    documents: Sequence[Any]
+    pairs: Ids
+    negatives: Ids | None = None
+    labels: Ids | None = None
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        return len(self.pairs)
+
+    def known(self) -> Known:
+        """Return which documents are known to answer which query."""
+        positive = self.pairs if self.labels is None else self.pairs[self.labels > 0]
+        return Known(np.unique(positive[:, 0] * (len(self.documents) + 1) + positive[:, 1]), len(self.documents) + 1)
+
+    def first(self, count: int | None, seed: int) -> Examples:
+        """Keep `count` examples, drawn by `seed`; all where None."""
+        if count is None or count >= len(self):
+            return self
+        kept = np.sort(np.random.default_rng((seed, 5)).permutation(len(self))[:count])
+        return replace(
+            self,
+            pairs=self.pairs[kept],
+            negatives=None if self.negatives is None else self.negatives[kept],
+            labels=None if self.labels is None else self.labels[kept],
+        )
+
+    def alone(self) -> Examples:
+        """Return every text of either side as an example of its own, as what needs no partner is learnt from."""
+        texts = list(dict.fromkeys([*self.queries, *self.documents]))
+        return Examples(texts, (), np.stack([np.arange(len(texts)), np.full(len(texts), -1)], axis=1))
+
+    def content_hash(self) -> str:
+        """Hash all that is learnt from (SHA-256, hexadecimal)."""
+        digest = hashlib.sha256()
+        for part in (self.queries, self.documents):
+            digest.update(f"{len(part)}\n".encode())
+            for text in part:
+                coded = str(text).encode()
+                digest.update(len(coded).to_bytes(8, "little"))
+                digest.update(coded)
+        for array in (self.pairs, self.negatives, self.labels):
+            digest.update(b"-" if array is None else array.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Pairs of query and document that belong together, as sorted keys."""
+
+    keys: Ids
+    stride: int
+
+    def contains(self, queries: Ids, documents: Ids) -> NDArray[np.bool_]:
+        """Tell for each query and document, broadcast against each other, whether they are known to belong together."""
+        wanted = queries * self.stride + documents
+        if not len(self.keys):
+            return np.zeros(wanted.shape, np.bool_)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: NDArray[np.bool_] = self.keys[place] == wanted
+        return found
+
+
+def read_examples(folders: Sequence[Path]) -> Examples:
+    """Read and join the training examples of folders: all pairs, or all labelled texts.
+
+    A BEIR folder gives its judgements of the split `train`; `train.jsonl` pairs with `query` and `positive`, perhaps
+    with `negatives`; tables what their columns say, STS pairs from a score of 4 of 5 on. Raises AnnbenchError.
+    """
+    parts = [_read(folder) for folder in folders]
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.labels is not None for part in parts):
+        raise ConfigError("labelled examples can't be joined with others; train on one folder of them")
+    return _join(parts)
+
+
+def _read(folder: Path) -> Examples:
+    if is_beir(folder):
+        return _from_judgements(folder)
+    path = find(folder, "train", [".jsonl"])
+    if path is not None:
+        first = next(iter(read_jsonl(path)), None)
+        if first is not None and _key(first, _QUERY) and _key(first, _POSITIVE) and "label" not in first.content:
+            return _from_jsonl(path)
+    if find_split(folder, "train") is None:
+        raise DatasetError(
+            f"{folder}: holds nothing to learn from: no corpus.jsonl, train.jsonl, train.csv or train.tsv"
+        )
+    task = read_pairs(folder, "train")
+    if isinstance(task, Classification):
+        names = sorted(set(task.train_labels))
+        labels = np.searchsorted(names, task.train_labels)
+        alone = np.stack([np.arange(len(labels)), np.full(len(labels), -1)], axis=1)
+        return Examples(task.train, (), alone, labels=labels.astype(np.int64))
+    return _from_pairs(task)
+
+
+def _from_judgements(folder: Path) -> Examples:
+    task = read_beir(folder, "train")
+    number = {name: row for row, name in enumerate(task.document_ids)}
+    pairs = [
+        (row, number[document])
+        for row, query in enumerate(task.query_ids)
+        for document, relevance in task.judgements[query].items()
+        if relevance > 0
+    ]
+    return Examples(task.queries, task.documents, np.array(pairs, np.int64))
+
+
+def _from_pairs(task: Pairs | Similarity) -> Examples:
+    queries, documents = _Texts(), _Texts()
+    rows = [(queries.add(a), documents.add(b)) for a, b in zip(task.first, task.second, strict=True)]
+    pairs = np.array(rows, np.int64)
+    if isinstance(task, Pairs):
+        return Examples(queries.texts, documents.texts, pairs, labels=task.labels.astype(np.int64))
+    alike = task.scores >= 0.8 * task.scores.max()
+    return Examples(queries.texts, documents.texts, pairs[alike])
+
+
+def _from_jsonl(path: Path) -> Examples:
+    queries, documents = _Texts(), _Texts()
+    pairs: list[tuple[int, int]] = []
+    negatives: list[list[int]] = []
+    for line in read_jsonl(path):
+        query, positive = _texts(path, line, _QUERY), _texts(path, line, _POSITIVE)
+        others = _texts(path, line, _NEGATIVE) if _key(line, _NEGATIVE) else []
+        for text in positive:
+            pairs.append((queries.add(query[0]), documents.add(text)))
+            negatives.append([documents.add(other) for other in others])
+    width = min(map(len, negatives), default=0)
+    given = np.array([row[:width] for row in negatives], np.int64) if width else None
+    return Examples(queries.texts, documents.texts, np.array(pairs, np.int64), negatives=given)
+
+
+def _key(line: Line, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in line.content), None)
+
+
+def _texts(path: Path, line: Line, names: Sequence[str]) -> list[str]:
+    """Return the text, or the list of texts, under the first of the names that is there."""
+    value = line.content.get(_key(line, names) or names[0])
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise DatasetError(f"{path}:{line.number}: {names[0]!r} should be a text or a list of texts; it is {value!r}")
+    return texts
+
+
+class _Texts:
+    """Texts by number, each once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        number = self._numbers.setdefault(text, len(self.texts))
+        if number == len(self.texts):
+            self.texts.append(text)
+        return number
+
+
+def _join(parts: Sequence[Examples]) -> Examples:
+    """Join examples; negatives that come with the data are kept where all parts have some."""
+    queries, documents = _Texts(), _Texts()
+    pairs, negatives = [], []
+    for part in parts:
+        to_query = np.array([queries.add(text) for text in part.queries], np.int64)
+        to_document = np.array([documents.add(text) for text in part.documents], np.int64)
+        pairs.append(np.stack([to_query[part.pairs[:, 0]], to_document[part.pairs[:, 1]]], axis=1))
+        if part.negatives is not None:
+            negatives.append(to_document[part.negatives])
+    given = None
+    if len(negatives) == len(parts):
+        width = min(part.shape[1] for part in negatives)
+        given = np.concatenate([part[:, :width] for part in negatives])
+    return Examples(queries.texts, documents.texts, np.concatenate(pairs), negatives=given)
