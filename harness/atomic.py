@@ -32,6 +32,36 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` to fill; on success it takes `path`'s place, on failure it is removed.
+
+    What was there before is moved aside first and put back where the renaming fails, since no system swaps two folders
+    in one step everywhere.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary, old = path.with_name(f".{path.name}.{mark}.tmp"), path.with_name(f".{path.name}.{mark}.old.tmp")
+    try:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        if path.exists():
+            path.rename(old)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 class _Remembering(io.FileIO):
     """A file that keeps its first write error to itself until it is asked for.
 
@@ -89,23 +119,3 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` whole, as UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes `path`'s place, on failure it is removed.
-
-    A folder that stands there is moved aside first and then removed: for a moment there is none, but never half a one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
-    temporary, aside = (path.with_name(f".{path.name}.{mark}.{kind}") for kind in ("tmp", "old"))
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            path.rename(aside)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shutil import which
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -23,10 +24,38 @@ from harness.sources.word_vectors import read_word_vectors
 IDX_PARTS = ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte")
 _QUERIES = 10_000
 _PATIENCE = 1800  # seconds for a package manager to answer
+# apt-get hands downloads to another user when it runs as root, who can't write into a private temporary folder.
+_AS_ROOT = ("-q", "-o", "APT::Sandbox::User=root")
+
+
+class Unpacked(NamedTuple):
+    """A Debian package on disk: the folder of its files, as they would lie under `/`, and its version."""
+
+    folder: Path
+    version: str
 
 
 def from_debian(package: str, *, licence: str, console: Console) -> Content:
     """Fetch a Debian package of IDX files, unpack it into a temporary folder and read it.
+
+    Raises SourceError where this is no Debian system, or the package can't be had or holds no images.
+    """
+    with unpacked_debian(package, console=console) as (folder, version):
+        images = find_idx(folder, IDX_PARTS[0], package)
+        return from_idx_folder(images.parent, licence=licence, source=f"debian:{package} {version}")
+
+
+def find_idx(folder: Path, part: str, package: str) -> Path:
+    """Find an IDX file, gzipped or not, anywhere in an unpacked package; raises SourceError where there is none."""
+    found = sorted(folder.rglob(f"{part}*"))
+    if not found:
+        raise SourceError(f"{package} holds no {part}")
+    return found[0]
+
+
+@contextlib.contextmanager
+def unpacked_debian(package: str, *, console: Console) -> Iterator[Unpacked]:
+    """Fetch a Debian package and unpack it into a folder that is removed in the end.
 
     Uses the machine's own package lists; where they are missing, private ones, so neither step needs root. Raises
     SourceError where this is no Debian system or the package can't be had.
@@ -37,30 +66,45 @@ def from_debian(package: str, *, licence: str, console: Console) -> Content:
         deb = _apt_download(package, folder, console)
         say(console, f"Debian package {deb.name}: {size_of(deb)}")
         _run(["dpkg-deb", "-x", str(deb), str(folder / "unpacked")], folder)
-        found = sorted((folder / "unpacked").rglob(f"{IDX_PARTS[0]}*"))
-        if not found:
-            raise SourceError(f"{deb.name} holds no {IDX_PARTS[0]}")
-        version = deb.name.split("_")[1] if "_" in deb.name else "unknown"
-        return from_idx_folder(found[0].parent, licence=licence, source=f"debian:{package} {version}")
+        yield Unpacked(folder / "unpacked", deb.name.split("_")[1] if "_" in deb.name else "unknown")
+
+
+@contextlib.contextmanager
+def debian_lists(*, language: str, console: Console) -> Iterator[Path]:
+    """Fetch the lists of all packages, with descriptions in `language`, into a folder that is removed in the end.
+
+    The system's own lists are left as they are. Raises SourceError where this is no Debian system or it is offline.
+    """
+    _need("apt-get")
+    with tempfile.TemporaryDirectory(prefix="annbench-") as name:
+        folder = Path(name)
+        say(console, "fetching Debian's lists of packages")
+        # Some images keep lists compressed, in a form that Python can't read.
+        options = [*_private(folder), "-o", f"Acquire::Languages={language}", "-o", "Acquire::GzipIndexes=false"]
+        _run(["apt-get", *options, "update"], folder)
+        yield folder / "lists"
 
 
 def _apt_download(package: str, folder: Path, console: Console) -> Path:
-    # apt-get hands downloads to another user when it runs as root, who can't write into a private temporary folder.
-    options = ["-q", "-o", "APT::Sandbox::User=root"]
     try:
-        _run(["apt-get", *options, "download", package], folder)
+        _run(["apt-get", *_AS_ROOT, "download", package], folder)
     except SourceError:
         say(console, f"apt-get has no list with {package}; fetching private lists")
-        lists, cache = folder / "lists", folder / "cache"
-        for place in (lists / "partial", cache / "archives" / "partial"):
-            place.mkdir(parents=True)
-        options += ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
+        options = _private(folder)
         _run(["apt-get", *options, "update"], folder)
         _run(["apt-get", *options, "download", package], folder)
     debs = sorted(folder.glob("*.deb"))
     if not debs:
         raise SourceError(f"apt-get download {package} left no .deb")
     return debs[0]
+
+
+def _private(folder: Path) -> list[str]:
+    """Return the options by which apt-get keeps its lists in `folder`."""
+    lists, cache = folder / "lists", folder / "cache"
+    for place in (lists / "partial", cache / "archives" / "partial"):
+        place.mkdir(parents=True)
+    return [*_AS_ROOT, "-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
 
 
 def from_idx_folder(folder: Path, *, licence: str, source: str | None = None) -> Content:
