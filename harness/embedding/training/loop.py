@@ -25,6 +25,7 @@ from harness.embedding.losses.batch import Batch, LossFunction
 from harness.embedding.losses.matryoshka import matryoshka
 from harness.embedding.losses.registry import find_loss
 from harness.embedding.losses.temperature import clamp_log_scale
+from harness.embedding.models import load_towers
 from harness.embedding.towers.tower import Role
 from harness.embedding.training.adapt import merged
 from harness.embedding.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -65,6 +66,9 @@ class Trainer:
         self.key = run_key(self.recipe, self.examples, self.judge)
         loss = find_loss(self.recipe.loss.name)
         self._needs = {*loss.needs, *loss.takes}
+        # A loss of labelled pairs sees each positive as a pair of label 1 and each negative as one of label 0.
+        self._in_pairs = {"positives", "labels"} <= self._needs and self.examples.labels is None
+        self._takes_negatives = "negatives" in self._needs or self._in_pairs
         self._scalars = {
             name: nn.Parameter(torch.tensor(loss.learnable[name], dtype=torch.float32))
             for name in self.recipe.loss.learn
@@ -146,13 +150,15 @@ class Trainer:
         if "positives" in self._needs:
             roles.append("document")
             items.append([self._prepared["document"][row] for row in documents])
-        if "negatives" in self._needs and self._negatives is not None:
+        if self._takes_negatives and self._negatives is not None:
             roles.append("document")
             items.append([self._prepared["document"][row] for row in self._negatives[rows].ravel()])
         return roles, items
 
     def _value(self, rows: Ids, queries: Tensor, *others: Tensor) -> Tensor:
         """Return the loss of a batch's embeddings; what else it needs is looked up by the rows."""
+        if self._in_pairs:
+            return self._loss(_as_pairs(queries, *others), {**self.recipe.loss.settings, **self._scalars})
         negatives = others[1].reshape(len(rows), -1, others[1].shape[1]) if len(others) > 1 else None
         labels = self.examples.labels
         batch = Batch(
@@ -280,7 +286,7 @@ class Trainer:
             "examples": len(self.examples),
             "minutes": round(self._progress.seconds / 60, 3),
             "steps": self._progress.step,
-            "best_step": self._progress.best_step if self.judge is not None else self._progress.step,
+            "best_step": self._progress.best_step if self._progress.best_step >= 0 else self._progress.step,
             "best_dev": self._progress.best if math.isfinite(self._progress.best) else None,
             "history": self._progress.history,
             "learnt": {name: float(scalar.detach()) for name, scalar in self._scalars.items()},
@@ -290,14 +296,22 @@ class Trainer:
             },
         }
         best = merged(self.model, self.recipe.adapt)
-        if self.judge is not None:
-            from harness.embedding.models import load_towers
-
+        if self._progress.best_step >= 0:
             towers = load_towers(self.work / BEST)
             best = DualEncoder(towers["query"], towers["document"])
         save_dual_encoder(best, self.folder, manifest)
         self.listener("done", {"folder": str(self.folder), **manifest})
         return manifest
+
+
+def _as_pairs(queries: Tensor, positives: Tensor, negatives: Tensor | None = None) -> Batch:
+    """Return queries (b, d) with their positives (b, d) and negatives (b h, d) as pairs of label 1 and 0."""
+    if negatives is None:
+        raise AnnbenchError("a loss of labelled pairs needs pairs that don't belong together; add a part `negatives`")
+    others = len(negatives) // len(queries)
+    labels = torch.cat([torch.ones(len(queries)), torch.zeros(len(negatives))])
+    asked = torch.cat([queries, queries.repeat_interleave(others, dim=0)])
+    return Batch(asked, positives=torch.cat([positives, negatives]), labels=labels)
 
 
 def run_key(recipe: Recipe, examples: Examples, judge: Judge | None) -> str:

@@ -146,11 +146,11 @@ class TeacherPart(Part):
 class OptimiserPart(Part):
     """AdamW (Loshchilov and Hutter 2019), warmed up, then down to 0 along a line or a cosine, or constant.
 
-    `batch` examples a step; with `chunk`, by GradCache in chunks of so many. `rate` is the peak; `warmup` a share of
+    Without `epochs` the model stays as it starts. `batch` examples a step; with `chunk`, by GradCache in chunks of so many. `rate` is the peak; `warmup` a share of
     all steps. Gradients are clipped to the norm `clip`.
     """
 
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=1, ge=0)
     batch: int = Field(default=64, ge=1)
     chunk: int | None = Field(default=None, ge=1)
     rate: float = Field(default=2e-5, gt=0)
