@@ -52,9 +52,14 @@ class Examples:
         if count is None or count >= len(self):
             return self
         kept = np.sort(np.random.default_rng((seed, 5)).permutation(len(self))[:count])
+        queries, pairs = self.queries, self.pairs[kept]
+        if not len(self.documents):  # what isn't asked about needs no embedding; documents may be drawn as negatives
+            seen, place = np.unique(pairs[:, 0], return_inverse=True)
+            queries, pairs = [queries[row] for row in seen], np.stack([place, pairs[:, 1]], axis=1)
         return replace(
             self,
-            pairs=self.pairs[kept],
+            queries=queries,
+            pairs=pairs,
             negatives=None if self.negatives is None else self.negatives[kept],
             labels=None if self.labels is None else self.labels[kept],
         )
