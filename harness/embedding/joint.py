@@ -74,9 +74,7 @@ def joint_rows(results: Iterable[Result], judged: Mapping[str, Judged]) -> list[
     rows = [
         _row(result, judged[str(result.spec["dataset"])])
         for result in results
-        if result.document.purpose == "index"
-        and str(result.spec["dataset"]) in judged
-        and int(result.spec["k"]) >= AT
+        if result.document.purpose == "index" and str(result.spec["dataset"]) in judged and int(result.spec["k"]) >= AT
     ]
     return _with_frontier(sorted(rows, key=lambda row: (row.dataset, -row.ndcg, -row.qps)))
 

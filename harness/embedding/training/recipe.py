@@ -146,8 +146,8 @@ class TeacherPart(Part):
 class OptimiserPart(Part):
     """AdamW (Loshchilov and Hutter 2019), warmed up, then down to 0 along a line or a cosine, or constant.
 
-    Without `epochs` the model stays as it starts. `batch` examples a step; with `chunk`, by GradCache in chunks of so many. `rate` is the peak; `warmup` a share of
-    all steps. Gradients are clipped to the norm `clip`.
+    Without `epochs` the model stays as it starts. `batch` examples a step; with `chunk`, by GradCache in chunks of so
+    many. `rate` is the peak; `warmup` a share of all steps. Gradients are clipped to the norm `clip`.
     """
 
     epochs: int = Field(default=1, ge=0)
