@@ -69,6 +69,7 @@ def _datasets(folder: Any) -> Listing:
     from harness.dataset import dataset_path
     from harness.folders import data_folder
     from harness.sources.catalogue import load_catalogue
+    from harness.sources.texts.catalogue import load_texts
 
     place = data_folder(folder)
     rows = []
@@ -77,8 +78,10 @@ def _datasets(folder: Any) -> Listing:
         shape = " x ".join("?" if part is None else f"{part:,}" for part in (entry.shape.train, entry.shape.dimension))
         rows.append((name, str(entry.metric), shape, here, entry.about))
     known = {row[0] for row in rows}
+    for name, text in load_texts().items():
+        rows.append((name, "", text.kind, "here" if (place / name).is_dir() else "", text.about))
     rows += [(path.stem, "", "", "here", "your own") for path in sorted(place.glob("*.hdf5")) if path.stem not in known]
-    return ("dataset", "metric", "n x dim", "", "about"), rows
+    return ("dataset", "metric", "n x dim, or kind", "", "about"), rows
 
 
 def _suites() -> Listing:

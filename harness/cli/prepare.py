@@ -11,7 +11,7 @@ from harness.errors import AnnbenchError
 
 
 def prepare(
-    names: Annotated[list[str], typer.Argument(help="Datasets of the catalogue, or files of your own.")],
+    names: Annotated[list[str], typer.Argument(help="Datasets or texts of the catalogue, or files of your own.")],
     data: Data = None,
     metric: Annotated[
         str | None, typer.Option(help="Metric of a file of your own: euclidean, angular, ip, hamming or jaccard.")
@@ -28,6 +28,8 @@ def prepare(
     Example: annbench prepare fashion-mnist-784-euclidean
 
     Example: annbench prepare vectors.npy --metric angular --queries 1000
+
+    Example: annbench prepare nave-web kjv-web-pairs
     """
     from rich.console import Console
 

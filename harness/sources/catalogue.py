@@ -29,6 +29,14 @@ class Shape(NamedTuple):
     dimension: int | None
 
 
+def split_pair(value: Any) -> Any:
+    """Read a source as the catalogue writes it, `kind: value`; anything else is left to the model to refuse."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((kind, rest),) = value.items()
+        return {"kind": kind, "value": rest}
+    return value
+
+
 class Source(BaseModel):
     """One way to a dataset: `url: https://...`, `debian-package: NAME`, `npm-package: NAME@VERSION` and so on."""
 
@@ -37,13 +45,7 @@ class Source(BaseModel):
     kind: Kind
     value: str = Field(min_length=1)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_pair(cls, value: Any) -> Any:
-        if isinstance(value, dict) and len(value) == 1:
-            ((kind, rest),) = value.items()
-            return {"kind": kind, "value": rest}
-        return value
+    _from_pair = model_validator(mode="before")(split_pair)
 
 
 class _Dataset(BaseModel):

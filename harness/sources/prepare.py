@@ -21,6 +21,8 @@ from harness.sources.download import download
 from harness.sources.files import looks_like_file, open_hdf5
 from harness.sources.own import OwnFile
 from harness.sources.synthetic import generate, parse
+from harness.sources.texts.catalogue import load_texts
+from harness.sources.texts.prepare import prepare_texts
 
 DEPTH = 100
 _NAME = re.compile(r"(?!.*\.hdf5$)[\w][\w.-]*")
@@ -40,14 +42,19 @@ def prepare(
 ) -> Path:
     """Put a dataset into `folder` and return its path; a whole file that is there already is returned at once.
 
-    A name is looked up in the catalogue, and its sources are tried in turn. A path (`vectors.npy`, `data.h5:key`,
-    `table.parquet:column`) is read, split unless `queries` names a file or a number of rows, given its `neighbors`
-    true neighbours under `metric`, and kept as `<stem>-<dim>-<metric>.hdf5` or `name`; an edited file is prepared anew.
+    A name is looked up in the catalogue, and its sources are tried in turn; a collection of texts becomes a folder. A
+    path (`vectors.npy`, `data.h5:key`, `table.parquet:column`) is read, split unless `queries` names a file or a number
+    of rows, given its `neighbors` true neighbours under `metric`, and kept as `<stem>-<dim>-<metric>.hdf5` or `name`;
+    an edited file is prepared anew.
     `force` prepares in any case. Raises SourceError that lists what was tried, and other AnnbenchErrors in one line.
     """
     console = console_for(console, progress=progress)
     if neighbors < 1:
         raise ConfigError(f"neighbors: {neighbors} should be 1 or more")
+    if isinstance(name_or_path, str) and name_or_path in load_texts():
+        if metric is not None or queries is not None or name is not None:
+            raise ConfigError(f"{name_or_path}: a collection of texts takes no metric, queries or name; leave them out")
+        return prepare_texts(name_or_path, folder=folder, force=force, progress=progress, console=console)
     if isinstance(name_or_path, Path) or (name_or_path not in load_catalogue() and looks_like_file(name_or_path)):
         own = OwnFile.of(name_or_path, queries)
         return _prepare_file(
@@ -71,7 +78,7 @@ def _prepare_name(
     except UnknownNameError:
         if broken:
             raise DatasetError(f"{path}: {broken}; supply it again, no source is known for it") from None
-        raise
+        raise UnknownNameError("dataset", name, {*load_catalogue(), *load_texts()}) from None
     if metric is not None and Metric(metric) is not entry.metric:
         raise ConfigError(f"{name}: its metric is {entry.metric}, not {Metric(metric)}; leave the metric out")
     if broken:
