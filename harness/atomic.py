@@ -96,6 +96,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes `path`'s place, on failure it is removed.
 
     A folder that stands there is moved aside first and then removed: for a moment there is none, but never half a one.
+    Where the new one can't take its place, the old one comes back.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -105,7 +106,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield temporary
         if path.exists():
             path.rename(aside)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if aside.exists():
+                aside.rename(path)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
