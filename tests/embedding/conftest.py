@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ _WORD_PIECES = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"
 
 
 def _word_piece() -> Any:
+    """Return a tokenizer of word pieces, the same each time: training breaks its ties by chance."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(_trained_word_pieces())
+
+
+@cache
+def _trained_word_pieces() -> str:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.WordPiece(**_UNKNOWN))
@@ -36,15 +45,17 @@ def _word_piece() -> Any:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    return tokenizer
+    text: str = tokenizer.to_str()
+    return text
 
 
 def _byte_level(start: str, end: str) -> Any:
     """Train a byte-level tokenizer, in which a blank is a token's part, that puts special tokens around a text."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
@@ -92,7 +103,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def word_tokenizer() -> Callable[[], Any]:
-    """Return a function that trains a tokenizer of the library tokenizers."""
+    """Return a function that gives a tokenizer of the library tokenizers, a new one each time."""
     pytest.importorskip("tokenizers")
     return _word_piece
 
