@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 pytest.importorskip("torch")
 
 from harness.embedding import retrieval
-from harness.embedding.measures.ranking import Judgements
+from harness.embedding.measures.ranking import Judgements, rank
 from harness.embedding.retrieval import bm25_ranking, exact_ranking
 from harness.embedding.variants import Variant
-
-FULL = Variant()
 
 
 def tied(rows: int, dim: int, seed: int) -> NDArray[np.float32]:
@@ -94,8 +92,23 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             np.testing.assert_array_equal(exact_ranking(queries, documents, codec, 5, order, own), whole)
 
 
+def test_rescoring_gathers_no_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidates' vectors of a block of queries fit in it, however small the corpus."""
+    documents = np.random.default_rng(6).standard_normal((20, 16)).astype(np.float32)
+    held: list[int] = []
+
+    def watched(scores: Any, *arguments: Any) -> Any:
+        held.append(len(scores) * 20 * 16)
+        return rank(scores, *arguments)
+
+    monkeypatch.setattr(retrieval, "rank", watched)
+    monkeypatch.setattr(retrieval, "_BLOCK", 1000)
+    exact_ranking(documents, documents, Variant.parse("binary+rescore").fit(documents), 5, np.arange(20))
+    assert max(held) <= 1000
+
+
 def test_rescoring_finds_at_least_as_much() -> None:
-    """Ranked again by float32 queries, binary codes agree better with the exact ranking."""
+    """Ranked again by float32 queries, binary codes agree better with the exact ranking than by Hamming distances."""
     rng = np.random.default_rng(4)
     documents, queries = (rng.standard_normal((rows, 64)).astype(np.float32) for rows in (500, 50))
     order = np.arange(500)

@@ -108,8 +108,10 @@ def test_prompts_and_blanks_are_kept(checkpoint: Callable[..., Path]) -> None:
 def test_fingerprints_stay_through_use_and_saving(
     checkpoint: Callable[..., Path], texts: list[str], tmp_path: Path, family: str
 ) -> None:
-    """Embedding, saving and loading, and an empty prompt leave the fingerprint as it was."""
-    tower = remade(load_tower(checkpoint(family)), prompts={"query": "", "document": "tell: "}, pooling="cls")
+    """Embedding, saving and loading, an empty prompt, and the order of prompts leave the fingerprint as it was."""
+    plain = load_tower(checkpoint(family))
+    assert remade(plain, prompts={"query": ""}).fingerprint() == remade(plain).fingerprint()
+    tower = remade(plain, prompts={"document": "tell: ", "query": "ask: "}, pooling="cls")
     first = tower.fingerprint()
     encode(tower, texts)
     tower.train()
