@@ -83,6 +83,8 @@ def evaluate(
         geometry=geometry,
         cached=cache,
     )
+    if not records:
+        raise ConfigError("nothing was evaluated: none of these models can do any of these tasks")
     typer.echo(render(tabulate(records), output.value), nl=False)
     for path in write_quality(records, plots_folder(plots)):
         console.print(str(path), style="dim")

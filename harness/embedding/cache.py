@@ -61,7 +61,9 @@ def _read(path: Path, shape: tuple[int, int]) -> Embedded | None:
     """Read what was kept; what is damaged is as good as absent."""
     try:
         seconds = float(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["seconds"])
-        vectors: Any = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            # Not np.load, which would take a damaged file for an archive or a pickle.
+            vectors: Any = np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     if vectors.shape != shape or vectors.dtype != np.float32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -58,7 +59,7 @@ class Tower(nn.Module):
 
     def fingerprint(self) -> str:
         """Hash the weights and settings: towers that embed differently have different ones (SHA-256, hexadecimal)."""
-        digest = hashlib.sha256(repr(sorted(self.settings().items())).encode())
+        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
@@ -66,5 +67,10 @@ class Tower(nn.Module):
 
 
 def with_prompt(texts: Sequence[str], prompt: str) -> list[str]:
-    """Put the prompt before each text, ends stripped as sentence-transformers does."""
-    return [f"{prompt}{text}".strip() for text in texts]
+    """Put the prompt before each text, which stays as it is, blanks at its ends included."""
+    return [prompt + text for text in texts]
+
+
+def told(prompts: Mapping[Role, str]) -> dict[Role, str]:
+    """Return the prompts that say something: an empty one is none."""
+    return {role: prompt for role, prompt in prompts.items() if prompt}
