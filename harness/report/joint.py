@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.atomic import write_text
-from harness.embedding.corpus import Judged, read_judged
 from harness.embedding.joint import JointRow, Onset, joint_rows, onsets
+from harness.embedding.judged import Judged, read_judged
 from harness.report.figure import add_axes, log_scale, new_figure, padded, save, short_count
 from harness.report.labels import End, label_ends
 from harness.report.style import drawing, styles
