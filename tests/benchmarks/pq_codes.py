@@ -1,7 +1,7 @@
 """Recall by codes alone against faiss at the same bits: `python tests/benchmarks/pq_codes.py [dataset ...]`.
 
-PQ flat and in lists (residuals, a twentieth of the lists searched), 4 and 8 bits, all rows, 500 queries, k = 10, nothing
-ranked again; two threads. `annbench prepare` gets the data.
+PQ flat and in lists (residuals, a twentieth of the lists searched), 4 and 8 bits, all rows, 500 queries, k = 10,
+nothing ranked again; two threads. `annbench prepare` gets the data.
 """
 
 from __future__ import annotations
