@@ -71,11 +71,7 @@ def interrupt(world: Any, recipe: Any, *stops: Stop) -> None:
             world.train(recipe, stop)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _labelled(materials: Path, toy: Any) -> None:
-    toy.write_pairs(materials / "labelled", toy.labelled(60))
-
-
+@pytest.mark.usefixtures("labels")
 @pytest.mark.parametrize("name", CASES)
 def test_an_interrupted_run_ends_in_the_same_weights(worlds: Any, toy: Any, name: str) -> None:
     """Before the first checkpoint, within an epoch, between epochs, and where negatives are drawn: nothing is lost."""
