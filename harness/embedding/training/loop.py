@@ -180,13 +180,10 @@ class Trainer:
         return self._loss(batch, {**self.recipe.loss.settings, **self._scalars})
 
     def _false_negatives(self, rows: Ids) -> Tensor:
-        """Tell which candidates (b, b + b h) answer a query that they aren't paired with, or are its positive again."""
+        """Tell which candidates (b, b + b h) are known to answer a query, its own positive and any copy among them."""
         queries, documents = self.examples.pairs[rows].T
-        candidates = (
-            documents if self._negatives is None else np.concatenate([documents, self._negatives[rows].ravel()])
-        )
-        again = candidates[None] == documents[:, None]
-        return torch.from_numpy(self._known.table(queries, candidates) | again)
+        negatives = [] if self._negatives is None else [self._negatives[rows].ravel()]
+        return torch.from_numpy(self._known.table(queries, np.concatenate([documents, *negatives])))
 
     def _scores(self, rows: Ids) -> Tensor:
         assert self.teacher is not None  # noqa: S101 - for the type checker: the recipe was checked for it

@@ -144,6 +144,28 @@ def test_masking_changes_the_loss(trainer: Any, toy: Any) -> None:
     assert trainer(toy.recipe(data={"dev": None}), others)._step(np.array([0, 1])) > 0.01
 
 
+def test_gradients_are_clipped(trainer: Any, toy: Any) -> None:
+    """Their norm over all weights and scalars together is at most the recipe's."""
+    loss = {"name": "info_nce", "learn": ["temperature"]}
+    norms = []
+    for clip in (1e6, 0.01):
+        made = trainer(toy.recipe(loss=loss, optimiser={"clip": clip}))
+        made._step(made._batches(0)[0])
+        learning = [*made.model.parameters(), *made._scalars.values()]
+        norms.append(sum(float(weight.grad.square().sum()) for weight in learning) ** 0.5)
+    assert norms[0] > 0.02
+    assert norms[1] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_learnt_temperature_stays_within_its_bounds(trainer: Any, toy: Any) -> None:
+    """However high the rate, similarities are never multiplied by more than 100."""
+    loss = {"name": "info_nce", "learn": ["temperature"]}
+    made = trainer(toy.recipe(loss=loss, optimiser={"rate": 5.0}))
+    for rows in made._batches(0)[:4]:
+        made._step(rows)
+        assert 0 <= float(made._scalars["temperature"].detach()) <= np.log(100) + 1e-6
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(trainer: Any, toy: Any) -> None:
     """One line names the recipe and the step, before any weight is spoilt."""
     made = trainer(toy.recipe())
