@@ -20,7 +20,7 @@ from harness.errors import StoreError
 
 SCHEMA_VERSION = 1
 FOLDER = "quality"
-Kind = Literal["retrieval", "similarity", "classification", "clustering", "pairs"]
+Kind = Literal["retrieval", "similarity", "classification", "clustering", "pairs", "image-text"]
 _UNSAFE = re.compile(r"[^\w.+-]+")
 
 

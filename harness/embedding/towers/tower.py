@@ -7,8 +7,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from harness.errors import PluginError
 
 Role = Literal["query", "document"]
 Inputs = dict[str, Tensor]
@@ -65,6 +68,16 @@ class Tower(nn.Module):
         return digest.hexdigest()
 
 
+def item_bytes(item: Any) -> bytes:
+    """Return a text or an array as bytes that no other item has, for hashes."""
+    if isinstance(item, np.ndarray):
+        return f"{item.dtype} {item.shape}\n".encode() + item.tobytes()
+    return str(item).encode()
+
+
 def with_prompt(texts: Sequence[str], prompt: str) -> list[str]:
-    """Put the prompt before each text, ends stripped as sentence-transformers does."""
+    """Put the prompt before each text, ends stripped as sentence-transformers does. Raises PluginError for no text."""
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise PluginError(f"item {number}: this tower embeds texts; given {type(text).__name__}")
     return [f"{prompt}{text}".strip() for text in texts]
