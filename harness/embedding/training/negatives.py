@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.embedding.training.examples import Examples, Known
-from harness.embedding.training.recipe import NegativesPart
+from harness.embedding.training.parts import NegativesPart
 from harness.errors import ConfigError
 from harness.metric import Metric
 from harness.registry import load_registry
