@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from harness.embedding.encoder import encode  # noqa: E402
-from harness.embedding.layout import is_tower, load_tower, save_tower  # noqa: E402
-from harness.embedding.towers.image import ImageConfig, ImageShape, ImageTower  # noqa: E402
-from harness.errors import ConfigError, PluginError, UnknownNameError  # noqa: E402
+import torch
+
+from harness.embedding.encoder import encode
+from harness.embedding.layout import is_tower, load_tower, save_tower
+from harness.embedding.towers.image import ImageConfig, ImageShape, ImageTower
+from harness.errors import ConfigError, PluginError, UnknownNameError
 
 CONFIGS = {
     "conv": ImageConfig("conv", width=32, depth=3),

@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from sklearn.linear_model import LogisticRegression  # noqa: E402
+import torch
+from sklearn.linear_model import LogisticRegression
 
-from harness.embedding.formats.images import read_image_classes  # noqa: E402
-from harness.embedding.formats.pairs import read_pairs  # noqa: E402
-from harness.embedding.models import load_model  # noqa: E402
-from harness.embedding.training.classifier import Summary, load_classifier  # noqa: E402
-from harness.errors import AnnbenchError, ConfigError  # noqa: E402
-from harness.report.classifiers import render_classifiers  # noqa: E402
+from harness.embedding.formats.images import read_image_classes
+from harness.embedding.formats.pairs import read_pairs
+from harness.embedding.models import load_model
+from harness.embedding.training.classifier import Summary, load_classifier
+from harness.errors import AnnbenchError, ConfigError
+from harness.report.classifiers import render_classifiers
 
 FAST = {"epochs": 6, "batch": 16, "rate": 0.01}
 
