@@ -24,7 +24,8 @@ class Part(BaseModel):
 class DataPart(Part):
     """What is learnt from, and what progress is judged by.
 
-    `train` are tasks by name or folder: BEIR folders (their split `train`), pairs and triplets, labelled texts, STS.
+    `train` are tasks by name or folder: BEIR folders (their split `train`), pairs and triplets, labelled texts, STS,
+    images with captions.
     `examples` keeps the first so many in a drawn order. `dev` is a retrieval task, cut to `dev_documents` documents.
     """
 

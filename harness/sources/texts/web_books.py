@@ -9,6 +9,10 @@ from harness.sources.texts.jsonl import split_of, write_jsonl
 from harness.sources.texts.nave_web import Scripture
 
 _TEST = 0.1
+_ABOUT = """
+**web-books**, this folder: the verses of WEB as `text`, and the book of each as `label`. A tenth of the chapters, by
+the SHA-256 of their names, are in test.jsonl as a whole; books of one chapter are left out.
+"""
 
 
 def write_web_books(scripture: Scripture, folder: Path) -> None:
@@ -28,7 +32,7 @@ def write_web_books(scripture: Scripture, folder: Path) -> None:
             if _book(verse) in told and _split(_chapter(verse)) == split
         )
         write_jsonl(folder / f"{split}.jsonl", records)
-    (folder / "README.md").write_text(scripture.readme, encoding="utf-8")
+    (folder / "README.md").write_text(scripture.readme + _ABOUT, encoding="utf-8")
 
 
 def _book(verse: str) -> str:

@@ -44,6 +44,7 @@ def test_the_committed_archive_gives_the_task(tmp_path):
     folder = prepare_texts("web-books", folder=tmp_path, progress=False)
     found = {split: read(folder / f"{split}.jsonl") for split in ("train", "test")}
     books = {split: {line["label"] for line in lines} for split, lines in found.items()}
+    assert "**web-books**, this folder" in (folder / "README.md").read_text(encoding="utf-8")
     assert len(books["train"]) == 61
     assert books["test"] <= books["train"]
     chapters = {split: {line["id"].rpartition(".")[0] for line in lines} for split, lines in found.items()}
