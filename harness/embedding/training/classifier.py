@@ -113,10 +113,13 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def draw_examples(task: Classification, count: int | None, seed: int) -> Classification:
-    """Keep `count` items of train, drawn by `seed`, and all of test."""
+    """Keep `count` items of train, drawn by `seed` with one of each label among them, and all of test."""
     if count is None or count >= len(task.train):
         return task
-    kept = np.sort(np.random.default_rng((seed, 5)).permutation(len(task.train))[:count])
+    order = np.random.default_rng((seed, 5)).permutation(len(task.train))
+    _, first = np.unique(np.array(task.train_labels)[order], return_index=True)
+    # Rare labels would often be missed; the places of first ones come before all others.
+    kept = np.sort(np.concatenate([order[first], np.delete(order, first)])[:count])
     train, labels = [task.train[row] for row in kept], [task.train_labels[row] for row in kept]
     return Classification(task.name, train, labels, task.test, task.test_labels)
 

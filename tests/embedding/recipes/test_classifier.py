@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from harness.embedding.formats.images import read_image_classes
 from harness.embedding.formats.pairs import read_pairs
 from harness.embedding.models import load_model
-from harness.embedding.training.classifier import Summary, load_classifier
+from harness.embedding.tasks import Classification
+from harness.embedding.training.classifier import Summary, draw_examples, load_classifier
 from harness.errors import AnnbenchError, ConfigError
 from harness.report.classifiers import render_classifiers
 
@@ -100,6 +101,17 @@ def test_examples_are_drawn_and_counted(train, squares):
     )
     summary = Summary.read(folder)
     assert (summary.train, summary.test, summary.labels) == (40, 32, 4)
+
+
+def test_rare_labels_are_drawn():
+    """A draw has one item of each label, no item twice, and depends on the seed."""
+    task = Classification("t", list(range(500)), ["rare", "rarer", *["common"] * 498], [0], ["rare"])
+    found = [draw_examples(task, 20, seed) for seed in (0, 0, 1)]
+    for one in found:
+        assert len(set(one.train)) == 20
+        assert set(one.train_labels) == {"rare", "rarer", "common"}
+        assert [task.train_labels[item] for item in one.train] == one.train_labels
+    assert found[0].train == found[1].train != found[2].train
 
 
 @pytest.mark.parametrize(
