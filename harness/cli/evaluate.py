@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from harness.embedding.requirements import require_torch
+
+    require_torch()
     from harness.embedding.records import Record
     from harness.embedding.tasks import Task
 
@@ -61,13 +64,12 @@ def evaluate(
     from rich.console import Console
 
     from harness.embedding.evaluation import subset
-    from harness.embedding.session import find_tasks, parse_variants, require_torch
+    from harness.embedding.session import find_tasks, parse_variants
     from harness.embedding.tasks import Retrieval
     from harness.errors import ConfigError
     from harness.folders import data_folder, plots_folder, results_folder
     from harness.report.quality import render, tabulate, write_quality
 
-    require_torch()
     found = [task for name in tasks for task in find_tasks(name, data_folder(data), split)]
     if documents is not None:
         if not any(isinstance(task, Retrieval) for task in found):

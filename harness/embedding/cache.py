@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.atomic import replacing, write_text
+from harness.atomic import reason, replacing, write_text
 from harness.embedding.encoder import Encoder, Progress, Vectors
 from harness.embedding.towers.tower import Role
+from harness.errors import StoreError
 
 
 class Embedded(NamedTuple):
@@ -72,6 +73,11 @@ def _read(path: Path, shape: tuple[int, int]) -> Embedded | None:
 
 
 def _write(path: Path, embedded: Embedded) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, embedded.vectors, allow_pickle=False)
-    write_text(path.with_suffix(".json"), json.dumps({"seconds": embedded.seconds}))
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, embedded.vectors, allow_pickle=False)
+        write_text(path.with_suffix(".json"), json.dumps({"seconds": embedded.seconds}))
+    except OSError as refused:
+        raise StoreError(
+            f"{path}: embeddings could not be kept ({reason(refused)}); free disk space, or empty that folder"
+        ) from None

@@ -157,7 +157,7 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
 def evaluate_bm25(task: Retrieval) -> Record:
     """Evaluate BM25, which has no embeddings, on a retrieval task. Raises ImportError where bm25s is missing."""
     judgements = Judgements.build(task.judgements, task.document_ids)
-    ranked = bm25_ranking(task.queries, task.documents, DEPTH, judgements.precedence, _own(task, judgements))
+    ranked = bm25_ranking(task.queries, task.documents, DEPTH, judgements.precedence, own_documents(task, judgements))
     outcome = _ranked(task, judgements, ranked)
     return Record(
         model="bm25",
@@ -175,11 +175,11 @@ def evaluate_bm25(task: Retrieval) -> Record:
 def _retrieval(task: Retrieval, parts: tuple[Vectors, ...], codec: Codec) -> Outcome:
     documents, queries = parts
     judgements = Judgements.build(task.judgements, task.document_ids)
-    ranked = exact_ranking(queries, documents, codec, DEPTH, judgements.precedence, _own(task, judgements))
+    ranked = exact_ranking(queries, documents, codec, DEPTH, judgements.precedence, own_documents(task, judgements))
     return _ranked(task, judgements, ranked)
 
 
-def _own(task: Retrieval, judgements: Judgements) -> Ids | None:
+def own_documents(task: Retrieval, judgements: Judgements) -> Ids | None:
     """Return for each query the document of the same id, -1 where there is none; None where no query has one."""
     own = np.array([judgements.numbers.get(query, -1) for query in task.query_ids], np.int64)
     own[own >= len(task.document_ids)] = -1

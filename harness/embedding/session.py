@@ -15,7 +15,7 @@ from harness.embedding.models import BM25, load_model
 from harness.embedding.records import Record, write_record
 from harness.embedding.tasks import Retrieval, Task
 from harness.embedding.variants import Variant
-from harness.errors import AnnbenchError, ConfigError
+from harness.errors import ConfigError
 
 MODELS = "models"
 """The folder, within that of results, of the models that are trained here."""
@@ -131,14 +131,3 @@ def _versions() -> dict[str, str]:
 def parse_variants(texts: Sequence[str]) -> list[Variant]:
     """Read variants as they are written, each once; the full embeddings always come first."""
     return list(dict.fromkeys([Variant(), *(Variant.parse(text) for text in texts)]))
-
-
-def require_torch() -> None:
-    """Raise AnnbenchError where the libraries of the extra `embed` are missing."""
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as missing:
-        raise AnnbenchError(
-            f"{missing.name} is not installed; encoders need it: pip install 'annbench[embed]'"
-        ) from None

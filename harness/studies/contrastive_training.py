@@ -87,14 +87,16 @@ class ContrastiveTraining(Study[Settings]):
 
     def measure(self, step: Step, settings: Settings, lab: Lab) -> list[Row]:
         """Train, and evaluate what came of it."""
+        from harness.embedding.requirements import require_torch
+
+        require_torch()
         from harness.embedding.cache import EmbeddingCache
         from harness.embedding.evaluation import evaluate, subset
         from harness.embedding.models import load_model
-        from harness.embedding.session import MODELS, find_tasks, require_torch
+        from harness.embedding.session import MODELS, find_tasks
         from harness.embedding.tasks import Retrieval
         from harness.embedding.training.session import train_recipe
 
-        require_torch()
         recipe = _recipe(str(step["part"]), str(step["choice"]), int(step["seed"]), settings)
         task = find_tasks(settings.task, lab.data)[0]
         if not isinstance(task, Retrieval):

@@ -28,16 +28,16 @@ from harness.embedding.losses.temperature import clamp_log_scale
 from harness.embedding.models import load_towers
 from harness.embedding.towers.tower import Role
 from harness.embedding.training.adapt import merged
-from harness.embedding.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from harness.embedding.training.checkpoint import Progress, kept_whole, load_checkpoint, save_checkpoint
 from harness.embedding.training.dual_encoder import DualEncoder, save_dual_encoder
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.judge import Judge
-from harness.embedding.training.negatives import Embedded, draw_negatives
+from harness.embedding.training.negatives import Embedded, draw_negatives, due
 from harness.embedding.training.optimise import make_optimiser, rate_at, set_rate
 from harness.embedding.training.recipe import Recipe
 from harness.embedding.training.sampling import batches, labelled_batches
 from harness.embedding.training.teacher import CrossTeacher, EmbeddingTeacher
-from harness.errors import AnnbenchError
+from harness.errors import AnnbenchError, ConfigError
 from harness.metric import normalise
 
 Ids = NDArray[np.int64]
@@ -75,6 +75,9 @@ class Trainer:
         }
         self._loss: LossFunction = loss
         if self.recipe.loss.matryoshka:
+            width = self.model.query.dimension
+            if max(self.recipe.loss.matryoshka) > width:
+                raise ConfigError(f"{self.recipe.name}: matryoshka asks for more dimensions than the tower's {width}")
             self._loss = matryoshka(loss, self.recipe.loss.matryoshka)
         self._optimiser = make_optimiser(self.model.different(), self._scalars, self.recipe.optimiser)
         self._prepared: dict[Role, list[Any]] = {
@@ -83,13 +86,14 @@ class Trainer:
         }
         self._known = self.examples.known()
         self._twins = self._teacher_embeddings()
+        self._sizes = self._example_sizes()
         self._negatives: Ids | None = None
         self._progress = Progress()
 
     def run(self) -> dict[str, Any]:
         """Train, save the model that was best on dev (the last one without dev), and return the manifest.
 
-        Interrupted, it leaves a checkpoint; the same call goes on from there. Raises AnnbenchError.
+        Interrupted, it goes on from the last checkpoint when it is called again. Raises AnnbenchError.
         """
         self._restore()
         total = self.recipe.optimiser.epochs * self._batches_an_epoch()
@@ -202,7 +206,7 @@ class Trainer:
 
     def _begin_epoch(self, epoch: int) -> None:
         """Draw the epoch's negatives, unless a checkpoint brought them."""
-        if self._progress.batch or epoch % self.recipe.negatives.refresh:
+        if self._progress.batch or not due(self.recipe.negatives, epoch):
             return
         self.listener("negatives", {"epoch": epoch, "kind": self.recipe.negatives.kind})
         self._negatives = draw_negatives(
@@ -219,9 +223,9 @@ class Trainer:
             if self.examples.labels is None:
                 raise AnnbenchError(f"{self.recipe.name}: labels_a_batch is for labelled examples, and these have none")
             return labelled_batches(self.examples.labels, part.batch, part.labels_a_batch, seed=seed, epoch=epoch)
-        return batches(self._sizes(), part.batch, seed=seed, epoch=epoch)
+        return batches(self._sizes, part.batch, seed=seed, epoch=epoch)
 
-    def _sizes(self) -> Ids:
+    def _example_sizes(self) -> Ids:
         """Return what each example costs: the longer of its two sides."""
         sides = []
         for column, role in enumerate(self._prepared):
@@ -250,16 +254,22 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Judge the model on dev, keep it if it is the best so far, and raise the alarm where it collapses."""
-        if self.judge is None or self._progress.best_step == self._progress.step:
+        history = self._progress.history
+        if self.judge is None or (history and history[-1]["step"] == self._progress.step):
             return
         found = self.judge.judge(self.model)
-        self._progress.history.append({"step": self._progress.step, **found})
+        history.append({"step": self._progress.step, **found})
         self.listener("dev", {"step": self._progress.step, **found})
         if found["ndcg@10"] > self._progress.best:
             self._progress.best, self._progress.best_step = found["ndcg@10"], self._progress.step
-            save_dual_encoder(merged(self.model, self.recipe.adapt), self.work / BEST, {"step": self._progress.step})
+            with kept_whole(self.work / BEST):
+                save_dual_encoder(
+                    merged(self.model, self.recipe.adapt), self.work / BEST, {"step": self._progress.step}
+                )
 
     def _save(self) -> None:
+        """Write what going on from here needs; a teacher's scores too, which depend on what was scored beside them."""
+        self._keep_scores()
         save_checkpoint(
             self.work / CHECKPOINT,
             self.key,
@@ -277,8 +287,7 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         """Put the best model in its place with its manifest, which is written last."""
-        if isinstance(self.teacher, CrossTeacher):
-            self.teacher.keep()
+        self._keep_scores()
         manifest = {
             "recipe": self.recipe.model_dump(mode="json"),
             "key": self.key,
@@ -299,9 +308,15 @@ class Trainer:
         if self._progress.best_step >= 0:
             towers = load_towers(self.work / BEST)
             best = DualEncoder(towers["query"], towers["document"])
-        save_dual_encoder(best, self.folder, manifest)
+        with kept_whole(self.folder):
+            save_dual_encoder(best, self.folder, manifest)
         self.listener("done", {"folder": str(self.folder), **manifest})
         return manifest
+
+    def _keep_scores(self) -> None:
+        if isinstance(self.teacher, CrossTeacher):
+            with kept_whole(self.work):
+                self.teacher.keep()
 
 
 def _as_pairs(queries: Tensor, positives: Tensor, negatives: Tensor | None = None) -> Batch:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.embedding.losses.registry import LOSSES
 from harness.embedding.towers.pooling import Pooling
+from harness.embedding.training.checks import check_settings, check_together
 from harness.errors import ConfigError, UnknownNameError
 from harness.registry import describe
 
@@ -23,6 +24,14 @@ class Part(BaseModel):
     """A part of a recipe: no unknown keys, never changed."""
 
     model_config = _STRICT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(str(UnknownNameError("key", str(unknown[0]), cls.model_fields)))
+        return value
 
 
 class DataPart(Part):
@@ -77,7 +86,7 @@ class LossPart(Part):
     name: str = "info_nce"
     settings: Mapping[str, Any] = Field(default_factory=dict)
     learn: tuple[str, ...] = ()
-    matryoshka: tuple[int, ...] = ()
+    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -87,6 +96,7 @@ class LossPart(Part):
         for name in self.settings:
             if name not in loss.settings:
                 raise ValueError(str(UnknownNameError(f"setting of {self.name}", name, loss.settings)))
+        check_settings(loss, self.settings)
         for name in self.learn:
             if name not in loss.learnable:
                 raise ValueError(str(UnknownNameError(f"learnable setting of {self.name}", name, loss.learnable)))
@@ -192,6 +202,7 @@ class Recipe(Part):
             raise ValueError(f"adapt: {self.adapt.kind} is for transformers; a static tower learns in full")
         if self.asymmetric and self.adapt.kind == "lora":
             raise ValueError("LoRA adapts one tower; leave asymmetric out")
+        check_together(self)
         return self
 
 

@@ -40,9 +40,7 @@ def train_recipe(
             (work / "checkpoint.pt").unlink(missing_ok=True)
         tell("data", {"recipe": recipe.name})
         examples = read_examples([find_folder(name, data) for name in recipe.data.train])
-        if "positives" not in find_loss(recipe.loss.name).needs and examples.labels is None:
-            examples = examples.alone()
-        examples = examples.first(recipe.data.examples, recipe.seed)
+        examples = examples.suited(find_loss(recipe.loss.name).needs).first(recipe.data.examples, recipe.seed)
         encoder, make_teacher = None, None
         if recipe.teacher is not None:
             cache = EmbeddingCache(results / CACHE)
@@ -52,10 +50,11 @@ def train_recipe(
         judge = None if recipe.data.dev is None else Judge(_dev_task(recipe, data), model)
         if not force and manifest(folder).get("key") == run_key(recipe, examples, judge):
             tell("known", {"folder": str(folder)})
+            shutil.rmtree(work, ignore_errors=True)
             return folder
         teacher = None if make_teacher is None else make_teacher()
         Trainer(recipe, model, examples, folder, work, judge, teacher, tell).run()
-    shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
