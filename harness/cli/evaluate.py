@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.embedding.requirements import require_torch
-
-    require_torch()
     from harness.embedding.records import Record
     from harness.embedding.tasks import Task
 
@@ -61,6 +58,9 @@ def evaluate(
 
     Example: annbench evaluate my-model --tasks my-beir-folder --variant pca-128/int8 --format csv
     """
+    from harness.embedding.requirements import require_torch
+
+    require_torch()
     from rich.console import Console
 
     from harness.embedding.evaluation import subset

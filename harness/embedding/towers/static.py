@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,8 +56,9 @@ class StaticTower(Tower):
 
     def collate(self, prepared: Sequence[Sequence[int]]) -> Inputs:
         """Lay the ids of all end to end: `ids` (t,) int64, and where each text begins, `starts` (b,) int64."""
-        starts = torch.tensor([0, *map(len, prepared[:-1])]).cumsum(0)
-        return {"ids": torch.tensor(list(chain.from_iterable(prepared)), dtype=torch.int64), "starts": starts}
+        lengths = np.fromiter(map(len, prepared), np.int64, len(prepared))
+        ids = np.fromiter(chain.from_iterable(prepared), np.int64, lengths.sum())
+        return {"ids": torch.from_numpy(ids), "starts": torch.from_numpy(lengths.cumsum() - lengths)}
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Embed a batch: (b, dimension) float32."""

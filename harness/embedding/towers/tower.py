@@ -8,11 +8,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Role = Literal["query", "document"]
 Inputs = dict[str, Tensor]
+Ids = NDArray[np.int64]
 
 
 class Tower(nn.Module):
@@ -26,6 +29,10 @@ class Tower(nn.Module):
     """Of the embeddings."""
     prompts: Mapping[Role, str]
     """What is put before a text by its role."""
+    padded: bool = False
+    """Whether each item of a batch costs what the largest one does."""
+    budget: int = 1 << 15
+    """What is embedded at once, in the unit of `size`, padding included; more would gain nothing."""
 
     @abstractmethod
     def prepare(self, items: Sequence[Any], role: Role = "document") -> list[Any]:
@@ -34,6 +41,20 @@ class Tower(nn.Module):
     @abstractmethod
     def size(self, prepared: Any) -> int:
         """Return what embedding a prepared item costs, in any unit: its number of tokens."""
+
+    def pieces(self, prepared: Sequence[Any], most: int | None = None) -> list[Ids]:
+        """Cut prepared items into parts of like size to be embedded at once, by their numbers, the largest ones first.
+
+        Each is within the budget, or holds one item; with `most`, it holds so many at most whatever the budget says.
+        """
+        sizes = np.fromiter(map(self.size, prepared), np.int64, len(prepared))
+        order = np.argsort(-sizes, kind="stable")
+        found, start = [], 0
+        while start < len(order):
+            count = most or max(1, self.budget // max(1, int(sizes[order[start]])))
+            found.append(order[start : start + count])
+            start += count
+        return found
 
     @abstractmethod
     def collate(self, prepared: Sequence[Any]) -> Inputs:

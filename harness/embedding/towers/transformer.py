@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,9 @@ class TransformerTower(Tower):
     `tokenizer` is a fast tokenizer of transformers; texts are cut after `max_length` tokens. Padding stands on the
     right whatever the tokenizer says: no state depends on it, under the mask.
     """
+
+    padded = True
+    budget = 1024
 
     def __init__(
         self,
@@ -76,13 +81,11 @@ class TransformerTower(Tower):
 
     def collate(self, prepared: Sequence[Sequence[int]]) -> Inputs:
         """Pad to the longest: `input_ids` and `attention_mask` (b, t) int64."""
-        longest_one = max(map(len, prepared))
-        ids = torch.full((len(prepared), longest_one), self._pad)
-        mask = torch.zeros_like(ids)
-        for row, tokens in enumerate(prepared):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        lengths = np.fromiter(map(len, prepared), np.int64, len(prepared))
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, self._pad)
+        ids[mask] = np.fromiter(chain.from_iterable(prepared), np.int64, lengths.sum())
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Embed a batch: (b, dimension) float32."""

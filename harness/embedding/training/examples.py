@@ -133,6 +133,25 @@ class Known:
         found: NDArray[np.bool_] = self.keys[place] == wanted
         return found
 
+    def table(self, queries: Ids, documents: Ids) -> NDArray[np.bool_]:
+        """Tell which documents (d,) are known to answer which queries (q,): (q, d).
+
+        The same as `contains` of all pairs, but found by the few that are known.
+        """
+        first, last = (np.searchsorted(self.keys, queries * self.stride + end) for end in (0, self.stride))
+        known = self.keys[_runs(first, last - first)] % self.stride
+        row = np.repeat(np.arange(len(queries)), last - first)
+        order = np.argsort(documents, kind="stable")
+        start, stop = (np.searchsorted(documents, known, side, sorter=order) for side in ("left", "right"))
+        table = np.zeros((len(queries), len(documents)), np.bool_)
+        table[np.repeat(row, stop - start), order[_runs(start, stop - start)]] = True
+        return table
+
+
+def _runs(starts: Ids, counts: Ids) -> Ids:
+    """Return `counts[i]` numbers from `starts[i]` on, one run after the other."""
+    return np.arange(counts.sum()) + np.repeat(starts - (counts.cumsum() - counts), counts)
+
 
 def read_examples(folders: Sequence[Path]) -> Examples:
     """Read and join the training examples of folders: all pairs, or all labelled texts.

@@ -131,7 +131,7 @@ class Trainer:
             ]
             value = step(sides, whole)
         else:
-            value = whole(*(self.model.embed(some, role) for role, some in zip(roles, items, strict=True)))
+            value = whole(*self.model.embed_sides(roles, items))
             value.backward()  # type: ignore[no-untyped-call]
         if not torch.isfinite(value):
             raise AnnbenchError(
@@ -185,7 +185,7 @@ class Trainer:
             documents if self._negatives is None else np.concatenate([documents, self._negatives[rows].ravel()])
         )
         again = candidates[None] == documents[:, None]
-        return torch.from_numpy(self._known.contains(queries[:, None], candidates[None]) | again)
+        return torch.from_numpy(self._known.table(queries, candidates) | again)
 
     def _scores(self, rows: Ids) -> Tensor:
         assert self.teacher is not None  # noqa: S101 - for the type checker: the recipe was checked for it
