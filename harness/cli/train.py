@@ -32,12 +32,12 @@ def train(
     """
     from rich.console import Console
 
+    from harness.embedding.requirements import require_torch
+
+    require_torch()
     if not recipe:
         _list()
         return
-    from harness.embedding.session import require_torch
-
-    require_torch()
     from harness.embedding.training.recipe import ClassifierRecipe, find_recipes
     from harness.folders import data_folder, results_folder
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.atomic import replacing, write_text
+from harness.atomic import reason, replacing, write_text
 from harness.embedding.encoder import Encoder, Progress, Vectors
 from harness.embedding.towers.tower import Role, item_bytes
+from harness.errors import StoreError
 
 
 class Embedded(NamedTuple):
@@ -61,7 +62,9 @@ def _read(path: Path, shape: tuple[int, int]) -> Embedded | None:
     """Read what was kept; what is damaged is as good as absent."""
     try:
         seconds = float(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["seconds"])
-        vectors: Any = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            # Not np.load, which would take a damaged file for an archive or a pickle.
+            vectors: Any = np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     if vectors.shape != shape or vectors.dtype != np.float32:
@@ -70,6 +73,11 @@ def _read(path: Path, shape: tuple[int, int]) -> Embedded | None:
 
 
 def _write(path: Path, embedded: Embedded) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, embedded.vectors, allow_pickle=False)
-    write_text(path.with_suffix(".json"), json.dumps({"seconds": embedded.seconds}))
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, embedded.vectors, allow_pickle=False)
+        write_text(path.with_suffix(".json"), json.dumps({"seconds": embedded.seconds}))
+    except OSError as refused:
+        raise StoreError(
+            f"{path}: embeddings could not be kept ({reason(refused)}); free disk space, or empty that folder"
+        ) from None

@@ -1,4 +1,4 @@
-"""Embed many items with a tower: sorted by length, a batch at a time, so that little padding is computed on."""
+"""Embed many items with a tower: those of like length at once, so that little padding is computed on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from harness.errors import PluginError
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int], None]
-BATCH = 32
 
 
 class Encoder(Protocol):
@@ -48,7 +47,8 @@ class TowerEncoder:
 
     name: str
     towers: Mapping[Role, Tower]
-    batch: int = BATCH
+    batch: int | None = None
+    """How many items are embedded at once; as many as the tower likes best where None."""
     minutes: float | None = None
     """What training it took, where that is known."""
     _fingerprint: str = field(default="", init=False)
@@ -87,7 +87,7 @@ def encode(
     items: Sequence[Any],
     role: Role = "document",
     *,
-    batch: int = BATCH,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> Vectors:
     """Embed items with a tower, which is left in the mode, training or not, that it was in.
@@ -102,19 +102,16 @@ def encode(
 
 
 def embed_prepared(
-    tower: Tower, prepared: Sequence[Any], *, batch: int = BATCH, progress: Progress | None = None
+    tower: Tower, prepared: Sequence[Any], *, batch: int | None = None, progress: Progress | None = None
 ) -> Vectors:
     """Embed what the tower has prepared: (n, dimension) float32; the tower's mode stays as it was."""
-    sizes = np.array([tower.size(one) for one in prepared], np.int64)
-    # The longest first: what needs too much memory then fails at once.
-    order = np.argsort(-sizes, kind="stable")
     vectors = np.empty((len(prepared), tower.dimension), np.float32)
     training = tower.training
     tower.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(order), batch):
-                chosen = order[start : start + batch]
+            # The longest first: what needs too much memory then fails at once.
+            for chosen in tower.pieces(prepared, batch):
                 inputs = tower.collate([prepared[row] for row in chosen])
                 moved = {key: value.to(tower.device) for key, value in inputs.items()}
                 vectors[chosen] = tower(moved).cpu().numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, assert_never
 
@@ -26,7 +26,7 @@ from harness.embedding.records import Figure, Kind, Record
 from harness.embedding.retrieval import bm25_ranking, exact_ranking
 from harness.embedding.tasks import Classification, Clustering, ImageText, Pairs, Retrieval, Similarity, Task
 from harness.embedding.towers.tower import item_bytes
-from harness.embedding.variants import Variant
+from harness.embedding.variants import Codec, Variant
 
 DEPTH = 100
 """Documents ranked for each query."""
@@ -57,6 +57,7 @@ class Outcome(NamedTuple):
 
     figures: dict[str, Figure]
     values: NDArray[np.float64]
+    note: str = ""
 
 
 class _Texts(NamedTuple):
@@ -129,7 +130,7 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
     positives = None
     match task:
         case Retrieval():
-            outcome = _retrieval(task, parts, variant)
+            outcome = _retrieval(task, parts, codec)
             positives = _positives(task, codec.queries(parts[1]), stored[0])
         case Similarity():
             outcome = _similarity(task, stored[0], stored[1])
@@ -158,6 +159,7 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
             "dimension": variant.dimension(full),
             "bytes_a_vector": variant.bytes_a_vector(full),
             "geometry": _geometry(stored[0], positives) if geometry else {},
+            "notes": [*base.notes, *([outcome.note] if outcome.note else [])],
         }
     )
 
@@ -165,7 +167,7 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
 def evaluate_bm25(task: Retrieval) -> Record:
     """Evaluate BM25, which has no embeddings, on a retrieval task. Raises ImportError where bm25s is missing."""
     judgements = Judgements.build(task.judgements, task.document_ids)
-    ranked = bm25_ranking(task.queries, task.documents, DEPTH, judgements.precedence)
+    ranked = bm25_ranking(task.queries, task.documents, DEPTH, judgements.precedence, own_documents(task, judgements))
     outcome = _ranked(task, judgements, ranked)
     return Record(
         model="bm25",
@@ -180,15 +182,18 @@ def evaluate_bm25(task: Retrieval) -> Record:
     )
 
 
-def _retrieval(task: Retrieval, parts: tuple[Vectors, ...], variant: Variant) -> Outcome:
+def _retrieval(task: Retrieval, parts: tuple[Vectors, ...], codec: Codec) -> Outcome:
     documents, queries = parts
     judgements = Judgements.build(task.judgements, task.document_ids)
-    numbers = judgements.numbers
-    own = np.array([numbers.get(query, -1) for query in task.query_ids], np.int64)
-    own[own >= len(documents)] = -1
-    codec = variant.fit(documents)
-    ranked = exact_ranking(queries, documents, codec, DEPTH, judgements.precedence, own if (own >= 0).any() else None)
+    ranked = exact_ranking(queries, documents, codec, DEPTH, judgements.precedence, own_documents(task, judgements))
     return _ranked(task, judgements, ranked)
+
+
+def own_documents(task: Retrieval, judgements: Judgements) -> Ids | None:
+    """Return for each query the document of the same id, -1 where there is none; None where no query has one."""
+    own = np.array([judgements.numbers.get(query, -1) for query in task.query_ids], np.int64)
+    own[own >= len(task.document_ids)] = -1
+    return own if (own >= 0).any() else None
 
 
 def _ranked(task: Retrieval, judgements: Judgements, ranked: Ids) -> Outcome:
@@ -211,7 +216,7 @@ def _similarity(task: Similarity, first: Vectors, second: Vectors) -> Outcome:
     found = correlate(cosines, task.scores)
     interval = spearman_range(cosines, task.scores)
     figures = {"spearman": _figure(found.spearman, interval), "pearson": Figure(value=found.pearson)}
-    return Outcome(figures, np.empty(0))
+    return Outcome(figures, np.empty(0), found.unknown)
 
 
 def _pairs(task: Pairs, first: Vectors, second: Vectors) -> Outcome:
@@ -241,14 +246,21 @@ def _positives(task: Retrieval, queries: Vectors, documents: Vectors) -> tuple[V
         (row, number[document])
         for row, query in enumerate(task.query_ids)
         for document, relevance in task.judgements[query].items()
-        if relevance > 0
+        if relevance > 0 and document in number
     ]
-    rows = np.array(pairs)
+    rows = np.array(pairs, np.int64).reshape(-1, 2)
     return queries[rows[:, 0]], documents[rows[:, 1]]
 
 
 def _geometry(vectors: Vectors, positives: tuple[Vectors, Vectors] | None) -> dict[str, float]:
-    described = asdict(describe_geometry(vectors, positives=positives))
+    """Describe the vectors that have a direction: a text without a known word is embedded as zeros."""
+    pointing = vectors[vectors.any(axis=1)]
+    if not len(pointing):
+        return {}
+    if positives is not None:
+        both = positives[0].any(axis=1) & positives[1].any(axis=1)
+        positives = (positives[0][both], positives[1][both]) if both.any() else None
+    described = asdict(describe_geometry(pointing, positives=positives))
     return {name: float(described[name]) for name in _GEOMETRY}
 
 
@@ -268,18 +280,20 @@ def hash_task(task: Task) -> str:
 
 
 def _are_images(value: Any) -> bool:
-    return not isinstance(value, dict) and len(value) > 0 and getattr(value[0], "dtype", None) == np.uint8
+    return not isinstance(value, Mapping) and len(value) > 0 and getattr(value[0], "dtype", None) == np.uint8
 
 
 def _plain(content: Any) -> Any:
-    return content if isinstance(content, dict) else list(content)
+    return dict(content) if isinstance(content, Mapping) else list(content)
 
 
 def subset(task: Retrieval, documents: int, *, seed: int = 0) -> Retrieval:
     """Keep every judged document and as many of the others as make `documents`, and all queries.
 
-    The name says the size, since figures of a smaller corpus are higher.
+    The name says the size, since figures of a smaller corpus are higher; a task that isn't larger stays as it is.
     """
+    if documents >= len(task.document_ids):
+        return task
     judged = {document for by in task.judgements.values() for document in by}
     rest = [row for row, name in enumerate(task.document_ids) if name not in judged]
     rng = np.random.default_rng(seed)

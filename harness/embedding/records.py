@@ -6,12 +6,13 @@ History of the format, a line a version (`schema_version`):
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +22,11 @@ from harness.errors import StoreError
 SCHEMA_VERSION = 1
 FOLDER = "quality"
 Kind = Literal["retrieval", "similarity", "classification", "clustering", "pairs", "image-text"]
-_UNSAFE = re.compile(r"[^\w.+-]+")
+_LONGEST = 80
+_PLAIN = re.compile(rf"[a-zA-Z0-9_+-][a-zA-Z0-9_.+/-]{{0,{_LONGEST - 1}}}")
+# What would look like a slash, or like the kind of a task.
+_MISTAKEN = re.compile(rf"--|-/|/-|\.({'|'.join(get_args(Kind))})$")
+_UNSAFE = re.compile(r"[^a-zA-Z0-9_.+-]+")
 
 
 class Figure(BaseModel):
@@ -83,8 +88,14 @@ def path_of(folder: Path, record: Record) -> Path:
 
 
 def _safe(name: str) -> str:
-    """Turn a name into that of a file, different for different names as far as people choose them."""
-    return _UNSAFE.sub("--", name).strip(".") or "unnamed"
+    """Turn a name into that of a file, different names into different ones.
+
+    A slash becomes two hyphens; a name of which more is changed, or that could be taken for a changed one, gets a hash.
+    """
+    if _PLAIN.fullmatch(name) and _MISTAKEN.search(name) is None:
+        return name.replace("/", "--")
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:12]
+    return f"{_UNSAFE.sub('-', name).strip('.')[:_LONGEST]}~{digest}"
 
 
 def write_record(folder: Path, record: Record) -> Path:
@@ -111,8 +122,15 @@ def read_record(path: Path) -> Record:
                 f"{path}: has format {version!r}, this annbench reads {SCHEMA_VERSION}; evaluate the model again"
             )
         record = Record.model_validate(content)
-    except (OSError, ValueError, AttributeError, ValidationError) as problem:
-        raise StoreError(f"{path}: can't be read ({reason(problem)}); delete it and evaluate the model again") from None
+    except (OSError, ValueError, AttributeError) as problem:
+        why = _first(problem) if isinstance(problem, ValidationError) else reason(problem)
+        raise StoreError(f"{path}: can't be read ({why}); delete it and evaluate the model again") from None
     if record.main not in record.figures:
         raise StoreError(f"{path}: has no figure {record.main!r}; delete it and evaluate the model again")
     return record
+
+
+def _first(problem: ValidationError) -> str:
+    """Say which field is wrong, and how."""
+    found = problem.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"

@@ -12,7 +12,7 @@ from harness.embedding.measures.ranking import rank
 from harness.embedding.variants import RESCORED, Codec
 
 Ids = NDArray[np.int64]
-# Scores held at once: 256 MiB of float32.
+# Values held at once: 256 MiB of float32.
 _BLOCK = 1 << 26
 
 
@@ -29,10 +29,15 @@ def exact_ranking(
     rescoring = codec.variant.rescore
     depth = min(RESCORED * k if rescoring else k, len(stored))
     ranked = np.full((len(queries), k), -1, np.int64)
-    step = max(1, _BLOCK // max(1, len(stored)))
+    # Rescoring gathers the candidates' vectors, which for a small corpus is more than the scores of all.
+    held = max(len(stored), depth * codec.dims if rescoring else 1)
+    step = max(1, _BLOCK // held)
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         scores = asked[part] @ stored.T
+        if codec.variant.precision == "binary":
+            # Bits that agree less those that don't: a whole number, and equal where Hamming distances are.
+            scores = np.rint(scores * codec.dims)
         if own is not None:
             rows = np.flatnonzero(own[part] >= 0)
             scores[rows, own[part][rows]] = -np.inf
@@ -49,20 +54,27 @@ def exact_ranking(
     return ranked
 
 
-def bm25_ranking(queries: Sequence[str], documents: Sequence[str], k: int, precedence: Ids) -> Ids:
+def bm25_ranking(
+    queries: Sequence[str],
+    documents: Sequence[str],
+    k: int,
+    precedence: Ids,
+    own: NDArray[np.int64] | None = None,
+) -> Ids:
     """Rank documents by BM25 (Lucene's form, k1 = 1.5, b = .75; English stop words, Snowball stems): (q, k) int64.
 
-    Raises ImportError where bm25s or PyStemmer is missing.
+    `precedence` and `own` are those of `exact_ranking`. Raises ImportError where bm25s or PyStemmer is missing.
     """
     import bm25s
     import Stemmer
 
     stemmer = Stemmer.Stemmer("english")
-    index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-    index.index(
-        bm25s.tokenize(list(documents), stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False
-    )
+    corpus = bm25s.tokenize(list(documents), stopwords="en", stemmer=stemmer, show_progress=False)
     ranked = np.full((len(queries), k), -1, np.int64)
+    if not any(len(words) for words in corpus.ids):
+        return ranked
+    index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+    index.index(corpus, show_progress=False)
     for row, query in enumerate(queries):
         (tokens,) = bm25s.tokenize([query], stopwords="en", stemmer=stemmer, show_progress=False, return_ids=False)
         if not tokens:
@@ -70,5 +82,7 @@ def bm25_ranking(queries: Sequence[str], documents: Sequence[str], k: int, prece
         scores = index.get_scores(tokens)
         # A document that shares no word with the query was not found.
         found = np.flatnonzero(scores > 0)
+        if own is not None:
+            found = found[found != own[row]]
         ranked[row] = rank(scores[None, found], precedence, k, found[None])[0] if len(found) else -1
     return ranked

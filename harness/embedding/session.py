@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.embedding.cache import EmbeddingCache
-from harness.embedding.evaluation import evaluate, evaluate_bm25
+from harness.embedding.evaluation import evaluate, evaluate_bm25, hash_task
 from harness.embedding.formats.recognise import read_tasks
 from harness.embedding.models import BM25, load_model
 from harness.embedding.records import Record, write_record
 from harness.embedding.tasks import Retrieval, Task
 from harness.embedding.variants import Variant
-from harness.errors import AnnbenchError, ConfigError
+from harness.errors import ConfigError
 
 MODELS = "models"
 """The folder, within that of results, of the models that are trained here."""
@@ -56,11 +56,18 @@ def evaluate_models(
     """Evaluate each model on each task, write the records below `results`, and return them.
 
     What was embedded is kept, so an interrupted evaluation goes on where it stopped. Raises AnnbenchError for a model
-    that isn't there before any is evaluated.
+    that isn't there, or has too few dimensions for a variant, and for two models or tasks of one name, before any is
+    evaluated.
     """
     tell = listener or (lambda _event, _content: None)
     cache = EmbeddingCache(results / CACHE if cached else None)
     encoders = {name: None if name == BM25 else load_model(name, results / MODELS) for name in dict.fromkeys(models)}
+    loaded = [encoder for encoder in encoders.values() if encoder is not None]
+    _check_names("models", [(model.name, model.fingerprint) for model in loaded])
+    _check_names("tasks", [(f"{task.name} ({type(task).__name__.lower()})", hash_task(task)) for task in tasks])
+    for model in loaded:
+        for variant in variants:
+            variant.dimension(model.dimension)
     records: list[Record] = []
     versions = _versions()
     for name, encoder in encoders.items():
@@ -83,6 +90,14 @@ def evaluate_models(
                 write_record(results, kept)
                 records.append(kept)
     return records
+
+
+def _check_names(kind: str, named: Sequence[tuple[str, str]]) -> None:
+    """Refuse different things of one name: their records would take each other's place."""
+    known: dict[str, str] = {}
+    for name, content in named:
+        if known.setdefault(name, content) != content:
+            raise ConfigError(f"two {kind} are called {name}, and their figures would be mixed up: rename a folder")
 
 
 def _by_words(task: Task, tell: Listener) -> list[Record]:
@@ -116,14 +131,3 @@ def _versions() -> dict[str, str]:
 def parse_variants(texts: Sequence[str]) -> list[Variant]:
     """Read variants as they are written, each once; the full embeddings always come first."""
     return list(dict.fromkeys([Variant(), *(Variant.parse(text) for text in texts)]))
-
-
-def require_torch() -> None:
-    """Raise AnnbenchError where the libraries of the extra `embed` are missing."""
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as missing:
-        raise AnnbenchError(
-            f"{missing.name} is not installed; encoders need it: pip install 'annbench[embed]'"
-        ) from None

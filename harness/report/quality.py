@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,21 +73,31 @@ class Quality:
 
 
 def tabulate(records: Sequence[Record]) -> Quality:
-    """Arrange records: tasks in the order in which they come, of each model, variant and task the newest."""
-    columns: dict[Column, None] = {}
-    latest: dict[tuple[str, str], dict[Column, Record]] = {}
+    """Arrange records: tasks in the order in which they come, of each model, variant and task the newest.
+
+    A model that was trained again under the same name has a row for each of its states.
+    """
+    latest: dict[tuple[str, str, str], dict[Column, Record]] = {}
     for record in sorted(records, key=lambda one: one.created):
-        column = Column(record.task, record.main, record.task_hash)
-        latest.setdefault((record.model, record.variant), {})[column] = record
-    for record in records:
-        columns[Column(record.task, record.main, record.task_hash)] = None
-    order = tuple(columns)
-    rows = [Row(next(iter(by.values())), tuple(by.get(column) for column in order)) for by in latest.values()]
+        latest.setdefault((record.model, record.fingerprint, record.variant), {})[_column(record)] = record
+    order = tuple(dict.fromkeys(map(_column, records)))
+    rows = []
+    for by in latest.values():
+        cells = tuple(by.get(column) for column in order)
+        rows.append(Row(next(cell for cell in cells if cell is not None), cells))
     return Quality(order, tuple(sorted(rows, key=_descending)))
 
 
+def _column(record: Record) -> Column:
+    return Column(record.task, record.main, record.task_hash)
+
+
 def _descending(row: Row) -> tuple[float, ...]:
-    return tuple(-cell.quality.value if cell is not None else math.inf for cell in row.cells)
+    return tuple(-value if (value := _value(cell)) == value else math.inf for cell in row.cells)
+
+
+def _value(record: Record | None) -> float:
+    return math.nan if record is None else record.quality.value
 
 
 def write_quality(records: Sequence[Record], folder: Path, stem: str = STEM) -> list[Path]:
@@ -117,13 +129,23 @@ def render(table: Quality, kind: str) -> str:
         case "latex":
             return _latex(table)
         case "json":
-            return "[" + ",\n".join(one.model_dump_json() for row in table.rows for one in row.cells if one) + "]\n"
+            found = [_known(one.model_dump()) for row in table.rows for one in row.cells if one is not None]
+            return json.dumps(found, indent=1, allow_nan=False) + "\n"
     raise UnknownNameError("format", kind, ["table", "csv", "json", "html", "latex"])
+
+
+def _known(content: Any) -> Any:
+    """Return content with None for what isn't a number, which JSON has no way to write."""
+    if isinstance(content, dict):
+        return {name: _known(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_known(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
     """Return the header and the cells."""
-    header = ["model", "variant", *(f"{column.task} {column.measure}" for column in table.columns)]
+    header = ["model", "variant", *_headings(table.columns)]
     header += ["dimensions", "bytes", "parameters", "training min", "texts/s", *_GEOMETRY.values()]
     marks = [_marks(table, number) for number in range(len(table.columns))]
     rows = []
@@ -143,25 +165,28 @@ def _cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
     return header, rows
 
 
+def _headings(columns: Sequence[Column]) -> list[str]:
+    """Name columns by task and measure; where a task has changed since, by the hash of its content, too."""
+    counts = Counter((column.task, column.measure) for column in columns)
+    return [
+        f"{task} {measure}" + (f" ({content[:6]})" if counts[task, measure] > 1 else "")
+        for task, measure, content in columns
+    ]
+
+
 def _marks(table: Quality, column: int) -> list[str]:
     """Say of each row whether its figure is the best of a column ("best"), not told apart from it ("="), or neither."""
     cells = [row.cells[column] for row in table.rows]
-    values = [cell.quality.value if cell is not None else math.nan for cell in cells]
-    if sum(not math.isnan(value) for value in values) < 2:
+    known = [cell for cell in cells if not math.isnan(_value(cell))]
+    if len(known) < 2:
         return [""] * len(cells)
-    best = int(np.nanargmax(values))
-    marks = []
-    for number, cell in enumerate(cells):
-        if number == best:
-            marks.append("best")
-        else:
-            marks.append("=" if cell is not None and _tied(cells[best], cell) else "")
-    return marks
+    best = max(known, key=_value)
+    return ["best" if _value(cell) == _value(best) else "=" if _tied(best, cell) else "" for cell in cells]
 
 
-def _tied(best: Record | None, other: Record) -> bool:
+def _tied(best: Record | None, other: Record | None) -> bool:
     """Tell whether a paired test leaves it open which is better; never where values a query are missing."""
-    if best is None or not best.values or len(best.values) != len(other.values):
+    if best is None or other is None or not best.values or len(best.values) != len(other.values):
         return False
     return compare(np.array(best.values), np.array(other.values)).p_value > _SURE
 
@@ -208,7 +233,7 @@ def _csv(table: Quality) -> str:
             shape = [_number(record.geometry.get(name, math.nan)) for name in _GEOMETRY]
             for measure, figure in record.figures.items():
                 values = [_number(value) for value in (figure.value, figure.low, figure.high)]
-                writer.writerow([*names, measure, *values, *size, record.sentences_a_second, *shape])
+                writer.writerow([*names, _text(measure), *values, *size, record.sentences_a_second, *shape])
     return stream.getvalue()
 
 
@@ -260,8 +285,14 @@ _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # At the start of a row, the row break before would take these for its own.
+    "[": "{[}",
+    "*": "{*}",
 }
 
 
 def _tex(text: str) -> str:
-    return re.sub(r"[\\&%$#_{}~^]", lambda found: _TEX[found[0]], " ".join(text.split()))
+    return re.sub(r"[\\&%$#_{}~^<>|\[*]", lambda found: _TEX[found[0]], " ".join(text.split()))

@@ -78,7 +78,7 @@ def _prepare_name(
     except UnknownNameError:
         if broken:
             raise DatasetError(f"{path}: {broken}; supply it again, no source is known for it") from None
-        raise
+        raise UnknownNameError("dataset", name, {*load_catalogue(), *load_texts()}) from None
     if metric is not None and Metric(metric) is not entry.metric:
         raise ConfigError(f"{name}: its metric is {entry.metric}, not {Metric(metric)}; leave the metric out")
     if broken:

@@ -9,6 +9,7 @@ from harness.errors import UnknownNameError
 from harness.studies.study import Study
 
 _STUDIES = {
+    "contrastive-training": "contrastive_training:ContrastiveTraining",
     "curse-of-dimensionality": "curse_of_dimensionality:CurseOfDimensionality",
     "lsh-collisions": "lsh_collisions:LSHCollisions",
     "quantisation": "quantisation:Quantisation",

@@ -14,6 +14,17 @@ from harness.studies.session import run_study, settings_for
 STAND_INS = Path(__file__).parents[1] / "plugins" / "stand_ins"
 
 TINY = {
+    "contrastive-training": {
+        "documents": 1,
+        "seeds": [0, 1],
+        "losses": ["static-infonce"],
+        "batches": [64],
+        "temperatures": [],
+        "ways": [],
+        "rates": [],
+        "examples": 200,
+        "epochs": 1,
+    },
     "curse-of-dimensionality": {
         "algorithms": ["stand-in-tree", "sklearn-kd-tree"],
         "n": 300,

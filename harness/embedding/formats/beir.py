@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from harness.embedding.tasks import Retrieval
 from harness.errors import DatasetError
 
 _HEADER = "query-id"
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
 
 
 def is_beir(folder: Path) -> bool:
@@ -19,14 +21,16 @@ def is_beir(folder: Path) -> bool:
 
 def splits(folder: Path) -> tuple[str, ...]:
     """List the splits that have judgements."""
-    return tuple(sorted(path.stem for path in (folder / "qrels").glob("*.tsv")))
+    found = {path.name.removesuffix(".gz") for path in (folder / "qrels").glob("*.tsv*")}
+    return tuple(sorted(name.removesuffix(".tsv") for name in found if name.endswith(".tsv")))
 
 
 def read_beir(folder: Path, split: str = "test") -> Retrieval:
     """Read a retrieval task.
 
     A document is its title and its text, a blank between. Judgements of queries or documents that aren't there are left
-    out, and counted in `about`; relevance below 1 is none. Raises DatasetError that names file and line.
+    out, and counted in `about`; relevance below 1 is none, and of a pair judged twice the last holds, as in BEIR's own
+    reader. Each file may be gzipped. Raises DatasetError that names file and line.
     """
     document_ids, documents = _documents(_required(folder, "corpus"))
     queries = _queries(_required(folder, "queries"))
@@ -39,7 +43,7 @@ def read_beir(folder: Path, split: str = "test") -> Retrieval:
         query_ids=wanted,
         queries=[queries[query] for query in wanted],
         judgements={query: judgements[query] for query in wanted},
-        about=f"{unknown:,} judgements name a query or document that isn't there" if unknown else "",
+        about=f"judgements left out, since their query or document isn't there: {unknown:,}" if unknown else "",
     )
 
 
@@ -84,8 +88,8 @@ def _judgements(
     folder: Path, split: str, queries: dict[str, str], documents: set[str]
 ) -> tuple[dict[str, dict[str, int]], int]:
     """Return query -> document -> relevance, and how many judgements were left out."""
-    path = folder / "qrels" / f"{split}.tsv"
-    if not path.is_file():
+    path = find(folder / "qrels", split, [".tsv"])
+    if path is None:
         there = ", ".join(splits(folder)) or "none"
         raise DatasetError(f"{folder}: no judgements for the split {split!r}; there are: {there}")
     found: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -99,12 +103,10 @@ def _judgements(
         if len(cells) != 3:
             raise DatasetError(f"{path}:{number}: should hold query, document and relevance between tabs, not {text!r}")
         query, document, relevance = cells
-        try:
-            score = int(relevance)
-        except ValueError:
-            raise DatasetError(f"{path}:{number}: relevance {relevance!r} is not a whole number") from None
+        if _WHOLE.fullmatch(relevance) is None:
+            raise DatasetError(f"{path}:{number}: relevance {relevance!r} is not a whole number of at most nine digits")
         if query in queries and document in documents:
-            found[query][document] = max(score, 0)
+            found[query][document] = max(int(relevance), 0)
         else:
             unknown += 1
     judged = {query: by for query, by in found.items() if any(by.values())}

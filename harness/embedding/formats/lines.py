@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from harness.atomic import reason
 from harness.errors import DatasetError
@@ -32,14 +33,20 @@ def find(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
 
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a UTF-8 file without their ends; raises DatasetError."""
+    with _reading(path) as stream:
+        for number, text in enumerate(stream, 1):
+            yield Line(number, text.rstrip("\r\n"))
+
+
+@contextlib.contextmanager
+def _reading(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     try:
         with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
+            gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
             if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig") as stream
+            else path.open(encoding="utf-8-sig", newline=newline) as stream
         ):
-            for number, text in enumerate(stream, 1):
-                yield Line(number, text.rstrip("\r\n"))
+            yield stream
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:
         raise DatasetError(f"{path}: can't be read as UTF-8 text ({reason(problem)})") from None
 
@@ -51,7 +58,9 @@ def read_jsonl(path: Path) -> Iterator[Line]:
             continue
         try:
             content = json.loads(text)
-        except ValueError as problem:
+            if "\\u" in text:
+                json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError) as problem:
             raise DatasetError(f"{path}:{number}: not JSON ({problem})") from None
         if not isinstance(content, dict):
             raise DatasetError(f"{path}:{number}: should hold an object, such as {{...}}, not {type(content).__name__}")
@@ -71,10 +80,14 @@ def read_table(path: Path) -> Iterator[Line]:
             if text.strip():
                 yield Line(number, text.split("\t"))
         return
-    rows = csv.reader(f"{line.content}\n" for line in read_lines(path))
-    for cells in rows:
-        if cells:
-            yield Line(rows.line_num, cells)
+    with _reading(path, newline="") as stream:  # which leaves the ends of lines within quotes as they are
+        rows = csv.reader(stream)
+        try:
+            for cells in rows:
+                if cells:
+                    yield Line(rows.line_num, cells)
+        except csv.Error as problem:
+            raise DatasetError(f"{path}:{rows.line_num}: not CSV ({problem})") from None
 
 
 def text_of(path: Path, line: Line, key: str) -> str:

@@ -80,10 +80,13 @@ def _rows(path: Path) -> Iterator[_Row]:
     """Yield rows with the columns that are known, under our names."""
     if ".jsonl" in path.suffixes:
         for line in read_jsonl(path):
-            yield _Row(line.number, _known({key: str(value) for key, value in line.content.items()}))
+            cells = {key: str(value) for key, value in line.content.items() if isinstance(value, str | int | float)}
+            yield _Row(line.number, _known(cells))
         return
     lines = read_table(path)
-    first = next(lines)
+    first = next(lines, None)
+    if first is None:
+        return
     header = [cell.strip().lower() for cell in first.content]
     known = _known({name: name for name in header})
     if not known:

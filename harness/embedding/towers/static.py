@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.embedding.towers.heads import Head
-from harness.embedding.towers.tower import Inputs, Role, Tower, with_prompt
+from harness.embedding.towers.tower import Inputs, Role, Tower, told, with_prompt
 
 
 class StaticTower(Tower):
     """A bag of token vectors, as in sentence-transformers' StaticEmbedding and in Model2Vec, and a head.
 
-    `tokenizer` is one of the library tokenizers; special tokens are not added. `vectors` (vocabulary, dim) float32 are
-    its tokens' first vectors. A text without tokens is embedded as zeros.
+    `tokenizer` is one of the library tokenizers; special tokens are not added, and a text is cut only where it says so.
+    `vectors` (vocabulary, dim) float32 are its tokens' first vectors. A text without tokens is embedded as zeros.
     """
 
     def __init__(
@@ -31,7 +32,6 @@ class StaticTower(Tower):
         super().__init__()
         self.tokenizer = tokenizer
         self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
         self.embedding = nn.EmbeddingBag.from_pretrained(vectors, freeze=False, mode="mean")
         self.head = head if head is not None else Head()
         self.prompts = dict(prompts or {})
@@ -39,7 +39,8 @@ class StaticTower(Tower):
 
     @classmethod
     def random(cls, tokenizer: Any, dimension: int, *, seed: int = 0, **options: Any) -> StaticTower:
-        """Make a tower of random vectors, of length about 1."""
+        """Make a tower of random vectors, of length about 1, that reads texts to their ends."""
+        tokenizer.no_truncation()
         generator = torch.Generator().manual_seed(seed)
         vectors = torch.randn(tokenizer.get_vocab_size(), dimension, generator=generator) / dimension**0.5
         return cls(tokenizer, vectors, **options)
@@ -55,8 +56,9 @@ class StaticTower(Tower):
 
     def collate(self, prepared: Sequence[Sequence[int]]) -> Inputs:
         """Lay the ids of all end to end: `ids` (t,) int64, and where each text begins, `starts` (b,) int64."""
-        starts = torch.tensor([0, *map(len, prepared[:-1])]).cumsum(0)
-        return {"ids": torch.tensor(list(chain.from_iterable(prepared)), dtype=torch.int64), "starts": starts}
+        lengths = np.fromiter(map(len, prepared), np.int64, len(prepared))
+        ids = np.fromiter(chain.from_iterable(prepared), np.int64, lengths.sum())
+        return {"ids": torch.from_numpy(ids), "starts": torch.from_numpy(lengths.cumsum() - lengths)}
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Embed a batch: (b, dimension) float32."""
@@ -70,5 +72,5 @@ class StaticTower(Tower):
             "tokenizer": self.tokenizer.to_str(),
             "activations": [projection.activation_name for projection in self.head.projections],
             "normalised": self.head.normalised,
-            "prompts": dict(self.prompts),
+            "prompts": told(self.prompts),
         }

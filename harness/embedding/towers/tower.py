@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness.errors import PluginError
 
 Role = Literal["query", "document"]
 Inputs = dict[str, Tensor]
+Ids = NDArray[np.int64]
 
 
 class Tower(nn.Module):
@@ -28,6 +31,10 @@ class Tower(nn.Module):
     """Of the embeddings."""
     prompts: Mapping[Role, str]
     """What is put before a text by its role."""
+    padded: bool = False
+    """Whether each item of a batch costs what the largest one does."""
+    budget: int = 1 << 15
+    """What is embedded at once, in the unit of `size`, padding included; more would gain nothing."""
 
     @abstractmethod
     def prepare(self, items: Sequence[Any], role: Role = "document") -> list[Any]:
@@ -36,6 +43,20 @@ class Tower(nn.Module):
     @abstractmethod
     def size(self, prepared: Any) -> int:
         """Return what embedding a prepared item costs, in any unit: its number of tokens."""
+
+    def pieces(self, prepared: Sequence[Any], most: int | None = None) -> list[Ids]:
+        """Cut prepared items into parts of like size to be embedded at once, by their numbers, the largest ones first.
+
+        Each is within the budget, or holds one item; with `most`, it holds so many at most whatever the budget says.
+        """
+        sizes = np.fromiter(map(self.size, prepared), np.int64, len(prepared))
+        order = np.argsort(-sizes, kind="stable")
+        found, start = [], 0
+        while start < len(order):
+            count = most or max(1, self.budget // max(1, int(sizes[order[start]])))
+            found.append(order[start : start + count])
+            start += count
+        return found
 
     @abstractmethod
     def collate(self, prepared: Sequence[Any]) -> Inputs:
@@ -61,7 +82,7 @@ class Tower(nn.Module):
 
     def fingerprint(self) -> str:
         """Hash the weights and settings: towers that embed differently have different ones (SHA-256, hexadecimal)."""
-        digest = hashlib.sha256(repr(sorted(self.settings().items())).encode())
+        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
@@ -76,8 +97,16 @@ def item_bytes(item: Any) -> bytes:
 
 
 def with_prompt(texts: Sequence[str], prompt: str) -> list[str]:
-    """Put the prompt before each text, ends stripped as sentence-transformers does. Raises PluginError for no text."""
+    """Put the prompt before each text, which stays as it is, blanks at its ends included.
+
+    Raises PluginError for what is no text.
+    """
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise PluginError(f"item {number}: this tower embeds texts; given {type(text).__name__}")
-    return [f"{prompt}{text}".strip() for text in texts]
+    return [prompt + text for text in texts]
+
+
+def told(prompts: Mapping[Role, str]) -> dict[Role, str]:
+    """Return the prompts that say something: an empty one is none."""
+    return {role: prompt for role, prompt in prompts.items() if prompt}

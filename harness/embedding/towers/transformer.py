@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.embedding.towers.heads import Head
 from harness.embedding.towers.pooling import Pooling, pool
-from harness.embedding.towers.tower import Inputs, Role, Tower, with_prompt
+from harness.embedding.towers.tower import Inputs, Role, Tower, told, with_prompt
 
 _LONGEST = 512
+_NO_LIMIT = 1 << 30
+# What a configuration says of where a model comes from and how it is kept, not of what it computes.
+_PROVENANCE = {"architectures", "dtype", "torch_dtype", "transformers_version"}
 
 
 class TransformerTower(Tower):
@@ -21,6 +27,9 @@ class TransformerTower(Tower):
     `tokenizer` is a fast tokenizer of transformers; texts are cut after `max_length` tokens. Padding stands on the
     right whatever the tokenizer says: no state depends on it, under the mask.
     """
+
+    padded = True
+    budget = 1024
 
     def __init__(
         self,
@@ -72,13 +81,11 @@ class TransformerTower(Tower):
 
     def collate(self, prepared: Sequence[Sequence[int]]) -> Inputs:
         """Pad to the longest: `input_ids` and `attention_mask` (b, t) int64."""
-        longest_one = max(map(len, prepared))
-        ids = torch.full((len(prepared), longest_one), self._pad)
-        mask = torch.zeros_like(ids)
-        for row, tokens in enumerate(prepared):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
-        return {"input_ids": ids, "attention_mask": mask}
+        lengths = np.fromiter(map(len, prepared), np.int64, len(prepared))
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, self._pad)
+        ids[mask] = np.fromiter(chain.from_iterable(prepared), np.int64, lengths.sum())
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Embed a batch: (b, dimension) float32."""
@@ -91,19 +98,23 @@ class TransformerTower(Tower):
         return {
             "kind": "transformer",
             "config": _architecture(self.model.config),
-            "tokenizer": self.tokenizer.backend_tokenizer.to_str(),
+            "tokenizer": _tokens(self.tokenizer),
             "pooling": self.pooling,
             "activations": [projection.activation_name for projection in self.head.projections],
             "normalised": self.head.normalised,
             "max_length": self.max_length,
-            "prompts": dict(self.prompts),
+            "prompts": told(self.prompts),
             "lower_case": self.lower_case,
         }
 
 
-def longest(config: Any, tokenizer: Any) -> int:
-    """Return how many tokens a text may have: what model and tokenizer allow, and no more than 512 unless told."""
-    allowed = [_LONGEST, int(min(tokenizer.model_max_length, 1 << 30))]
+def longest(config: Any, tokenizer: Any, *, published: bool = False) -> int:
+    """Return how many tokens a text may have: what model and tokenizer allow, and no more than 512.
+
+    A `published` limit of the tokenizer, set for embedding, may be longer.
+    """
+    limit = int(min(tokenizer.model_max_length, _NO_LIMIT))
+    allowed = [limit] if published and limit < _NO_LIMIT else [limit, _LONGEST]
     positions = getattr(config, "max_position_embeddings", None)
     if positions:
         # RoBERTa counts positions from its padding's number on.
@@ -115,6 +126,12 @@ def longest(config: Any, tokenizer: Any) -> int:
 
 
 def _architecture(config: Any) -> dict[str, Any]:
-    """Return a model's configuration without where it came from and what wrote it."""
     content: dict[str, Any] = config.to_dict()
-    return {key: content[key] for key in sorted(content) if not key.startswith("_") and key != "transformers_version"}
+    return {key: value for key, value in content.items() if not key.startswith("_") and key not in _PROVENANCE}
+
+
+def _tokens(tokenizer: Any) -> dict[str, Any]:
+    """Return how texts become tokens, without how many at once: using a tokenizer changes what it says of that."""
+    content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    kept = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
+    return {**kept, "truncation_side": tokenizer.truncation_side}

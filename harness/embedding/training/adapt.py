@@ -38,11 +38,14 @@ def _freeze(tower: TransformerTower, part: AdaptPart) -> None:
         body.requires_grad_(requires_grad=False)
         return
     numbers = {int(found[1]) for name, _ in body.named_parameters() if (found := _LAYER.search(name))}
-    if not numbers or part.layers > len(numbers):
-        raise ConfigError(f"adapt: upper with {part.layers} layers frozen, but the model has {len(numbers)}")
+    if part.layers >= len(numbers):
+        raise ConfigError(f"adapt: upper freezes {part.layers} layers of {len(numbers)}; leave one or more to learn")
+    below = True
     for name, weight in body.named_parameters():
         found = _LAYER.search(name)
-        weight.requires_grad_(found is not None and int(found[1]) >= part.layers)
+        # What stands before the first layer embeds tokens; what follows the last one is a norm or a pooler.
+        below = below and found is None
+        weight.requires_grad_(not below and (found is None or int(found[1]) >= part.layers))
 
 
 def _with_lora(body: nn.Module, part: AdaptPart) -> nn.Module:

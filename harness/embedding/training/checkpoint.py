@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from harness.atomic import reason, replacing
@@ -49,13 +51,19 @@ def save_checkpoint(
         "generator": torch.get_rng_state(),
         "negatives": None if negatives is None else torch.from_numpy(negatives),
     }
+    with kept_whole(path), replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+@contextlib.contextmanager
+def kept_whole(path: Path) -> Iterator[None]:
+    """Say in one line that something of a run could not be written, and that the run goes on from its checkpoint."""
     try:
-        with replacing(path) as temporary:
-            torch.save(content, temporary)
-    except (OSError, RuntimeError) as refused:  # torch turns a full disk into a RuntimeError
+        yield
+    except (OSError, RuntimeError, SafetensorError) as refused:  # torch turns a full disk into a RuntimeError
         raise StoreError(
-            f"{path}: the checkpoint could not be written ({reason(refused)}); the one before it is whole. Free disk "
-            "space, then give the same command again: it goes on from there"
+            f"{path}: could not be written ({reason(refused)}); what was there before is whole. Free disk space, then "
+            "give the same command again: it goes on from the last checkpoint"
         ) from None
 
 

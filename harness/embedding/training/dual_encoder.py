@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from harness.atomic import replacing_folder, write_text
@@ -48,13 +50,30 @@ class DualEncoder(nn.Module):
     def embed(self, prepared: Sequence[Any], role: Role) -> Tensor:
         """Embed prepared items (b) with the tower of a role: (b, dimension)."""
         tower = self.towers[role]
-        inputs = {key: value.to(tower.device) for key, value in tower.collate(prepared).items()}
-        embedded: Tensor = tower(inputs)
-        return embedded
+        # Padded to the longest of all, a batch of long and short texts would be padding for the most part.
+        pieces = tower.pieces(prepared) if tower.padded else []
+        if len(pieces) < 2:
+            return _embed(tower, prepared)
+        parts = [_embed(tower, [prepared[row] for row in rows]) for rows in pieces]
+        back = np.argsort(np.concatenate(pieces))
+        return torch.cat(parts)[torch.from_numpy(back).to(parts[0].device)]
+
+    def embed_sides(self, roles: Sequence[Role], sides: Sequence[Sequence[Any]]) -> list[Tensor]:
+        """Embed the sides of a batch, each with the tower of its role; a shared tower takes them all at once."""
+        if not self.siamese:
+            return [self.embed(side, role) for role, side in zip(roles, sides, strict=True)]
+        together = self.embed([item for side in sides for item in side], "query")
+        return list(torch.split(together, [len(side) for side in sides]))
 
     def encoder(self, name: str) -> TowerEncoder:
         """Return the model as evaluation takes it."""
         return TowerEncoder(name, self.towers)
+
+
+def _embed(tower: Tower, prepared: Sequence[Any]) -> Tensor:
+    inputs = {key: value.to(tower.device) for key, value in tower.collate(prepared).items()}
+    embedded: Tensor = tower(inputs)
+    return embedded
 
 
 def save_dual_encoder(

@@ -31,7 +31,7 @@ class Examples:
 
     `pairs` (n, 2) int64: the query and its document. `negatives` (n, h) int64, documents that come with the data;
     `labels` (n,) int64: classes of queries where there are no documents (`pairs[:, 1]` is -1 then), or 1 and 0 for
-    pairs that belong together or don't.
+    pairs that belong together or don't. `others` (m, 2) are pairs that belong together, but aren't learnt from.
     """
 
     queries: Sequence[Any]
@@ -39,6 +39,7 @@ class Examples:
     pairs: Ids
     negatives: Ids | None = None
     labels: Ids | None = None
+    others: Ids | None = None
 
     def __len__(self) -> int:
         """Count the examples."""
@@ -47,19 +48,57 @@ class Examples:
     def known(self) -> Known:
         """Return which documents are known to answer which query."""
         positive = self.pairs if self.labels is None else self.pairs[self.labels > 0]
+        if self.others is not None:
+            positive = np.concatenate([positive, self.others])
         return Known(np.unique(positive[:, 0] * (len(self.documents) + 1) + positive[:, 1]), len(self.documents) + 1)
 
     def first(self, count: int | None, seed: int) -> Examples:
         """Keep `count` examples, drawn by `seed`; all where None."""
         if count is None or count >= len(self):
             return self
-        kept = np.sort(np.random.default_rng((seed, 5)).permutation(len(self))[:count])
+        order = np.random.default_rng((seed, 5)).permutation(len(self))
+        kept, left = np.sort(order[:count]), order[count:]
+        if len(self.documents):
+            return self._only(kept, left if self.labels is None else left[self.labels[left] > 0])
+        # What isn't asked about needs no embedding; documents may be drawn as negatives.
+        seen, place = np.unique(self.pairs[kept, 0], return_inverse=True)
+        pairs = np.stack([place, self.pairs[kept, 1]], axis=1)
+        labels = None if self.labels is None else self.labels[kept]
+        return Examples([self.queries[row] for row in seen], (), pairs, labels=labels)
+
+    def _only(self, kept: Ids, known: Ids) -> Examples:
+        """Keep some examples, and know of others that their pairs belong together."""
+        others = self.pairs[known] if self.others is None else np.concatenate([self.others, self.pairs[known]])
         return replace(
             self,
             pairs=self.pairs[kept],
             negatives=None if self.negatives is None else self.negatives[kept],
             labels=None if self.labels is None else self.labels[kept],
+            others=others,
         )
+
+    def suited(self, needs: Sequence[str]) -> Examples:
+        """Return the examples as a loss takes them that needs these fields of a batch.
+
+        One of pairs gets those that belong together, one that needs neither partner nor label every text by itself.
+        Raises ConfigError where the data isn't of the kind that the loss learns from.
+        """
+        if "positives" in needs:
+            if not len(self.documents):
+                raise ConfigError("the loss learns from pairs, and these examples are labelled texts without partners")
+            if self.labels is None or "labels" in needs:
+                return self
+            kept = np.flatnonzero(self.labels > 0)
+            if not len(kept):
+                raise ConfigError("the loss learns from pairs that belong together, and no pair has the label 1")
+            return replace(self._only(kept, kept[:0]), labels=None)
+        if "labels" in needs:
+            if self.labels is None or len(self.documents):
+                raise ConfigError(
+                    "the loss learns from labelled texts, with the columns text and label; these are pairs"
+                )
+            return self
+        return self.alone()
 
     def alone(self) -> Examples:
         """Return every text of either side as an example of its own, as what needs no partner is learnt from.
@@ -85,7 +124,7 @@ class Examples:
                 coded = item_bytes(text)
                 digest.update(len(coded).to_bytes(8, "little"))
                 digest.update(coded)
-        for array in (self.pairs, self.negatives, self.labels):
+        for array in (self.pairs, self.negatives, self.labels, self.others):
             digest.update(b"-" if array is None else array.tobytes())
         return digest.hexdigest()
 
@@ -105,6 +144,25 @@ class Known:
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         found: NDArray[np.bool_] = self.keys[place] == wanted
         return found
+
+    def table(self, queries: Ids, documents: Ids) -> NDArray[np.bool_]:
+        """Tell which documents (d,) are known to answer which queries (q,): (q, d).
+
+        The same as `contains` of all pairs, but found by the few that are known.
+        """
+        first, last = (np.searchsorted(self.keys, queries * self.stride + end) for end in (0, self.stride))
+        known = self.keys[_runs(first, last - first)] % self.stride
+        row = np.repeat(np.arange(len(queries)), last - first)
+        order = np.argsort(documents, kind="stable")
+        start, stop = (np.searchsorted(documents, known, side, sorter=order) for side in ("left", "right"))
+        table = np.zeros((len(queries), len(documents)), np.bool_)
+        table[np.repeat(row, stop - start), order[_runs(start, stop - start)]] = True
+        return table
+
+
+def _runs(starts: Ids, counts: Ids) -> Ids:
+    """Return `counts[i]` numbers from `starts[i]` on, one run after the other."""
+    return np.arange(counts.sum()) + np.repeat(starts - (counts.cumsum() - counts), counts)
 
 
 def read_examples(folders: Sequence[Path]) -> Examples:
@@ -160,14 +218,16 @@ def _read(folder: Path) -> Examples:
 
 def _from_judgements(folder: Path) -> Examples:
     task = read_beir(folder, "train")
-    number = {name: row for row, name in enumerate(task.document_ids)}
-    pairs = [
-        (row, number[document])
-        for row, query in enumerate(task.query_ids)
+    queries, documents = _Texts(), _Texts()
+    # Documents of one text are one: as each other's negatives they would teach nonsense.
+    number = {name: documents.add(text) for name, text in zip(task.document_ids, task.documents, strict=True)}
+    pairs = {
+        (queries.add(text), number[document]): None
+        for query, text in zip(task.query_ids, task.queries, strict=True)
         for document, relevance in task.judgements[query].items()
         if relevance > 0
-    ]
-    return Examples(task.queries, task.documents, np.array(pairs, np.int64))
+    }
+    return Examples(queries.texts, documents.texts, np.array(list(pairs), np.int64))
 
 
 def _from_pairs(task: Pairs | Similarity) -> Examples:

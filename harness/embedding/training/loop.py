@@ -25,18 +25,19 @@ from harness.embedding.losses.batch import Batch, LossFunction
 from harness.embedding.losses.matryoshka import matryoshka
 from harness.embedding.losses.registry import find_loss
 from harness.embedding.losses.temperature import clamp_log_scale
+from harness.embedding.models import load_towers
 from harness.embedding.towers.tower import Role
 from harness.embedding.training.adapt import merged
-from harness.embedding.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from harness.embedding.training.checkpoint import Progress, kept_whole, load_checkpoint, save_checkpoint
 from harness.embedding.training.dual_encoder import DualEncoder, save_dual_encoder
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.judge import Judge
-from harness.embedding.training.negatives import Embedded, draw_negatives
+from harness.embedding.training.negatives import Embedded, draw_negatives, due
 from harness.embedding.training.optimise import make_optimiser, rate_at, set_rate
 from harness.embedding.training.recipe import Recipe
 from harness.embedding.training.sampling import batches, labelled_batches
 from harness.embedding.training.teacher import CrossTeacher, EmbeddingTeacher
-from harness.errors import AnnbenchError
+from harness.errors import AnnbenchError, ConfigError
 from harness.metric import normalise
 
 Ids = NDArray[np.int64]
@@ -67,12 +68,18 @@ class Trainer:
         self._objective = self.model.objective
         alone = self._objective is not None and self._objective.alone
         self._needs = {"queries"} if alone else {*loss.needs, *loss.takes}
+        # A loss of labelled pairs sees each positive as a pair of label 1 and each negative as one of label 0.
+        self._in_pairs = {"positives", "labels"} <= self._needs and self.examples.labels is None
+        self._takes_negatives = "negatives" in self._needs or self._in_pairs
         self._scalars = {
             name: nn.Parameter(torch.tensor(loss.learnable[name], dtype=torch.float32))
             for name in self.recipe.loss.learn
         }
         self._loss: LossFunction = loss
         if self.recipe.loss.matryoshka:
+            width = self.model.query.dimension
+            if max(self.recipe.loss.matryoshka) > width:
+                raise ConfigError(f"{self.recipe.name}: matryoshka asks for more dimensions than the tower's {width}")
             self._loss = matryoshka(loss, self.recipe.loss.matryoshka)
         self._optimiser = make_optimiser([self.model], self._scalars, self.recipe.optimiser)
         self._prepared: dict[Role, list[Any]] = {
@@ -81,13 +88,14 @@ class Trainer:
         }
         self._known = self.examples.known()
         self._twins = self._teacher_embeddings()
+        self._sizes = self._example_sizes()
         self._negatives: Ids | None = None
         self._progress = Progress()
 
     def run(self) -> dict[str, Any]:
         """Train, save the model that was best on dev (the last one without dev), and return the manifest.
 
-        Interrupted, it leaves a checkpoint; the same call goes on from there. Raises AnnbenchError.
+        Interrupted, it goes on from the last checkpoint when it is called again. Raises AnnbenchError.
         """
         self._restore()
         total = self.recipe.optimiser.epochs * self._batches_an_epoch()
@@ -128,7 +136,7 @@ class Trainer:
             value = self._objective(self.model, items, whole)
             value.backward()
         else:
-            value = whole(*(self.model.embed(some, role) for role, some in zip(roles, items, strict=True)))
+            value = whole(*self.model.embed_sides(roles, items))
             value.backward()  # type: ignore[no-untyped-call]
         if not torch.isfinite(value):
             raise AnnbenchError(
@@ -151,13 +159,15 @@ class Trainer:
         if "positives" in self._needs:
             roles.append("document")
             items.append([self._prepared["document"][row] for row in documents])
-        if "negatives" in self._needs and self._negatives is not None:
+        if self._takes_negatives and self._negatives is not None:
             roles.append("document")
             items.append([self._prepared["document"][row] for row in self._negatives[rows].ravel()])
         return roles, items
 
     def _value(self, rows: Ids, queries: Tensor, *others: Tensor) -> Tensor:
         """Return the loss of a batch's embeddings; what else it needs is looked up by the rows."""
+        if self._in_pairs:
+            return self._loss(_as_pairs(queries, *others), {**self.recipe.loss.settings, **self._scalars})
         negatives = others[1].reshape(len(rows), -1, others[1].shape[1]) if len(others) > 1 else None
         labels = self.examples.labels
         batch = Batch(
@@ -180,7 +190,7 @@ class Trainer:
             documents if self._negatives is None else np.concatenate([documents, self._negatives[rows].ravel()])
         )
         again = candidates[None] == documents[:, None]
-        return torch.from_numpy(self._known.contains(queries[:, None], candidates[None]) | again)
+        return torch.from_numpy(self._known.table(queries, candidates) | again)
 
     def _scores(self, rows: Ids) -> Tensor:
         assert self.teacher is not None  # noqa: S101 - for the type checker: the recipe was checked for it
@@ -201,7 +211,7 @@ class Trainer:
 
     def _begin_epoch(self, epoch: int) -> None:
         """Draw the epoch's negatives, unless a checkpoint brought them."""
-        if self._progress.batch or epoch % self.recipe.negatives.refresh:
+        if self._progress.batch or not due(self.recipe.negatives, epoch):
             return
         self.listener("negatives", {"epoch": epoch, "kind": self.recipe.negatives.kind})
         self._negatives = draw_negatives(
@@ -218,9 +228,9 @@ class Trainer:
             if self.examples.labels is None:
                 raise AnnbenchError(f"{self.recipe.name}: labels_a_batch is for labelled examples, and these have none")
             return labelled_batches(self.examples.labels, part.batch, part.labels_a_batch, seed=seed, epoch=epoch)
-        return batches(self._sizes(), part.batch, seed=seed, epoch=epoch)
+        return batches(self._sizes, part.batch, seed=seed, epoch=epoch)
 
-    def _sizes(self) -> Ids:
+    def _example_sizes(self) -> Ids:
         """Return what each example costs: the longer of its two sides."""
         sides = []
         for column, role in enumerate(self._prepared):
@@ -249,16 +259,22 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Judge the model on dev, keep it if it is the best so far, and raise the alarm where it collapses."""
-        if self.judge is None or self._progress.best_step == self._progress.step:
+        history = self._progress.history
+        if self.judge is None or (history and history[-1]["step"] == self._progress.step):
             return
         found = self.judge.judge(self.model)
-        self._progress.history.append({"step": self._progress.step, **found})
+        history.append({"step": self._progress.step, **found})
         self.listener("dev", {"step": self._progress.step, **found})
         if found["ndcg@10"] > self._progress.best:
             self._progress.best, self._progress.best_step = found["ndcg@10"], self._progress.step
-            save_dual_encoder(merged(self.model, self.recipe.adapt), self.work / BEST, {"step": self._progress.step})
+            with kept_whole(self.work / BEST):
+                save_dual_encoder(
+                    merged(self.model, self.recipe.adapt), self.work / BEST, {"step": self._progress.step}
+                )
 
     def _save(self) -> None:
+        """Write what going on from here needs; a teacher's scores too, which depend on what was scored beside them."""
+        self._keep_scores()
         save_checkpoint(
             self.work / CHECKPOINT,
             self.key,
@@ -276,8 +292,7 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         """Put the best model in its place with its manifest, which is written last."""
-        if isinstance(self.teacher, CrossTeacher):
-            self.teacher.keep()
+        self._keep_scores()
         manifest = {
             "recipe": self.recipe.model_dump(mode="json"),
             "key": self.key,
@@ -285,7 +300,7 @@ class Trainer:
             "examples": len(self.examples),
             "minutes": round(self._progress.seconds / 60, 3),
             "steps": self._progress.step,
-            "best_step": self._progress.best_step if self.judge is not None else self._progress.step,
+            "best_step": self._progress.best_step if self._progress.best_step >= 0 else self._progress.step,
             "best_dev": self._progress.best if math.isfinite(self._progress.best) else None,
             "history": self._progress.history,
             "learnt": {name: float(scalar.detach()) for name, scalar in self._scalars.items()},
@@ -295,14 +310,28 @@ class Trainer:
             },
         }
         best = merged(self.model, self.recipe.adapt)
-        if self.judge is not None:
-            from harness.embedding.models import load_towers
-
+        if self._progress.best_step >= 0:
             towers = load_towers(self.work / BEST)
             best = DualEncoder(towers["query"], towers["document"])
-        save_dual_encoder(best, self.folder, manifest)
+        with kept_whole(self.folder):
+            save_dual_encoder(best, self.folder, manifest)
         self.listener("done", {"folder": str(self.folder), **manifest})
         return manifest
+
+    def _keep_scores(self) -> None:
+        if isinstance(self.teacher, CrossTeacher):
+            with kept_whole(self.work):
+                self.teacher.keep()
+
+
+def _as_pairs(queries: Tensor, positives: Tensor, negatives: Tensor | None = None) -> Batch:
+    """Return queries (b, d) with their positives (b, d) and negatives (b h, d) as pairs of label 1 and 0."""
+    if negatives is None:
+        raise AnnbenchError("a loss of labelled pairs needs pairs that don't belong together; add a part `negatives`")
+    others = len(negatives) // len(queries)
+    labels = torch.cat([torch.ones(len(queries)), torch.zeros(len(negatives))])
+    asked = torch.cat([queries, queries.repeat_interleave(others, dim=0)])
+    return Batch(asked, positives=torch.cat([positives, negatives]), labels=labels)
 
 
 def run_key(recipe: Recipe, examples: Examples, judge: Judge | None, origin: str = "") -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.embedding.losses.registry import LOSSES
 from harness.embedding.towers.image import ImageConfig
 from harness.embedding.towers.pooling import Pooling
+from harness.embedding.training.checks import check_settings
 from harness.errors import UnknownNameError
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -19,6 +20,14 @@ class Part(BaseModel):
     """A part of a recipe: no unknown keys, never changed."""
 
     model_config = _STRICT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(str(UnknownNameError("key", str(unknown[0]), cls.model_fields)))
+        return value
 
 
 class DataPart(Part):
@@ -118,7 +127,7 @@ class LossPart(Part):
     name: str = "info_nce"
     settings: Mapping[str, Any] = Field(default_factory=dict)
     learn: tuple[str, ...] = ()
-    matryoshka: tuple[int, ...] = ()
+    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -128,6 +137,7 @@ class LossPart(Part):
         for name in self.settings:
             if name not in loss.settings:
                 raise ValueError(str(UnknownNameError(f"setting of {self.name}", name, loss.settings)))
+        check_settings(loss, self.settings)
         for name in self.learn:
             if name not in loss.learnable:
                 raise ValueError(str(UnknownNameError(f"learnable setting of {self.name}", name, loss.learnable)))
@@ -187,11 +197,11 @@ class TeacherPart(Part):
 class OptimiserPart(Part):
     """AdamW (Loshchilov and Hutter 2019), warmed up, then down to 0 along a line or a cosine, or constant.
 
-    `batch` examples a step; with `chunk`, by GradCache in chunks of so many. `rate` is the peak; `warmup` a share of
-    all steps. Gradients are clipped to the norm `clip`.
+    Without `epochs` the model stays as it starts. `batch` examples a step; with `chunk`, by GradCache in chunks of so
+    many. `rate` is the peak; `warmup` a share of all steps. Gradients are clipped to the norm `clip`.
     """
 
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=1, ge=0)
     batch: int = Field(default=64, ge=1)
     chunk: int | None = Field(default=None, ge=1)
     rate: float = Field(default=2e-5, gt=0)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from harness.embedding.losses.registry import LOSSES
+from harness.embedding.training.checks import check_together, check_tower
 from harness.embedding.training.parts import (
     AdaptPart,
     ClassifierPart,
@@ -65,27 +66,8 @@ class Recipe(Part):
             raise ValueError(f"adapt: {self.adapt.kind} is for transformers; a static tower learns in full")
         if self.asymmetric and self.adapt.kind == "lora":
             raise ValueError("LoRA adapts one tower; leave asymmetric out")
-        if self.image is not None and (self.asymmetric or self.adapt.kind != "full"):
-            raise ValueError("image makes two towers, which learn in full; leave asymmetric and adapt out")
-        if self.image is not None and self.teacher is not None:
-            raise ValueError("a teacher reads texts, and the documents are images; leave one of the two out")
-        if self.image is not None and self.negatives.kind == "bm25":
-            raise ValueError("bm25 ranks documents by their words, and images have none; use random or mined")
-        self._check_objective(LOSSES[self.loss.name].needs)
+        check_together(self)
         return self
-
-    def _check_objective(self, needs: Sequence[str]) -> None:
-        kind = self.objective.kind
-        if kind in ("mlm", "coca") and self.optimiser.chunk is not None:
-            raise ValueError(f"objective {kind} does not go by chunks; leave chunk out")
-        if kind in ("mlm", "simcse") and (self.tower.kind != "transformer" or self.image is not None):
-            raise ValueError(f"objective {kind} is for transformers over texts")
-        if kind == "simcse" and (self.negatives.kind != "given" or tuple(needs) != ("queries", "positives")):
-            raise ValueError("objective simcse tells texts of a batch apart: use info_nce, and no negatives")
-        if kind == "mlm" and (self.asymmetric or self.teacher is not None or self.negatives.kind != "given"):
-            raise ValueError("objective mlm trains one tower by itself; leave asymmetric, teacher and negatives out")
-        if kind == "coca" and self.image is None:
-            raise ValueError("objective coca writes captions of images; add a part image")
 
 
 class ClassifierRecipe(Part):
@@ -114,6 +96,8 @@ class ClassifierRecipe(Part):
             raise ValueError("a classifier learns from one folder, and has no dev; it is judged on the split test")
         if self.optimiser.chunk is not None or self.optimiser.labels_a_batch is not None:
             raise ValueError("chunk and labels_a_batch are for losses over pairs; leave them out")
+        if self.tower is not None:
+            check_tower(self.tower)
         return self
 
 

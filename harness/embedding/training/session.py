@@ -37,36 +37,42 @@ def train_recipe(
     begun anew; so is a classifier, which keeps no checkpoint. `force` begins anew in any case. Raises AnnbenchError.
     """
     tell = listener or (lambda _event, _content: None)
-    models = results / MODELS
-    folder, work = models / recipe.name, models / f".{recipe.name}.run"
+    folder = results / MODELS / recipe.name
+    work = folder.with_name(f".{recipe.name}.run")
     work.mkdir(parents=True, exist_ok=True)
     with held_alone(work / "lock", f"{recipe.name} is being trained", ConfigError):
-        if isinstance(recipe, ClassifierRecipe):
-            _train_classifier(recipe, data, folder, tell, force=force)
-            return folder
         if force:
             (work / "checkpoint.pt").unlink(missing_ok=True)
         tell("data", {"recipe": recipe.name})
-        examples = _examples(recipe, data)
-        encoder, make_teacher = None, None
-        if recipe.teacher is not None:
-            cache = EmbeddingCache(results / CACHE)
-            encoder, make_teacher = load_teacher(recipe.teacher, models, examples, cache, results / CACHE)
-        model = build(recipe, models, encoder, _image_shape(examples.documents))
-        adapt(model, recipe.adapt)
-        judge = None if recipe.data.dev is None else Judge(_dev_task(recipe, data), model)
-        if not force and manifest(folder).get("key") == run_key(recipe, examples, judge, model.origin):
-            tell("known", {"folder": str(folder)})
-            return folder
-        teacher = None if make_teacher is None else make_teacher()
-        Trainer(recipe, model, examples, folder, work, judge, teacher, tell).run()
-    shutil.rmtree(work, ignore_errors=True)
+        if isinstance(recipe, ClassifierRecipe):
+            _train_classifier(recipe, data, folder, tell, force=force)
+        else:
+            _train_dual_encoder(recipe, data, results, folder, work, tell, force=force)
+        shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+def _train_dual_encoder(
+    recipe: Recipe, data: Path, results: Path, folder: Path, work: Path, tell: Listener, *, force: bool
+) -> None:
+    models = folder.parent
+    examples = _examples(recipe, data)
+    encoder, make_teacher = None, None
+    if recipe.teacher is not None:
+        cache = EmbeddingCache(results / CACHE)
+        encoder, make_teacher = load_teacher(recipe.teacher, models, examples, cache, results / CACHE)
+    model = build(recipe, models, encoder, _image_shape(examples.documents))
+    adapt(model, recipe.adapt)
+    judge = None if recipe.data.dev is None else Judge(_dev_task(recipe, data), model)
+    if not force and manifest(folder).get("key") == run_key(recipe, examples, judge, model.origin):
+        tell("known", {"folder": str(folder)})
+        return
+    teacher = None if make_teacher is None else make_teacher()
+    Trainer(recipe, model, examples, folder, work, judge, teacher, tell).run()
 
 
 def _train_classifier(recipe: ClassifierRecipe, data: Path, folder: Path, tell: Listener, *, force: bool) -> None:
     name, models = recipe.data.train[0], folder.parent
-    tell("data", {"recipe": recipe.name})
     texts = find_folder(name, data)
     found = read_image_classes(texts) if is_images(texts) else read_pairs(texts)
     if not isinstance(found, Classification):
@@ -86,9 +92,7 @@ def _examples(recipe: Recipe, data: Path) -> Examples:
         texts = read_texts(folders)
         examples = texts.twice() if recipe.objective.kind == "simcse" else texts
         return examples.first(recipe.data.examples, recipe.seed)
-    examples = read_examples(folders)
-    if "positives" not in find_loss(recipe.loss.name).needs and examples.labels is None:
-        examples = examples.alone()
+    examples = read_examples(folders).suited(find_loss(recipe.loss.name).needs)
     return examples.first(recipe.data.examples, recipe.seed)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.atomic import replacing
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Vectors
 from harness.embedding.layout import explained, quiet
@@ -81,18 +82,24 @@ class CrossTeacher:
         self._examples = examples
         self._known: dict[tuple[int, int], float] = {}
         self._path = None if folder is None else folder / f"{_scores_key(where, examples)}.npy"
-        if self._path is not None and self._path.is_file():
-            rows = np.load(self._path, allow_pickle=False)
+        self._kept = 0
+        if self._path is not None:
+            rows = _read_scores(self._path)
             self._known = {(int(query), int(document)): float(score) for query, document, score in rows}
+            self._kept = len(rows)
 
     def scores(self, queries: Ids, documents: Ids) -> NDArray[np.float32]:
         """Score each query (b,) with its candidates (b, c): (b, c)."""
         pairs = [(int(query), int(other)) for query, row in zip(queries, documents, strict=True) for other in row]
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+        new.sort(key=self._length)  # so that little is padded
         for start in range(0, len(new), _BATCH):
             some = new[start : start + _BATCH]
             self._known.update(zip(some, self._read(some), strict=True))
         return np.array([self._known[pair] for pair in pairs], np.float32).reshape(documents.shape)
+
+    def _length(self, pair: tuple[int, int]) -> int:
+        return len(self._examples.queries[pair[0]]) + len(self._examples.documents[pair[1]])
 
     def _read(self, pairs: list[tuple[int, int]]) -> list[float]:
         texts = [[self._examples.queries[query] for query, _ in pairs], [self._examples.documents[d] for _, d in pairs]]
@@ -102,19 +109,28 @@ class CrossTeacher:
         return scores
 
     def keep(self) -> None:
-        """Write what was scored, so that a later run needn't score it again."""
-        from harness.atomic import replacing
-
-        if self._path is None:
+        """Write what was scored, so that neither a run that goes on nor a later one need score it again."""
+        if self._path is None or len(self._known) == self._kept:
             return
         rows = np.array([(query, document, score) for (query, document), score in self._known.items()], np.float64)
         with replacing(self._path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, rows.reshape(-1, 3), allow_pickle=False)
+            np.save(stream, rows, allow_pickle=False)
+        self._kept = len(rows)
+
+
+def _read_scores(path: Path) -> NDArray[np.float64]:
+    """Read scores that were kept, (m, 3): query, document, score; what is damaged is as good as absent."""
+    try:
+        with path.open("rb") as stream:
+            rows: Any = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, TypeError, EOFError):
+        return np.empty((0, 3))
+    return rows if rows.ndim == 2 and rows.shape[1] == 3 and rows.dtype == np.float64 else np.empty((0, 3))
 
 
 def _scores_key(model: Path, examples: Examples) -> str:
     digest = hashlib.sha256(examples.content_hash().encode())
-    for path in sorted(model.glob("*.safetensors")):
+    for path in sorted([*model.glob("*.safetensors"), *model.glob("*.json")]):
         with path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -24,14 +24,14 @@ class Description(NamedTuple):
     long: str
 
 
-def write_debian_descriptions(folder: Path, *, console: Console) -> None:
+def write_debian_descriptions(folder: Path, lists: str, *, console: Console) -> None:
     """Write `train.jsonl` and `dev.jsonl`: `query` is the short description, `positive` the long one.
 
-    Packages of one source often share either; only the first of them, by name, is taken. Raises SourceError where
-    Debian's lists can't be had.
+    `lists` is what the files that hold them are called, such as Translation-en. Packages of one source often share
+    either; only the first of them, by name, is taken. Raises SourceError where Debian's lists can't be had.
     """
-    with debian_lists(language="en", console=console) as lists:
-        found = [one for path in sorted(lists.glob("*Translation-en*")) for one in read_descriptions(path)]
+    with debian_lists(language="en", console=console) as fetched:
+        found = [one for path in sorted(fetched.glob(f"*_{lists}")) for one in read_descriptions(path)]
     chosen = list(_distinct(found))
     if not chosen:
         raise SourceError("Debian's lists came without descriptions")

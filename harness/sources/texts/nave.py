@@ -13,8 +13,9 @@ from typing import NamedTuple
 _REFERENCE = re.compile(r'<ref osisRef="([^"]+)">[^<]*</ref>(?:(:\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)|([A-Z]))?')
 _LINE = re.compile(r"<(lb/|list|/list|item)>|</item>")
 _NUMBER = re.compile(r"\d+\.\s")
-_UNREAD = re.compile(r"(?:[1-3] ?)?\b[A-Z][a-z]+ \d+:\d.*")  # a reference that is plain text
-_POINTER = re.compile(r"[\s.,;(-]*\bsee\b.*", re.IGNORECASE)  # "See FAITH", and all that follows
+_UNREAD = re.compile(r"\b(?:[1-3] ?[A-Z][a-z]+ \d|[A-Z][a-z]+ \d+:\d).*")  # a reference that is plain text
+# "See FAITH", ", which see", "Also see below", and all that follows; but not "Desire to see Jesus".
+_POINTER = re.compile(r"(?:[\s.,;:(-]*\bSee\b|(?:[,;:(]\s*(?:which )?|\b[Aa]lso |\bwhich |\([^()]*|^)see\b).*")
 # Labels that only say that references follow.
 _EMPTY_LABEL = re.compile(r"(?:general|unclassified)? ?scriptures (?:concerning|relating to)", re.IGNORECASE)
 

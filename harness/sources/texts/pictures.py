@@ -27,15 +27,15 @@ _LATIN_1 = 0xFF  # the last of those that are text first: digits, #, *, the sign
 _DEV = _TEST = 0.1
 
 
-def write_emoji(folder: Path, *, console: Console) -> None:
+def write_emoji(folder: Path, package: str, *, console: Console) -> None:
     """Write `images.npy` (n, 64, 64, 3) uint8, on white, and `captions.jsonl` with each character's Unicode name.
 
     An emoji is in train, dev or test by the hash of its name. Raises SourceError where Debian's font can't be had.
     """
-    with unpacked_debian("fonts-noto-color-emoji", console=console) as (unpacked, _):
+    with unpacked_debian(package, console=console) as (unpacked, _):
         fonts = sorted(unpacked.rglob("NotoColorEmoji.ttf"))
         if not fonts:
-            raise SourceError("fonts-noto-color-emoji holds no NotoColorEmoji.ttf")
+            raise SourceError(f"{package} holds no NotoColorEmoji.ttf")
         drawn = [(character, _pixels(png)) for character, png in _bitmaps(fonts[0])]
     captions = (
         {"image": i, "text": name, "character": character, "split": split_of(name, dev=_DEV, test=_TEST)}
@@ -72,13 +72,12 @@ def _pixels(png: bytes) -> NDArray[np.uint8]:
     return np.asarray(scaled, np.uint8)
 
 
-def write_clothes(folder: Path, *, console: Console) -> None:
+def write_clothes(folder: Path, package: str, *, console: Console) -> None:
     """Write Fashion-MNIST as `images.npy` (70000, 28, 28, 1) uint8, and `captions.jsonl` with text, label and split.
 
     The publisher's 60,000 pictures for training come first, then the 10,000 for testing. Raises SourceError where
     Debian's package can't be had, DatasetError where its files are broken.
     """
-    package = "dataset-fashion-mnist"
     images: list[NDArray[Any]] = []
     labels: list[tuple[str, int]] = []
     with unpacked_debian(package, console=console) as (unpacked, _):

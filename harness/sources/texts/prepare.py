@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.atomic import replacing_folder
+from harness.atomic import reason, replacing_folder
 from harness.errors import DatasetError, SourceError
 from harness.sources.console import console_for, say
 from harness.sources.download import download
@@ -58,6 +58,8 @@ def prepare_texts(
             with replacing_folder(target) as new:
                 _fill(new, entry, source, folder, progress=progress, console=console)
                 _check(new, entry)
+        except OSError as refused:
+            raise SourceError(f"{target} could not be written ({reason(refused)})") from None
         except (SourceError, DatasetError) as problem:
             first = str(problem).splitlines()[0]
             tried.append(first if source.value in first else f"{source.kind} {source.value}: {first}")
@@ -77,7 +79,7 @@ def _fill(new: Path, entry: TextEntry, source: TextSource, folder: Path, *, prog
     elif source.kind == "archive":
         _OF_SCRIPTURE[entry.name](scripture.read_archive(_committed(source.value, folder)), new)
     elif entry.name in _OF_SCRIPTURE:
-        _OF_SCRIPTURE[entry.name](scripture.from_packages(console=console), new)
+        _OF_SCRIPTURE[entry.name](scripture.from_packages(source.value.split(), console=console), new)
     else:
         ways: dict[str, Callable[..., None]] = {
             "wordnet-pairs": write_wordnet_pairs,
@@ -85,7 +87,7 @@ def _fill(new: Path, entry: TextEntry, source: TextSource, folder: Path, *, prog
             "noto-emoji": write_emoji,
             "fashion-mnist-captions": write_clothes,
         }
-        ways[entry.name](new, console=console)
+        ways[entry.name](new, source.value, console=console)
 
 
 def _committed(name: str, folder: Path) -> Path:

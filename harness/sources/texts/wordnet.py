@@ -13,7 +13,6 @@ from harness.errors import SourceError
 from harness.sources.package import unpacked_debian
 from harness.sources.texts.jsonl import split_of, write_jsonl
 
-PACKAGE = "wordnet-base"
 _PARTS = ("noun", "verb", "adj", "adv")
 _EXAMPLE = re.compile(r'"([^"]+)"')
 _MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where an adjective may stand
@@ -29,23 +28,23 @@ class Synset(NamedTuple):
     examples: tuple[str, ...]
 
 
-def write_wordnet_pairs(folder: Path, *, console: Console) -> None:
+def write_wordnet_pairs(folder: Path, package: str, *, console: Console) -> None:
     """Write pairs as `train.jsonl` and `dev.jsonl`, all those of a synset into the same.
 
     `query` is a synset's words or one of its examples, `positive` its definition. Raises SourceError where Debian's
     package can't be had or read.
     """
-    with unpacked_debian(PACKAGE, console=console) as (unpacked, _):
-        synsets = [synset for part in _PARTS for synset in read_synsets(_data(unpacked, part))]
+    with unpacked_debian(package, console=console) as (unpacked, _):
+        synsets = [synset for part in _PARTS for synset in read_synsets(_data(unpacked, part, package))]
     for split in ("train", "dev"):
         chosen = (synset for synset in synsets if split_of(synset.name, dev=_DEV) == split)
         write_jsonl(folder / f"{split}.jsonl", (pair for synset in chosen for pair in _pairs(synset)))
 
 
-def _data(folder: Path, part: str) -> Path:
+def _data(folder: Path, part: str, package: str) -> Path:
     found = sorted(folder.rglob(f"data.{part}"))
     if not found:
-        raise SourceError(f"{PACKAGE} holds no data.{part}")
+        raise SourceError(f"{package} holds no data.{part}")
     return found[0]
 
 
