@@ -34,7 +34,8 @@ def measure_image_text(
 
 def _half(half: Retrieval, queries: Vectors, documents: Vectors, variant: Variant) -> dict[str, NDArray[np.float64]]:
     judgements = Judgements.build(half.judgements, half.document_ids)
-    asked = queries[[int(query) for query in judgements.queries]]
+    row = {name: number for number, name in enumerate(half.query_ids)}
+    asked = queries[[row[query] for query in judgements.queries]]
     ranked = exact_ranking(asked, documents, variant.fit(documents), max(CUTS), judgements.precedence)
     found = {f"recall@{k}": (recall(judgements, ranked, k) > 0).astype(np.float64) for k in CUTS}
     return {**found, "ndcg@10": ndcg(judgements, ranked, 10)}

@@ -79,18 +79,23 @@ class ImageText:
     pairs: NDArray[np.int64]
 
     def by_caption(self) -> Retrieval:
-        """Return the half of the task that finds images: captions are queries, images documents, ids their numbers."""
-        return self._half(list(self.images), self.captions, self.pairs)
+        """Return the half of the task that finds images: captions are queries, images documents.
+
+        Ids are `caption-` or `image-` and the number: equal ones would say that a query is a document.
+        """
+        return self._half("caption", self.captions, "image", list(self.images), self.pairs)
 
     def by_image(self) -> Retrieval:
         """Return the half of the task that finds captions: images are queries, captions documents."""
-        return self._half(self.captions, list(self.images), self.pairs[:, ::-1])
+        return self._half("image", list(self.images), "caption", self.captions, self.pairs[:, ::-1])
 
-    def _half(self, documents: Sequence[Any], queries: Sequence[Any], pairs: NDArray[np.int64]) -> Retrieval:
-        judgements: dict[str, dict[str, int]] = {str(query): {} for query in range(len(queries))}
+    def _half(
+        self, asking: str, queries: Sequence[Any], found: str, documents: Sequence[Any], pairs: NDArray[np.int64]
+    ) -> Retrieval:
+        judgements: dict[str, dict[str, int]] = {f"{asking}-{query}": {} for query in range(len(queries))}
+        ids = [f"{found}-{document}" for document in range(len(documents))]
         for query, document in pairs.tolist():
-            judgements[str(query)][str(document)] = 1
-        ids = [str(document) for document in range(len(documents))]
+            judgements[f"{asking}-{query}"][ids[document]] = 1
         return Retrieval(self.name, ids, documents, list(judgements), queries, judgements)
 
 

@@ -36,8 +36,16 @@ def test_equal_captions_are_one_with_several_images(write_images, tmp_path):
     (task,) = read_tasks(folder)
     assert (task.name, task.captions) == ("pets", ["a cat", "a dog", "a wet dog"])
     assert task.pairs.tolist() == [[0, 0], [1, 1], [1, 2], [2, 2]]
-    assert task.by_caption().judgements == {"0": {"0": 1}, "1": {"1": 1, "2": 1}, "2": {"2": 1}}
-    assert task.by_image().judgements == {"0": {"0": 1}, "1": {"1": 1}, "2": {"1": 1, "2": 1}}
+    assert task.by_caption().judgements == {
+        "caption-0": {"image-0": 1},
+        "caption-1": {"image-1": 1, "image-2": 1},
+        "caption-2": {"image-2": 1},
+    }
+    assert task.by_image().judgements == {
+        "image-0": {"caption-0": 1},
+        "image-1": {"caption-1": 1},
+        "image-2": {"caption-1": 1, "caption-2": 1},
+    }
     assert read_image_text(folder, "train").name == "pets/train"
 
 

@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("torch")
 
 from harness.embedding.cache import EmbeddingCache
-from harness.embedding.evaluation import evaluate, hash_task
+from harness.embedding.evaluation import evaluate, hash_task, own_documents
 from harness.embedding.image_text import measure_image_text
+from harness.embedding.measures.ranking import Judgements
 from harness.embedding.tasks import ImageText
 from harness.embedding.variants import Variant
 
@@ -37,12 +38,20 @@ def test_figures_are_those_of_pytrec_eval():
         ("image_to_caption", task.by_image(), images @ captions.T),
     ):
         judged = {query: by for query, by in half.judgements.items() if by}
-        run = {query: {str(i): float(s) for i, s in enumerate(scores[int(query)])} for query in judged}
+        rows = dict(zip(half.query_ids, scores, strict=True))
+        run = {query: dict(zip(half.document_ids, map(float, rows[query]), strict=True)) for query in judged}
         theirs = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10", "success.1,5,10"}).evaluate(run)
         order = list(judged)
         assert found[f"{name}_ndcg@10"] == pytest.approx([theirs[q]["ndcg_cut_10"] for q in order], abs=1e-6)
         for k in (1, 5, 10):
             assert found[f"{name}_recall@{k}"].tolist() == [theirs[q][f"success_{k}"] for q in order]
+
+
+@pytest.mark.parametrize("way", ["by_caption", "by_image"])
+def test_no_query_is_one_of_the_documents(way):
+    """A caption and an image of one number are different things: neither is left out as the query's own document."""
+    half = getattr(drawn()[0], way)()
+    assert own_documents(half, Judgements.build(half.judgements, half.document_ids)) is None
 
 
 class Known:
