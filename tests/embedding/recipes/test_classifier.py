@@ -69,13 +69,14 @@ def test_fine_tuning_moves_the_tower_and_beats_the_probe(train, texts, bert):
 
 
 def test_the_same_seed_gives_the_same_classifier(train, squares):
-    """Two runs of one recipe give the same weights; a run that is done is not done again, unless forced."""
+    """Two runs of a recipe give the same weights; a finished one leaves no work, and is done again only if forced."""
     parts = {"image": {"width": 16, "depth": 2}}
     folder = classify(train, squares, **parts)
     first = load_classifier(folder).state_dict()
     events = []
     classify(train, squares, **parts, listener=lambda event, _: events.append(event))
     assert events == ["data", "known"]
+    assert not list(folder.parent.glob(".*.run"))
     classify(train, squares, **parts, force=True)
     again = load_classifier(folder).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -121,6 +122,7 @@ def test_rare_labels_are_drawn():
         ({"image": {"widht": 3}}, "widht"),
         ({"image": {}, "optimiser": {"chunk": 2}}, "chunk and labels_a_batch are for losses over pairs"),
         ({"image": {}, "kind": "classifer"}, "classifer"),
+        ({"tower": {"kind": "static", "tokenizer": "x", "max_length": 9}}, "max_length is for transformers"),
         ({"image": {}, "classifier": {"ways": ["thawed"]}}, "thawed"),
     ],
 )

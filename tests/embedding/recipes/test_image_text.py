@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 
 import numpy as np
@@ -91,7 +92,7 @@ def captioning(weight=0.5, seed=0):
     image = ImageTower.projected(ImageConfig("conv", 16, 2), ImageShape(16, 16, 3), 8)
 
     class Bag(torch.nn.Module):
-        dimension, device = 8, torch.device("cpu")
+        dimension, device, padded = 8, torch.device("cpu"), False
 
         def __init__(self):
             super().__init__()
@@ -190,6 +191,7 @@ def test_the_captioning_loss_falls():
         ({"objective": "coca", "optimiser": {"chunk": 2}}, "coca does not go by chunks"),
         ({"objective": "clip"}, "clip"),
         ({"teacher": {"model": "x"}}, "a teacher reads texts"),
+        ({"loss": {"name": "sup_con"}}, "images are learnt from with their captions, and sup_con takes no pairs"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(train, squares, bert, parts, message):
@@ -198,17 +200,20 @@ def test_recipes_that_do_not_fit_are_refused(train, squares, bert, parts, messag
         pair(train, squares, bert, **parts)
 
 
-def test_data_that_does_not_fit_is_refused(train, squares, texts, bert, tmp_path):
-    """Images without an image tower, texts with one, dimensions and losses that don't fit are refused."""
+def test_data_that_does_not_fit_is_refused(train, squares, bert, tmp_path):
+    """Images without an image tower, or alone, texts with one, and dimensions that don't fit are refused."""
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    (pairs / "train.jsonl").write_text(json.dumps({"query": "red", "positive": "a red square"}) + "\n")
     tower = {"kind": "static", "tokenizer": str(bert), "dimension": 16}
     with pytest.raises(ConfigError, match="documents of its data are images; add a part image"):
         train(data={"train": str(squares)}, tower=tower)
     with pytest.raises(ConfigError, match="image is for images"):
-        pair(train, texts, bert, loss={"name": "sup_con"})
+        pair(train, pairs, bert)
+    with pytest.raises(ConfigError, match="learnt from with their captions, not alone"):
+        train(data={"train": str(squares)}, tower={"kind": "transformer", "checkpoint": str(bert)}, objective="simcse")
     with pytest.raises(ConfigError, match="images have 8 dimensions, captions 16"):
         pair(train, squares, bert, image={"dimension": 8})
-    with pytest.raises(ConfigError, match="learnt from with their captions, not alone"):
-        pair(train, squares, bert, loss={"name": "sup_con"})
     with pytest.raises(ConfigError, match="embeds no images"):
         pair(train, squares, bert, image={"checkpoint": str(bert)})
 
