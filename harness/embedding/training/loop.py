@@ -138,9 +138,10 @@ class Trainer:
         else:
             value = whole(*self.model.embed_sides(roles, items))
             value.backward()  # type: ignore[no-untyped-call]
-        if not torch.isfinite(value):
+        loss = float(value.detach())
+        if not math.isfinite(loss):
             raise AnnbenchError(
-                f"{self.recipe.name}: the loss is {float(value)} at step {self._progress.step}; use a lower rate"
+                f"{self.recipe.name}: the loss is {loss} at step {self._progress.step}; use a lower rate"
             )
         learning = [weight for group in self._optimiser.param_groups for weight in group["params"]]
         nn.utils.clip_grad_norm_(learning, self.recipe.optimiser.clip)
@@ -149,7 +150,7 @@ class Trainer:
             for name in ("temperature", "log_scale"):
                 if name in self._scalars:
                     clamp_log_scale(self._scalars[name])
-        return float(value.detach())
+        return loss
 
     def _items(self, rows: Ids) -> tuple[list[Role], list[list[Any]]]:
         """Return the sides of a batch: their roles, and their prepared items."""
