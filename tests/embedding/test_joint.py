@@ -1,159 +1,175 @@
-"""A corpus as a dataset, and what indexes answer on it, judged: from embedding to the joint table."""
+"""What an index's answers are worth: nDCG as pytrec_eval has it, the loss against exact search, frontier and onset."""
 
 from __future__ import annotations
 
-import csv
-import json
+import math
 from dataclasses import replace
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-pytest.importorskip("torch")
+from harness.analyse.statistics import Range
+from harness.embedding.joint import JointRow, joint_rows, onsets
+from harness.embedding.judged import Judged
+from harness.embedding.measures.ranking import Judgements
+from harness.store import Result
 
-from harness import api
-from harness.cli.main import main
-from harness.dataset import read_dataset
-from harness.embedding.cache import EmbeddingCache
-from harness.embedding.corpus import embed_corpus
-from harness.embedding.evaluation import evaluate
-from harness.embedding.joint import joint_rows, onsets
-from harness.embedding.judged import read_judged
-from harness.embedding.tasks import Retrieval
-from harness.embedding.variants import Variant
-from harness.errors import ConfigError
-from harness.metric import Metric
-from harness.report.joint import joint_markdown
-from harness.store import ResultStore
-
-QUERIES, DOCUMENTS, DIM = 40, 300, 16
+QUERIES, DOCUMENTS = 40, 120
+SHA = "d" * 64
+UNKNOWN = Range(math.nan, math.nan)
 
 
-class Lookup:
-    """An encoder whose embeddings are drawn, and given by the text's own number."""
-
-    name = "drawn"
-    dimension = DIM
-    parameter_count = 0
-    fingerprint = "drawn"
-
-    def encode(self, items: Any, role: str = "document", *, progress: Any = None) -> Any:
-        """Return a direction for each text; a query lies near the document of its number."""
-        rng = np.random.default_rng(3)
-        places = rng.standard_normal((DOCUMENTS, DIM)).astype(np.float32)
-        noise = rng.standard_normal((DOCUMENTS, DIM)).astype(np.float32) * (0.6 if role == "query" else 0.0)
-        found = (places + noise)[[int(text) for text in items]]
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-def task(*, own: bool = False) -> Retrieval:
-    """Return a task in which query i is answered by document i; with `own`, queries are documents themselves."""
-    judgements = {f"d{i}" if own else f"q{i}": {f"d{i + own}": 1, f"d{i + 50}": 2} for i in range(QUERIES)}
-    return Retrieval(
-        name="toy",
-        document_ids=[f"d{i}" for i in range(DOCUMENTS)],
-        documents=[str(i) for i in range(DOCUMENTS)],
-        query_ids=list(judgements),
-        queries=[str(i) for i in range(QUERIES)],
-        judgements=judgements,
+def judged(*, own: bool = False, seed: int = 0) -> Judged:
+    """Return graded judgements of random documents; with `own`, each even query is the document of its number."""
+    rng = np.random.default_rng(seed)
+    names = [f"d{i:03}" for i in range(DOCUMENTS)]
+    queries = [names[i] if own and i % 2 == 0 else f"q{i}" for i in range(QUERIES)]
+    exact = np.array([rng.permutation(DOCUMENTS)[:100] for _ in range(QUERIES)])
+    said = {}
+    for row, query in enumerate(queries):
+        if own and row % 2 == 0:
+            exact[row] = [row, *exact[row][exact[row] != row]][:100]  # a query is nearest to itself
+        # Most of what is relevant is near, so that a loss can be seen.
+        relevant = exact[row][rng.permutation(14)[:5]]
+        said[query] = {names[d]: int(rng.integers(0, 3)) for d in relevant} | {names[exact[row][3]]: 2}
+    return Judged(
+        dataset="some-data",
+        model="a model",
+        variant="full",
+        task="task",
+        dimension=8,
+        judgements=Judgements.build(said, names, keep_unanswerable=True),
+        own=np.array([row if own and row % 2 == 0 else -1 for row in range(QUERIES)]),
+        exact=exact,
+        sha256=SHA,
     )
 
 
-def measured(folder: Path, made: Path, algorithm: str = "brute_force") -> tuple[list[Any], Any]:
-    """Measure an index on a dataset; return the joint rows and the judgements."""
-    results = folder / "results"
-    api.run(
-        "smoke", dataset=made.stem, algorithm=algorithm, data=made.parent, results=results, passes=1, pass_seconds=0.01
-    )
-    judged = read_judged(made)
-    assert judged is not None
-    return joint_rows(ResultStore(results).results(), {made.stem: judged}), judged
+def answered(factory: ModuleType, neighbors: Any, **spec: Any) -> Result:
+    """Return a result whose answers are these."""
+    result = factory.make_result(dataset="some-data", queries=len(neighbors), k=neighbors.shape[1], **spec)
+    found: Result = replace(result, neighbors=np.asarray(neighbors, np.int64))
+    return found
+
+
+def by_pytrec_eval(about: Judged, neighbors: Any) -> list[float]:
+    """Return nDCG@10 of each query as TREC's own program computes it, the query's own document left out."""
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    names, queries = about.judgements.documents, about.judgements.queries
+    qrels: dict[str, dict[str, int]] = {query: {} for query in queries}
+    for row, query in enumerate(queries):
+        part = slice(about.judgements.start[row], about.judgements.start[row + 1])
+        for document, grade in zip(about.judgements.judged[part], about.judgements.relevance[part], strict=True):
+            qrels[query][names[document]] = int(grade)
+    run = {
+        query: {names[d]: float(-rank) for rank, d in enumerate(row) if d >= 0 and d != own}
+        for query, row, own in zip(queries, neighbors, about.own, strict=False)
+    }
+    scores = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
+    return [scores.get(query, {}).get("ndcg_cut_10", 0.0) for query in list(queries)[: len(neighbors)]]
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_exact_search_has_the_quality_that_evaluation_measures(tmp_path: Path, own: bool) -> None:
-    """Brute force loses nothing, and its nDCG is that of `evaluate`, queries that are documents themselves left out."""
-    asked = task(own=own)
-    made = embed_corpus(asked, Lookup(), EmbeddingCache(None), tmp_path, variant=Variant())
-    assert made.stem == "toy-drawn-16-angular"
-    rows, _ = measured(tmp_path, made)
-    (row,) = rows
-    (record,) = evaluate(asked, Lookup(), EmbeddingCache(None), geometry=False)
-    assert row.queries == QUERIES
-    assert (row.loss, row.measurable, row.on_frontier) == (0.0, False, True)
-    # One of k = 10 neighbours may be the query itself: the tenth document is then unknown, with a gain of 2 at most.
-    assert row.ndcg == pytest.approx(record.quality.value, abs=0.2 if own else 1e-9)
-    assert row.exact == row.ndcg
+@pytest.mark.parametrize("k", [10, 11, 25])
+def test_answers_are_judged_as_pytrec_eval_does(factory: ModuleType, own: bool, k: int) -> None:
+    """Of answers that miss some, to some of the queries; exact search's too, and the loss is what lies between."""
+    about = judged(own=own)
+    rng = np.random.default_rng(1)
+    count = 33
+    neighbors = about.exact[:count, :k].copy()
+    for row in neighbors:
+        row[rng.permutation(k)[:4]] = -1  # not found
+        rng.shuffle(row)
+    (found,) = joint_rows([answered(factory, neighbors)], {"some-data": about})
+    wanted, exact = by_pytrec_eval(about, neighbors), by_pytrec_eval(about, about.exact[:count, :k])
+    assert found.queries == count
+    assert found.ndcg == pytest.approx(np.mean(wanted))
+    assert found.exact == pytest.approx(np.mean(exact))
+    assert found.loss == pytest.approx(np.mean(exact) - np.mean(wanted))
+    assert found.measurable
+    assert found.loss_range.low < found.loss < found.loss_range.high
 
 
-def test_binary_codes_are_a_hamming_dataset(tmp_path: Path) -> None:
-    """Signs become bits; exact search over them ranks as evaluation of the variant does, up to ties."""
-    variant = Variant.parse("binary")
-    made = embed_corpus(task(), Lookup(), EmbeddingCache(None), tmp_path, variant=variant, name="bits")
-    data = read_dataset(made)
-    assert (data.metric, data.dimension, len(data.train), len(data.test)) == (Metric.HAMMING, DIM, DOCUMENTS, QUERIES)
-    rows, judged = measured(tmp_path, made)
-    assert (judged.model, judged.variant, judged.task) == ("drawn", "binary", "toy")
-    assert rows[0].loss == pytest.approx(0.0, abs=0.1)
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("k", [10, 30])
+def test_exact_answers_lose_nothing(factory: ModuleType, own: bool, k: int) -> None:
+    """Neither where each query is a document, and so one of ten neighbours is none: exact search had ten as well."""
+    about = judged(own=own)
+    (found,) = joint_rows([answered(factory, about.exact[:, :k])], {"some-data": about})
+    assert (found.loss, found.ndcg) == (0.0, found.exact)
+    assert not found.measurable
+    if k > 10:
+        assert found.exact == pytest.approx(np.mean(by_pytrec_eval(about, about.exact)))
 
 
-def test_a_loss_is_found_where_answers_are_wrong(tmp_path: Path) -> None:
-    """An index that answers worse has a loss that the paired test sees, at the recall where it begins."""
-    made = embed_corpus(task(), Lookup(), EmbeddingCache(None), tmp_path, variant=Variant())
-    rows, judged = measured(tmp_path, made)
-    result = next(iter(ResultStore(tmp_path / "results").results()))
-    half = result.neighbors.copy()
-    half[:, :5] = -1
-    worse = replace(result, neighbors=half, distances=np.where(half < 0, np.inf, result.distances))
-    both = joint_rows([result, worse], {made.stem: judged})
-    assert [row.measurable for row in both] == [False, True]
-    assert both[1].loss == pytest.approx(both[1].exact - both[1].ndcg)
-    (onset,) = onsets(both)
-    assert (onset.recall, onset.clean) == (both[1].recall, both[0].recall)
-    assert rows[0].recall == 1.0
+def test_what_is_not_judged_is_left_out(factory: ModuleType) -> None:
+    """Fewer than ten neighbours, other data, other vectors of that name, and floors are no rows."""
+    about = judged()
+    right = answered(factory, about.exact[:, :10])
+    others = [
+        answered(factory, about.exact[:, :9]),
+        factory.make_result(dataset="other-data", queries=10),
+        answered(factory, about.exact[:, :10], dataset_sha256="e" * 64),
+        answered(factory, about.exact[:, :10], purpose="floor"),
+    ]
+    assert len(joint_rows([right, *others], {"some-data": about})) == 1
+    assert joint_rows(others, {"some-data": about}) == []
 
 
-def test_names_of_models_are_no_markup(tmp_path: Path) -> None:
-    """A name from a file stands in the table as it is read."""
-    made = embed_corpus(task(), Lookup(), EmbeddingCache(None), tmp_path, variant=Variant())
-    rows, _ = measured(tmp_path, made)
-    said = joint_markdown([replace(rows[0], model="<script>|x")])
-    assert "<script>" not in said
-    assert "&lt;script&gt;\\|x" in said
+def row(recall: float = 0.9, qps: float = 100.0, ndcg: float = 0.5, **parts: Any) -> JointRow:
+    """Return a row of a table."""
+    usual: dict[str, Any] = {
+        "dataset": "some-data",
+        "model": "a model",
+        "variant": "full",
+        "dimension": 8,
+        "algorithm": "hnsw",
+        "origin": "library",
+        "build": {},
+        "search": {},
+        "queries": 10,
+        "exact": 0.6,
+        "loss": 0.6 - ndcg,
+        "qps_range": UNKNOWN,
+        "ndcg_range": UNKNOWN,
+        "loss_range": UNKNOWN,
+        "p_value": 1.0,
+    }
+    return JointRow(recall=recall, qps=qps, ndcg=ndcg, **{**usual, **parts})
 
 
-def test_what_no_index_can_search_is_refused(tmp_path: Path) -> None:
-    """Rescoring is no dataset, and a name must be a file's."""
-    for options, message in (
-        ({"variant": Variant.parse("binary+rescore")}, "can't rescore"),
-        ({"variant": Variant(), "name": "../up"}, "can't be that of a dataset"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            embed_corpus(task(), Lookup(), EmbeddingCache(None), tmp_path, **options)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
+def test_the_frontier_is_what_no_other_beats(points: list[tuple[int, int, bool]]) -> None:
+    """A row is on it if none of its dataset is as good in both and better in one; equal rows both are."""
+    from harness.embedding.joint import _with_frontier
+
+    rows = [row(qps=qps, loss=-kept / 10, dataset="one" if first else "two") for qps, kept, first in points]
+    for marked, (qps, kept, first) in zip(_with_frontier(rows), points, strict=True):
+        beaten = any(
+            other[2] == first and other[0] >= qps and other[1] >= kept and other[:2] != (qps, kept) for other in points
+        )
+        assert marked.on_frontier is not beaten
 
 
-def test_the_report_has_the_joint_table(tmp_path: Path) -> None:
-    """`report` writes the table, its CSV and pictures beside the others, for judged datasets alone."""
-    made = embed_corpus(task(), Lookup(), EmbeddingCache(None), tmp_path, variant=Variant())
-    measured(tmp_path, made)
-    files = api.report(tmp_path / "results", tmp_path / "plots", data=tmp_path)
-    assert {"joint.md", "joint.csv", "joint.png"} <= {path.name for path in files}
-    with (tmp_path / "plots" / "joint.csv").open() as stream:
-        (line,) = csv.DictReader(stream)
-    assert (line["model"], line["algorithm"], json.loads(line["build"])) == ("drawn", "brute_force", {})
-    assert float(line["loss"]) == 0.0
-
-
-def test_embed_asks_for_a_retrieval_task(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A folder of pairs is refused in one line."""
-    (tmp_path / "pairs").mkdir()
-    (tmp_path / "pairs" / "test.csv").write_text("sentence1,sentence2,score\na,b,1\n")
-    monkeypatch.setattr("sys.argv", ["annbench", "embed", "x", str(tmp_path / "pairs")])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert "is no retrieval task" in capsys.readouterr().err
+def test_where_the_loss_begins() -> None:
+    """The highest recall of a measurable loss, and the lowest above that; each dataset by itself, NaN for neither."""
+    rows = [
+        row(0.5, ndcg=0.3, p_value=0.001),
+        row(0.8, ndcg=0.55, p_value=0.04),
+        row(0.7, ndcg=0.5, p_value=0.3),
+        row(0.9, ndcg=0.59, p_value=0.2),
+        row(0.95, ndcg=0.61, p_value=0.01),  # better than exact search: no loss
+        row(0.6, dataset="clean"),
+        row(0.4, ndcg=0.1, p_value=0.001, dataset="lossy"),
+    ]
+    found = {one.dataset: one for one in onsets(rows)}
+    assert (found["some-data"].recall, found["some-data"].clean) == (0.8, 0.9)
+    assert found["some-data"].loss == pytest.approx(0.05)
+    assert math.isnan(found["clean"].recall)
+    assert found["clean"].clean == 0.6
+    assert found["lossy"].recall == 0.4
+    assert math.isnan(found["lossy"].clean)
