@@ -292,14 +292,14 @@ def subset(task: Retrieval, documents: int, *, seed: int = 0) -> Retrieval:
 
     The name says the size, since figures of a smaller corpus are higher; a task that isn't larger stays as it is.
     """
-    if documents >= len(task.document_ids):
-        return task
     judged = {document for by in task.judgements.values() for document in by}
     rest = [row for row, name in enumerate(task.document_ids) if name not in judged]
     rng = np.random.default_rng(seed)
     more = max(0, documents - (len(task.document_ids) - len(rest)))
     drawn = set(rng.permutation(rest)[:more].tolist())
     kept = [row for row, name in enumerate(task.document_ids) if name in judged or row in drawn]
+    if len(kept) == len(task.document_ids):
+        return task
     return replace(
         task,
         name=f"{task.name}-{len(kept)}",

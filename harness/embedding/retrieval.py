@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.embedding.encoder import Vectors
 from harness.embedding.measures.ranking import rank
 from harness.embedding.variants import RESCORED, Codec
+from harness.metric import normalise
 
 Ids = NDArray[np.int64]
 # Values held at once: 256 MiB of float32.
@@ -19,12 +20,14 @@ _BLOCK = 1 << 26
 def exact_ranking(
     queries: Vectors, documents: Vectors, codec: Codec, k: int, precedence: Ids, own: NDArray[np.int64] | None = None
 ) -> Ids:
-    """Rank all documents by their inner product with each query, under a variant: (q, k) int64, padded with -1.
+    """Rank all documents by their cosine with each query, under a variant: (q, k) int64, padded with -1.
 
     `precedence` (n,) is the order of equals, that of `Judgements`. `own` (q,), where given, is a document that is the
     query itself, which is left out as BEIR does; -1 for none.
     """
     stored = codec.documents(documents)
+    if codec.variant.precision in ("float16", "int8"):
+        stored = normalise(stored)  # what codes stand for has a length of about 1, and an angular index ignores it
     asked = codec.queries(queries)
     rescoring = codec.variant.rescore
     depth = min(RESCORED * k if rescoring else k, len(stored))

@@ -19,9 +19,14 @@ WORDS = [f"{kind}{topic}{letter}" for topic in range(TOPICS) for kind in "qd" fo
 WIDTH = 16
 
 
-def text(kind: str, topic: int, rng: np.random.Generator) -> str:
-    """Return two to four words of a topic, as queries ("q") or documents ("d") have them."""
-    return " ".join(f"{kind}{topic}{letter}" for letter in rng.permutation(list("abcd"))[: rng.integers(2, 5)])
+def query(topic: int, rng: np.random.Generator) -> str:
+    """Return two to four of the words in which queries name a topic."""
+    return " ".join(f"q{topic}{letter}" for letter in rng.permutation(list("abcd"))[: rng.integers(2, 5)])
+
+
+def document(topic: int, lacking: str, rng: np.random.Generator) -> str:
+    """Return the other words of a topic, but for one of them, so that no two documents hold the same words."""
+    return " ".join(f"d{topic}{letter}" for letter in rng.permutation([x for x in "abcd" if x != lacking]))
 
 
 def write_beir(folder: Path, *, asks_documents: bool = False) -> Path:
@@ -30,9 +35,9 @@ def write_beir(folder: Path, *, asks_documents: bool = False) -> Path:
     With `asks_documents` each topic's first document is a query of the split test, too, by the same id.
     """
     rng = np.random.default_rng(0)
-    documents = {f"t{t}n{i}": text("d", t, rng) for t in range(TOPICS) for i in range(EACH)}
+    documents = {f"t{t}n{i}": document(t, "abcd"[i], rng) for t in range(TOPICS) for i in range(EACH)}
     splits = {
-        split: {f"{split}-{t}-{i}": text("q", t, rng) for t in range(TOPICS) for i in range(ASKED)}
+        split: {f"{split}-{t}-{i}": query(t, rng) for t in range(TOPICS) for i in range(ASKED)}
         for split in ("train", "dev", "test")
     }
     judged = {
@@ -62,7 +67,7 @@ def write_pairs(folder: Path, rows: list[dict[str, Any]]) -> Path:
 def labelled(count: int = 40) -> list[dict[str, Any]]:
     """Return texts with their topic as the label."""
     rng = np.random.default_rng(1)
-    return [{"text": text("d", i % 4, rng), "label": f"topic {i % 4}"} for i in range(count)]
+    return [{"text": document(i % 4, rng.choice(list("abcd")), rng), "label": f"topic {i % 4}"} for i in range(count)]
 
 
 def _write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -32,7 +32,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize(("tower", "rate", "least"), [(STATIC, 0.02, 0.95), (BERT, 0.003, 0.5)])
+@pytest.mark.parametrize(("tower", "rate", "least"), [(STATIC, 0.02, 0.95), (BERT, 0.003, 0.6)])
 def test_a_model_learns(world: Any, toy: Any, tower: dict[str, Any], rate: float, least: float) -> None:
     """The loss falls to less than half, and queries of dev and test find documents with which they share no word."""
     recipe = toy.recipe(tower=tower, optimiser={"rate": rate, "epochs": 6})
@@ -45,7 +45,7 @@ def test_a_model_learns(world: Any, toy: Any, tower: dict[str, Any], rate: float
         evaluate(task, load_model(str(one), one.parent), EmbeddingCache(None), geometry=False)[0].quality.value
         for one in (untrained, folder)
     ]
-    assert found[0] < 0.3
+    assert found[0] < 0.4
     assert found[1] > least
 
 

@@ -50,19 +50,19 @@ def test_every_loss_trains(world: Any, toy: Any, name: str) -> None:
 
 
 def test_matryoshka_trains_prefixes(worlds: Any, toy: Any) -> None:
-    """A loss over prefixes makes the first 2 of 16 dimensions better than the loss over all does."""
+    """A loss over prefixes makes the first 2 of 16 dimensions far better than the loss over all does."""
     task = read_beir(worlds("data").data / "toy", "test")
     found = []
     for dims in ([16], [2, 16]):
         world = worlds(str(dims))
-        folder = world.train(toy.recipe(loss={"name": "info_nce", "matryoshka": dims}, optimiser={"epochs": 2}))
+        folder = world.train(toy.recipe(loss={"name": "info_nce", "matryoshka": dims}, optimiser={"epochs": 10}))
         variants = [Variant(), Variant.parse("prefix-2")]
         records = evaluate(
             task, load_model(str(folder), folder), EmbeddingCache(None), variants=variants, geometry=False
         )
         found.append([record.quality.value for record in records])
     (_, without), (full, prefix) = found
-    assert prefix > without + 0.1
+    assert prefix > without + 0.2
     assert full > 0.9
 
 
