@@ -43,8 +43,8 @@ class Settings(StudySettings):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=2)
     losses: tuple[str, ...] = ("static-contrastive", "static-triplet", "static-infonce", "static-infonce-mined")
     base: str = "static-infonce"
-    batches: tuple[int, ...] = (32, 128, 512, 2048)
-    temperatures: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
+    batches: tuple[int, ...] = (128, 512, 2048)
+    temperatures: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
     adapted: str = "minilm-lora"
     ways: tuple[str, ...] = ("full", "upper", "lora")
     rates: tuple[float, ...] = (5e-5, 5e-5, 5e-4)
