@@ -112,11 +112,7 @@ def test_judgements_are_read_back(encoder: TowerEncoder, tmp_path: Path, toy: Mo
 
 
 def test_a_document_without_words_is_told(task: Retrieval, encoder: TowerEncoder, tmp_path: Path) -> None:
-<<<<<<< HEAD
-    """A text that is embedded as zeros has no direction to search in; the message names it, and nothing is left."""
-=======
     """A text that is embedded as zeros has no direction to search in: its source is named, and no file is left."""
->>>>>>> embed-train
     empty = replace(task, documents=["", *task.documents[1:]])
     with pytest.raises(DatasetError, match="a bag"):
         embed(empty, encoder, tmp_path)
