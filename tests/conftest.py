@@ -1,4 +1,4 @@
-"""Settings of all tests, and the fixture that several folders of them share."""
+"""Settings of all tests, and the fixtures that several folders of them share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-@pytest.fixture(scope="session")
-def factory() -> ModuleType:
-    """Load `tests/report/factory.py`: tests are no package, so it has no import path."""
-    spec = importlib.util.spec_from_file_location("annbench_factory", Path(__file__).parent / "report" / "factory.py")
+def _load(path: Path) -> ModuleType:
+    """Load a file of what several tests share: tests are no package, so it has no import path."""
+    spec = importlib.util.spec_from_file_location(f"annbench_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def factory() -> ModuleType:
+    """Load `tests/report/factory.py`, which makes results."""
+    return _load(Path(__file__).parent / "report" / "factory.py")
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """Load `tests/embedding/toy.py`, which makes small models and a task that they can learn."""
+    return _load(Path(__file__).parent / "embedding" / "toy.py")

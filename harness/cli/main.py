@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import check, embed, evaluate, export, listing, prepare, report, results, run, study, train
+from harness.cli import check, embed, evaluate, export, listing, prepare, report, results, run, study, synthesise, train
 from harness.errors import AnnbenchError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("study")(study.study)
 app.command("check")(check.check)
 app.command("embed")(embed.embed)
 app.command("train")(train.train)
+app.command("synthesise")(synthesise.synthesise)
 app.command("evaluate")(evaluate.evaluate)
 
 

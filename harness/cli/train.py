@@ -1,4 +1,4 @@
-"""`annbench train`: dual encoders by recipe."""
+"""`annbench train`: dual encoders and classifiers by recipe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def train(
     """Train encoders by recipe; without one, list those that come with annbench.
 
     Checkpoints are kept: an interrupted run goes on where it stopped, to the same weights. `annbench evaluate NAME`
-    then evaluates what was trained.
+    then evaluates what was trained. Classifiers are compared in a table.
 
     Example: annbench train --recipe static-infonce
 
@@ -38,14 +38,22 @@ def train(
     if not recipe:
         _list()
         return
-    from harness.embedding.training.recipe import find_recipes
+    from harness.embedding.training.recipe import ClassifierRecipe, find_recipes
     from harness.folders import data_folder, results_folder
 
     console = Console(stderr=True, highlight=False)
     recipes = [one for name in recipe for one in find_recipes(name)]
+    classifiers = []
     for one in recipes:
         folder = _train(console, one, data=data_folder(data), results=results_folder(results), force=force)
         typer.echo(str(folder))
+        if isinstance(one, ClassifierRecipe):
+            classifiers.append(folder)
+    if classifiers:
+        from harness.embedding.training.classifier import Summary
+        from harness.report.classifiers import render_classifiers
+
+        typer.echo(render_classifiers([Summary.read(folder) for folder in classifiers]), nl=False)
 
 
 def _list() -> None:
@@ -94,6 +102,9 @@ def _train(console: Console, recipe: Any, **options: Any) -> Any:
                         f"{content['mean_cosine']:.2f}, effective rank {content['effective_rank']:.1f}); "
                         "a lower rate or a higher temperature may help"
                     )
+            elif event == "way":
+                accuracy = content["accuracy"].value
+                console.print(f"[dim]{escape(recipe.name)}: {content['way']}, accuracy {accuracy:.4f}[/]")
             elif event == "known":
                 console.print(f"[dim]{escape(recipe.name)}: trained before[/]")
 
@@ -101,5 +112,5 @@ def _train(console: Console, recipe: Any, **options: Any) -> Any:
             return train_recipe(recipe, listener=listen, **options)
         except KeyboardInterrupt:
             progress.stop()
-            console.print("\n[bold]Interrupted.[/] The last checkpoint is kept; the same command goes on from there.")
+            console.print("\n[bold]Interrupted.[/] The same command goes on from the last checkpoint, if there is one.")
             raise typer.Exit(130) from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.atomic import reason, replacing, write_text
 from harness.embedding.encoder import Encoder, Progress, Vectors
-from harness.embedding.towers.tower import Role
+from harness.embedding.towers.tower import Role, item_bytes
 from harness.errors import StoreError
 
 
@@ -31,9 +31,9 @@ class EmbeddingCache:
         self._folder = folder
 
     def embed(
-        self, encoder: Encoder, texts: Sequence[str], role: Role = "document", *, progress: Progress | None = None
+        self, encoder: Encoder, texts: Sequence[Any], role: Role = "document", *, progress: Progress | None = None
     ) -> Embedded:
-        """Embed texts, or find them embedded by the same weights, settings and role before."""
+        """Embed texts or images, or find them embedded by the same weights, settings and role before."""
         path = None if self._folder is None else self._folder / f"{_key(encoder, texts, role)}.npy"
         if path is not None:
             known = _read(path, (len(texts), encoder.dimension))
@@ -49,10 +49,10 @@ class EmbeddingCache:
         return embedded
 
 
-def _key(encoder: Encoder, texts: Sequence[str], role: Role) -> str:
+def _key(encoder: Encoder, texts: Sequence[Any], role: Role) -> str:
     digest = hashlib.sha256(f"{encoder.fingerprint} {role} {len(texts)}\n".encode())
     for text in texts:
-        coded = text.encode()
+        coded = item_bytes(text)
         digest.update(len(coded).to_bytes(8, "little"))
         digest.update(coded)
     return digest.hexdigest()

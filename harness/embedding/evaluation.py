@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.analyse.statistics import Range, mean_range
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Progress, Vectors
+from harness.embedding.image_text import measure_image_text
 from harness.embedding.measures.classification import few_shot_probe
 from harness.embedding.measures.clustering import v_measures
 from harness.embedding.measures.geometry import describe_geometry
@@ -23,7 +24,8 @@ from harness.embedding.measures.ranking import Ids, Judgements, average_precisio
 from harness.embedding.measures.similarity import correlate, similarities
 from harness.embedding.records import Figure, Kind, Record
 from harness.embedding.retrieval import bm25_ranking, exact_ranking
-from harness.embedding.tasks import Classification, Clustering, Pairs, Retrieval, Similarity, Task
+from harness.embedding.tasks import Classification, Clustering, ImageText, Pairs, Retrieval, Similarity, Task
+from harness.embedding.towers.tower import item_bytes
 from harness.embedding.variants import Codec, Variant
 
 DEPTH = 100
@@ -34,6 +36,7 @@ KINDS: dict[type, Kind] = {
     Classification: "classification",
     Clustering: "clustering",
     Pairs: "pairs",
+    ImageText: "image-text",
 }
 MAIN: dict[Kind, str] = {
     "retrieval": "ndcg@10",
@@ -41,6 +44,7 @@ MAIN: dict[Kind, str] = {
     "classification": "accuracy",
     "clustering": "v_measure",
     "pairs": "average_precision",
+    "image-text": "caption_to_image_ndcg@10",
 }
 _GEOMETRY = (
     *("alignment", "uniformity", "effective_rank", "anisotropy", "iso_score", "local_intrinsic_dimension"),
@@ -100,7 +104,7 @@ def evaluate(
 
 def _embed(task: Task, encoder: Encoder, cache: EmbeddingCache, progress: Progress | None) -> _Texts:
     """Embed the documents first, or what stands for them."""
-    asked: list[tuple[Sequence[str], Any]] = []
+    asked: list[tuple[Sequence[Any], Any]] = []
     match task:
         case Retrieval():
             asked = [(task.documents, "document"), (task.queries, "query")]
@@ -110,6 +114,8 @@ def _embed(task: Task, encoder: Encoder, cache: EmbeddingCache, progress: Progre
             asked = [(task.train, "document"), (task.test, "document")]
         case Clustering():
             asked = [(task.texts, "document")]
+        case ImageText():
+            asked = [(list(task.images), "document"), (task.captions, "query")]
         case _:
             assert_never(task)
     found = [cache.embed(encoder, texts, role, progress=progress) for texts, role in asked]
@@ -138,6 +144,10 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
         case Clustering():
             draws = v_measures(stored[0], np.array(task.labels))
             outcome = Outcome({"v_measure": _mean(draws)}, draws)
+        case ImageText():
+            measured = measure_image_text(task, parts[0], parts[1], variant)
+            outcome = Outcome({name: _mean(values) for name, values in measured.items()}, measured[MAIN["image-text"]])
+            positives = codec.queries(parts[1])[task.pairs[:, 0]], stored[0][task.pairs[:, 1]]
         case _:
             assert_never(task)
     full = parts[0].shape[1]
@@ -260,9 +270,17 @@ def hash_task(task: Task) -> str:
     for name, value in sorted(vars(task).items()):
         if name in ("name", "about"):
             continue
+        if _are_images(value):
+            for image in value:
+                digest.update(item_bytes(image))
+            continue
         content = value.tolist() if isinstance(value, np.ndarray) else value
         digest.update(json.dumps([name, _plain(content)], ensure_ascii=False).encode())
     return digest.hexdigest()
+
+
+def _are_images(value: Any) -> bool:
+    return not isinstance(value, Mapping) and len(value) > 0 and getattr(value[0], "dtype", None) == np.uint8
 
 
 def _plain(content: Any) -> Any:

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from harness.atomic import reason, replacing_folder, write_text
+from harness.embedding.image_layout import SETTINGS, load_image_tower, write_image_tower
 from harness.embedding.towers.heads import Dense, Head
+from harness.embedding.towers.image import ImageTower
 from harness.embedding.towers.pooling import Pooling, check_pooling
 from harness.embedding.towers.static import StaticTower
 from harness.embedding.towers.tower import Role, Tower
@@ -46,12 +48,14 @@ _OLD_POOLINGS = {
 
 def is_tower(folder: Path) -> bool:
     """Tell whether a folder holds a model that `load_tower` may read."""
-    return any((folder / name).is_file() for name in (_MODULES, "config.json"))
+    return any((folder / name).is_file() for name in (_MODULES, "config.json", SETTINGS))
 
 
 def load_tower(folder: Path) -> Tower:
     """Load a tower for evaluation; raises ConfigError where the folder holds none, or parts that aren't known."""
     with explained(folder):
+        if (folder / SETTINGS).is_file():
+            return load_image_tower(folder).eval()
         if (folder / _MODULES).is_file():
             return _assembled(folder).eval()
         if (folder / "config.json").is_file():
@@ -255,6 +259,9 @@ def save_tower(tower: Tower, folder: Path) -> None:
 
 def write_tower(tower: Tower, folder: Path) -> None:
     """Write a tower into a folder that is there. Raises ConfigError for a tower that has no layout."""
+    if isinstance(tower, ImageTower):
+        write_image_tower(tower, folder)
+        return
     if isinstance(tower, TransformerTower):
         parts = _save_transformer(tower, folder)
     elif isinstance(tower, StaticTower):

@@ -78,13 +78,13 @@ def locate(name: str, models: Path) -> Path:
         return models / name
     packaged = PACKAGED.get(_HUB_NAMES.get(name, name))
     if packaged is not None:
-        folder_there = _packaged_folder(packaged)
+        folder_there = packaged_folder(packaged)
         if folder_there is not None:
             return folder_there
     return _from_hub(name, models, packaged)
 
 
-def _packaged_folder(packaged: Packaged) -> Path | None:
+def packaged_folder(packaged: Packaged) -> Path | None:
     """Find a package's folder without running any of its code."""
     found = importlib.util.find_spec(packaged.module)
     if found is None or not found.submodule_search_locations:

@@ -21,7 +21,7 @@ from harness.errors import StoreError
 
 SCHEMA_VERSION = 1
 FOLDER = "quality"
-Kind = Literal["retrieval", "similarity", "classification", "clustering", "pairs"]
+Kind = Literal["retrieval", "similarity", "classification", "clustering", "pairs", "image-text"]
 _LONGEST = 80
 _PLAIN = re.compile(rf"[a-zA-Z0-9_+-][a-zA-Z0-9_.+/-]{{0,{_LONGEST - 1}}}")
 # What would look like a slash, or like the kind of a task.

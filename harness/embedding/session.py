@@ -113,7 +113,7 @@ def _by_words(task: Task, tell: Listener) -> list[Record]:
 def _count(task: Task) -> int:
     return sum(
         len(getattr(task, name))
-        for name in ("documents", "queries", "first", "second", "train", "test", "texts")
+        for name in ("documents", "queries", "first", "second", "train", "test", "texts", "captions", "images")
         if hasattr(task, name)
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from harness.embedding.encoder import TowerEncoder, encode  # noqa: E402
+from harness.embedding.encoder import TowerEncoder, embed_prepared, encode  # noqa: E402
 from harness.embedding.towers.static import StaticTower  # noqa: E402
 from harness.errors import PluginError  # noqa: E402
 
@@ -36,14 +36,20 @@ def test_embeddings_stand_in_the_order_of_the_items(tower: StaticTower, items: l
         np.testing.assert_allclose(encode(tower, [item])[0], row, atol=1e-6)
 
 
+def test_what_is_no_text_is_refused(tower: StaticTower) -> None:
+    """A tower of texts names the item that is none, and what it is."""
+    with pytest.raises(PluginError, match="item 1: this tower embeds texts; given int"):
+        encode(tower, ["cat", 5])
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_tower_is_left_in_its_mode(tower: StaticTower, training: bool) -> None:
     """Training goes on as training, even where encoding fails."""
     tower.train(training)
     encode(tower, ["cat"])
     assert tower.training is training
-    with pytest.raises(TypeError):
-        encode(tower, ["cat", 5])
+    with pytest.raises(RuntimeError, match="valid range"):
+        embed_prepared(tower, [[tower.embedding.num_embeddings]])
     assert tower.training is training
     tower.eval()
 

@@ -14,6 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analyse.statistics import (
+    DEFAULT_LEVEL,
+    DEFAULT_REPLICATES,
+    Range,
+    check_bootstrap,
+    percentile_range,
+)
 from harness.embedding.measures.vectors import Matrix, finite
 from harness.errors import AnnbenchError
 
@@ -76,6 +83,52 @@ def few_shot_probe(
 def full_probe(train: Matrix, train_labels: NDArray[Any], test: Matrix, test_labels: NDArray[Any]) -> Probe:
     """Fit to all rows of `train` once, and judge on all test rows; arguments and errors as in `few_shot_probe`."""
     return _probe(train, train_labels, test, test_labels, [np.arange(len(train))])
+
+
+def macro_f1(truth: NDArray[np.int64], guess: NDArray[np.int64]) -> float:
+    """Return the F1 score averaged over the labels that are true or guessed somewhere; labels (n,) count from 0.
+
+    It is scikit-learn's. Raises AnnbenchError for shapes that differ or no row.
+    """
+    return float(_macro_f1(_confusion(truth, guess)[None])[0])
+
+
+def macro_f1_range(
+    truth: NDArray[np.int64],
+    guess: NDArray[np.int64],
+    *,
+    level: float = DEFAULT_LEVEL,
+    replicates: int = DEFAULT_REPLICATES,
+    seed: int = 0,
+) -> Range:
+    """Return the interval of the macro-F1 by a bootstrap over rows; deterministic by `seed`.
+
+    Drawing rows anew draws how many stand in each cell of the confusion matrix, so that is what is drawn. Raises
+    AnnbenchError for shapes that differ, no row, or settings that are no bootstrap.
+    """
+    check_bootstrap(level, replicates)
+    confusion = _confusion(truth, guess)
+    shares = (confusion / confusion.sum()).ravel()
+    rng = np.random.default_rng((seed, 4))
+    drawn = rng.multinomial(len(truth), shares, size=replicates).reshape(replicates, *confusion.shape)
+    return percentile_range(_macro_f1(drawn), level)
+
+
+def _confusion(truth: NDArray[np.int64], guess: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count rows by their true label and the guessed one, (labels, labels)."""
+    if truth.shape != guess.shape or truth.ndim != 1 or not truth.size:
+        raise AnnbenchError(f"each row needs its label and a guess: given {truth.shape} and {guess.shape}")
+    labels = int(max(truth.max(), guess.max())) + 1
+    return np.bincount(truth * labels + guess, minlength=labels**2).reshape(labels, labels)
+
+
+def _macro_f1(confusions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the macro-F1 of each confusion matrix (m, labels, labels)."""
+    hits = np.einsum("mll->ml", confusions)
+    both = confusions.sum(axis=1) + confusions.sum(axis=2)  # twice the hits, and misses of either side
+    scores = np.divide(2.0 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+    averaged: NDArray[np.float64] = scores.sum(axis=1) / (both > 0).sum(axis=1)
+    return averaged
 
 
 def _first_of_each(labels: NDArray[Any], order: NDArray[np.int64], count: int) -> NDArray[np.int64]:

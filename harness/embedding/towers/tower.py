@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.errors import PluginError
+
 Role = Literal["query", "document"]
 Inputs = dict[str, Tensor]
 Ids = NDArray[np.int64]
@@ -87,8 +89,21 @@ class Tower(nn.Module):
         return digest.hexdigest()
 
 
+def item_bytes(item: Any) -> bytes:
+    """Return a text or an array as bytes that no other item has, for hashes."""
+    if isinstance(item, np.ndarray):
+        return f"{item.dtype} {item.shape}\n".encode() + item.tobytes()
+    return str(item).encode()
+
+
 def with_prompt(texts: Sequence[str], prompt: str) -> list[str]:
-    """Put the prompt before each text, which stays as it is, blanks at its ends included."""
+    """Put the prompt before each text, which stays as it is, blanks at its ends included.
+
+    Raises PluginError for what is no text.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise PluginError(f"item {number}: this tower embeds texts; given {type(text).__name__}")
     return [prompt + text for text in texts]
 
 

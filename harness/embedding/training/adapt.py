@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from typing import Any
 
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from harness.embedding.towers.tower import Tower
 from harness.embedding.towers.transformer import TransformerTower
 from harness.embedding.training.dual_encoder import DualEncoder
-from harness.embedding.training.recipe import AdaptPart
+from harness.embedding.training.parts import AdaptPart
 from harness.errors import ConfigError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
@@ -58,7 +59,10 @@ def _with_lora(body: nn.Module, part: AdaptPart) -> nn.Module:
         target_modules=list(part.targets) or "all-linear",
     )
     try:
-        adapted: nn.Module = peft.get_peft_model(body, settings)
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that is on its way out: nothing that a user could change.
+            warnings.simplefilter("ignore", FutureWarning)
+            adapted: nn.Module = peft.get_peft_model(body, settings)
     except ValueError as problem:
         raise ConfigError(f"adapt: lora can't be put in: {str(problem).splitlines()[0]}") from None
     return adapted

@@ -10,31 +10,95 @@ import torch
 from torch import Tensor
 
 from harness.embedding.encoder import Encoder
-from harness.embedding.layout import load_tower
-from harness.embedding.models import locate
+from harness.embedding.layout import explained, load_tower, quiet
+from harness.embedding.models import load_towers, locate, manifest
 from harness.embedding.towers.heads import Dense, Head
+from harness.embedding.towers.image import ImageShape, ImageTower
 from harness.embedding.towers.static import StaticTower
 from harness.embedding.towers.tower import Tower
 from harness.embedding.towers.transformer import TransformerTower
 from harness.embedding.training.dual_encoder import DualEncoder
-from harness.embedding.training.recipe import Recipe, TowerPart
+from harness.embedding.training.objectives import Captioning, MaskedTokens, Objective
+from harness.embedding.training.parts import ImagePart, TowerPart
+from harness.embedding.training.recipe import ClassifierRecipe, Recipe
 from harness.embedding.variants import principal_components
 from harness.errors import ConfigError
 
 
-def build(recipe: Recipe, models: Path, teacher: Encoder | None) -> DualEncoder:
-    """Make the model of a recipe with its first weights, the same ones by the same seed. Raises AnnbenchError."""
+def build(recipe: Recipe, models: Path, teacher: Encoder | None, image_shape: ImageShape | None = None) -> DualEncoder:
+    """Make the model of a recipe with its first weights, the same ones by the same seed.
+
+    `image_shape` is that of the documents where these are images. Raises AnnbenchError.
+    """
     torch.manual_seed(recipe.seed)
-    tower = _static(recipe, models, teacher) if recipe.tower.kind == "static" else _transformer(recipe.tower, models)
-    return DualEncoder(tower, copy.deepcopy(tower) if recipe.asymmetric else tower)
+    tower = text_tower(recipe.tower, models, seed=recipe.seed, teacher=teacher)
+    document = copy.deepcopy(tower) if recipe.asymmetric else tower
+    if recipe.image is not None:
+        if image_shape is None:
+            raise ConfigError(f"{recipe.name}: image is for images, and the documents of its data are texts")
+        document = image_tower(recipe.image, models, image_shape, tower.dimension)
+        if document.dimension != tower.dimension:
+            raise ConfigError(
+                f"{recipe.name}: images have {document.dimension} dimensions, captions {tower.dimension}; "
+                "they must agree"
+            )
+    elif image_shape is not None:
+        raise ConfigError(f"{recipe.name}: the documents of its data are images; add a part image")
+    origin = origin_of(models, recipe.tower, recipe.image)
+    return DualEncoder(tower, document, objective=_objective(recipe, tower, document), origin=origin)
 
 
-def _static(recipe: Recipe, models: Path, teacher: Encoder | None) -> Tower:
-    part = recipe.tower
+def build_classified(recipe: ClassifierRecipe, models: Path, image_shape: ImageShape | None) -> Tower:
+    """Make the tower of a classifier with its first weights, the same ones by the same seed. Raises AnnbenchError."""
+    torch.manual_seed(recipe.seed)
+    if (recipe.image is None) != (image_shape is None):
+        asked = "texts" if recipe.image is None else "images"
+        raise ConfigError(f"{recipe.name}: its tower is for {asked}, and {recipe.data.train[0]} holds others")
+    if recipe.image is not None and image_shape is not None:
+        return image_tower(recipe.image, models, image_shape, recipe.image.width)
+    assert recipe.tower is not None  # noqa: S101 - for the type checker: the recipe was checked for it
+    return text_tower(recipe.tower, models, seed=recipe.seed)
+
+
+def origin_of(models: Path, *parts: TowerPart | ImagePart | None) -> str:
+    """Return the keys of the runs that checkpoints came from; empty where none was trained here."""
+    names = [part.checkpoint for part in parts if part is not None and part.checkpoint is not None]
+    return " ".join(filter(None, (str(manifest(locate(name, models)).get("key", "")) for name in names)))
+
+
+def _objective(recipe: Recipe, query: Tower, document: Tower) -> Objective | None:
+    part = recipe.objective
+    if part.kind == "mlm" and isinstance(query, TransformerTower):
+        return MaskedTokens(query, part.masked)
+    if part.kind == "coca" and isinstance(document, ImageTower):
+        tokenizer: Any = query.tokenizer
+        vocabulary = tokenizer.get_vocab_size() if isinstance(query, StaticTower) else len(tokenizer)
+        return Captioning(vocabulary, document, layers=part.layers, heads=part.heads, weight=part.weight)
+    return None
+
+
+def image_tower(part: ImagePart, models: Path, shape: ImageShape, dimension: int) -> ImageTower:
+    """Make an image tower, of `dimension` unless the part says another, or take that of a model. Raises ConfigError."""
+    if part.checkpoint is None:
+        return ImageTower.projected(part.config, shape, part.dimension or dimension)
+    tower = load_towers(locate(part.checkpoint, models))["document"]
+    if not isinstance(tower, ImageTower):
+        raise ConfigError(f"{part.checkpoint}: embeds no images; give a model that was trained on some")
+    if tower.shape != shape:
+        raise ConfigError(f"{part.checkpoint}: embeds images of {tower.shape}, and these are of {shape}")
+    return tower
+
+
+def text_tower(part: TowerPart, models: Path, *, seed: int, teacher: Encoder | None = None) -> Tower:
+    """Make a tower of texts; random weights are drawn by `seed`, or from torch's generator. Raises AnnbenchError."""
+    return _static(part, models, seed, teacher) if part.kind == "static" else _transformer(part, models)
+
+
+def _static(part: TowerPart, models: Path, seed: int, teacher: Encoder | None) -> Tower:
     tokenizer = _tokenizer(part, models)
     head = Head(_projection(part, part.dimension), normalised=part.normalised)
     if part.start == "random" or teacher is None:
-        return StaticTower.random(tokenizer, part.dimension, seed=recipe.seed, head=head, prompts=part.prompts)
+        return StaticTower.random(tokenizer, part.dimension, seed=seed, head=head, prompts=part.prompts)
     return StaticTower(tokenizer, _from_teacher(tokenizer, part.dimension, teacher), head=head, prompts=part.prompts)
 
 
@@ -63,10 +127,34 @@ def _from_teacher(tokenizer: Any, dimension: int, teacher: Encoder) -> Tensor:
     return scaled.contiguous()
 
 
+def _from_config(part: TowerPart, models: Path) -> TransformerTower:
+    """Make a transformer with random weights for the tokens of a model."""
+    import transformers
+
+    quiet(transformers)
+    folder = locate(part.tokenizer or "", models)
+    settings = dict(part.config or {})
+    kind = str(settings.pop("model_type"))
+    with explained(folder):
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **options)
+        config = transformers.AutoConfig.for_model(kind, vocab_size=len(tokenizer), **settings)
+        kind_of_model: Any = transformers.AutoModel
+        model = kind_of_model.from_config(config)
+    return TransformerTower(model, tokenizer)
+
+
 def _transformer(part: TowerPart, models: Path) -> Tower:
+    if part.config is not None:
+        return _shaped(_from_config(part, models), part)
     tower = load_tower(locate(part.checkpoint or "", models))
     if not isinstance(tower, TransformerTower):
         raise ConfigError(f"{part.checkpoint}: is no transformer; use kind: static with its tokenizer")
+    return _shaped(tower, part)
+
+
+def _shaped(tower: TransformerTower, part: TowerPart) -> TransformerTower:
+    """Return the tower with the pooling, head and prompts that a recipe asks for."""
     return TransformerTower(
         tower.model,
         tower.tokenizer,

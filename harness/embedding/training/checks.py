@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -10,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from harness.embedding.losses.registry import LOSSES, Loss
 
 if TYPE_CHECKING:
+    from harness.embedding.training.parts import TowerPart
     from harness.embedding.training.recipe import Recipe
 
 
@@ -28,11 +30,46 @@ def check_settings(loss: Loss, settings: Mapping[str, Any]) -> None:
 
 def check_together(recipe: Recipe) -> None:
     """Raise ValueError for parts of a recipe that don't fit each other, the first that is found."""
-    for problem in _problems(recipe):
+    for problem in chain(_image(recipe), _objective(recipe), _loss(recipe), _tower(recipe.tower)):
         raise ValueError(problem)
 
 
-def _problems(recipe: Recipe) -> Iterator[str]:
+def check_tower(tower: TowerPart) -> None:
+    """Raise ValueError for settings of a tower that are for towers of the other kind, the first that is found."""
+    for problem in _tower(tower):
+        raise ValueError(problem)
+
+
+def _image(recipe: Recipe) -> Iterator[str]:
+    if recipe.image is None:
+        return
+    if recipe.asymmetric or recipe.adapt.kind != "full":
+        yield "image makes two towers, which learn in full; leave asymmetric and adapt out"
+    if recipe.teacher is not None:
+        yield "a teacher reads texts, and the documents are images; leave one of the two out"
+    if recipe.negatives.kind == "bm25":
+        yield "bm25 ranks documents by their words, and images have none; use random or mined"
+    if "positives" not in LOSSES[recipe.loss.name].needs:
+        yield f"images are learnt from with their captions, and {recipe.loss.name} takes no pairs; use another loss"
+
+
+def _objective(recipe: Recipe) -> Iterator[str]:
+    kind, given = recipe.objective.kind, recipe.negatives.kind == "given"
+    if kind in ("mlm", "coca") and recipe.optimiser.chunk is not None:
+        yield f"objective {kind} does not go by chunks; leave chunk out"
+    if kind in ("mlm", "simcse") and (recipe.tower.kind != "transformer" or recipe.image is not None):
+        yield f"objective {kind} is for transformers over texts"
+    if kind == "simcse" and not (given and tuple(LOSSES[recipe.loss.name].needs) == ("queries", "positives")):
+        yield "objective simcse tells texts of a batch apart: use info_nce, and no negatives"
+    if kind == "mlm" and (recipe.asymmetric or recipe.teacher is not None or not given):
+        yield "objective mlm trains one tower by itself; leave asymmetric, teacher and negatives out"
+    if kind == "mlm" and (recipe.loss != type(recipe.loss)() or recipe.adapt.kind == "head"):
+        yield "objective mlm looks at tokens, not at embeddings: leave the loss and adapt: head out"
+    if kind == "coca" and recipe.image is None:
+        yield "objective coca writes captions of images; add a part image"
+
+
+def _loss(recipe: Recipe) -> Iterator[str]:
     loss = LOSSES[recipe.loss.name]
     tower, needs = recipe.tower, loss.needs
     pairs = "positives" in needs
@@ -48,12 +85,17 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"the loss {loss.name} needs a teacher that embeds; leave cross out"
         if not {"teacher_scores", "teacher_embeddings"} & set(needs) and tower.start != "teacher":
             yield f"the teacher would be ignored: neither the loss {loss.name} nor the tower's start asks for one"
-    if tower.kind == "static":
-        given = {"checkpoint": tower.checkpoint, "pooling": tower.pooling, "max_length": tower.max_length}
-        yield from (f"{name} is for transformers; leave it out" for name, value in given.items() if value is not None)
-        if max(recipe.loss.matryoshka, default=0) > (tower.projection or tower.dimension):
-            yield f"matryoshka asks for more dimensions than the tower's {tower.projection or tower.dimension}"
-    elif tower.start == "teacher":
-        yield "start: teacher is for static towers; leave it out"
+    width = tower.projection or tower.dimension
+    if tower.kind == "static" and max(recipe.loss.matryoshka, default=0) > width:
+        yield f"matryoshka asks for more dimensions than the tower's {width}"
     if recipe.evaluate_every is not None and recipe.data.dev is None:
         yield "evaluate_every needs something to judge by; add dev to data"
+
+
+def _tower(tower: TowerPart) -> Iterator[str]:
+    if tower.kind == "static":
+        for name in ("checkpoint", "config", "pooling", "max_length"):
+            if getattr(tower, name) is not None:
+                yield f"{name} is for transformers; leave it out"
+    elif tower.start == "teacher":
+        yield "start: teacher is for static towers; leave it out"

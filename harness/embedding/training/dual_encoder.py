@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,22 @@ from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import save_tower, write_tower
 from harness.embedding.models import DUAL
 from harness.embedding.towers.tower import Role, Tower
+from harness.embedding.training.objectives import Objective
 
 
 class DualEncoder(nn.Module):
-    """A tower for queries and one for documents; the same one twice is Siamese (Bromley et al. 1993)."""
+    """A tower for queries and one for documents; the same one twice is Siamese (Bromley et al. 1993).
 
-    def __init__(self, query: Tower, document: Tower) -> None:
+    `objective` is what is minimised with the loss of pairs, or instead of it. `origin` tells apart first weights that
+    come from models which were trained here.
+    """
+
+    def __init__(self, query: Tower, document: Tower, *, objective: Objective | None = None, origin: str = "") -> None:
         super().__init__()
         self.query = query
         self.document = document
+        self.objective = objective
+        self.origin = origin
 
     @property
     def siamese(self) -> bool:
@@ -69,13 +76,20 @@ def _embed(tower: Tower, prepared: Sequence[Any]) -> Tensor:
     return embedded
 
 
-def save_dual_encoder(model: DualEncoder, folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Save towers, and last the manifest, whose existence says that the rest is whole; the folder appears at once."""
+def save_dual_encoder(
+    model: DualEncoder, folder: Path, manifest: Mapping[str, Any], more: Callable[[Path], None] | None = None
+) -> None:
+    """Save towers, and last the manifest, whose existence says that the rest is whole; the folder appears at once.
+
+    `more` writes what else belongs to the model into the folder that it is given.
+    """
     with replacing_folder(folder) as temporary:
         if model.siamese:
             write_tower(model.query, temporary)
         else:
             save_tower(model.query, temporary / "query")
             save_tower(model.document, temporary / "document")
+        if more is not None:
+            more(temporary)
         content = {"towers": len(model.different()), **manifest}
         write_text(temporary / DUAL, json.dumps(content, indent=1, default=str) + "\n")

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.embedding.formats.beir import is_beir, read_beir
+from harness.embedding.formats.beir import is_beir, read_beir, read_corpus
+from harness.embedding.formats.images import is_images, read_image_text
 from harness.embedding.formats.lines import Line, find, read_jsonl
 from harness.embedding.formats.pairs import find_split, read_pairs
 from harness.embedding.tasks import Classification, Pairs, Similarity
+from harness.embedding.towers.tower import item_bytes
 from harness.errors import ConfigError, DatasetError
 
 Ids = NDArray[np.int64]
@@ -99,9 +101,19 @@ class Examples:
         return self.alone()
 
     def alone(self) -> Examples:
-        """Return every text of either side as an example of its own, as what needs no partner is learnt from."""
+        """Return every text of either side as an example of its own, as what needs no partner is learnt from.
+
+        Raises ConfigError for examples with images.
+        """
+        if not all(isinstance(item, str) for item in (*self.queries[:1], *self.documents[:1])):
+            raise ConfigError("images are learnt from with their captions, not alone; choose a loss of pairs")
         texts = list(dict.fromkeys([*self.queries, *self.documents]))
         return Examples(texts, (), np.stack([np.arange(len(texts)), np.full(len(texts), -1)], axis=1))
+
+    def twice(self) -> Examples:
+        """Return every text of either side as its own partner, as SimCSE learns from (Gao, Yao and Chen 2021)."""
+        texts = self.alone().queries
+        return Examples(texts, texts, np.repeat(np.arange(len(texts))[:, None], 2, axis=1))
 
     def content_hash(self) -> str:
         """Hash all that is learnt from (SHA-256, hexadecimal)."""
@@ -109,7 +121,7 @@ class Examples:
         for part in (self.queries, self.documents):
             digest.update(f"{len(part)}\n".encode())
             for text in part:
-                coded = str(text).encode()
+                coded = item_bytes(text)
                 digest.update(len(coded).to_bytes(8, "little"))
                 digest.update(coded)
         for array in (self.pairs, self.negatives, self.labels, self.others):
@@ -156,7 +168,8 @@ def _runs(starts: Ids, counts: Ids) -> Ids:
 def read_examples(folders: Sequence[Path]) -> Examples:
     """Read and join the training examples of folders: all pairs, or all labelled texts.
 
-    A BEIR folder gives its judgements of the split `train`; `train.jsonl` pairs with `query` and `positive`, perhaps
+    A BEIR folder gives its judgements of the split `train`, a folder of images its captions of that split with their
+    images as documents; `train.jsonl` pairs with `query` and `positive`, perhaps
     with `negatives`; tables what their columns say, STS pairs from a score of 4 of 5 on. Raises AnnbenchError.
     """
     parts = [_read(folder) for folder in folders]
@@ -164,12 +177,27 @@ def read_examples(folders: Sequence[Path]) -> Examples:
         return parts[0]
     if any(part.labels is not None for part in parts):
         raise ConfigError("labelled examples can't be joined with others; train on one folder of them")
+    if any(is_images(folder) for folder in folders):
+        raise ConfigError("images can't be joined with other examples; train on one folder of them")
     return _join(parts)
+
+
+def read_texts(folders: Sequence[Path]) -> Examples:
+    """Read every text of folders as an example of its own, as pre-training takes them; of BEIR folders the documents.
+
+    Raises AnnbenchError.
+    """
+    parts = [read_corpus(folder)[1] if is_beir(folder) else _read(folder).alone().queries for folder in folders]
+    texts = [text for part in parts for text in part]
+    return Examples(texts, (), np.empty((0, 2), np.int64)).alone()
 
 
 def _read(folder: Path) -> Examples:
     if is_beir(folder):
         return _from_judgements(folder)
+    if is_images(folder):
+        shown = read_image_text(folder, "train")
+        return Examples(shown.captions, list(shown.images), shown.pairs)
     path = find(folder, "train", [".jsonl"])
     if path is not None:
         first = next(iter(read_jsonl(path)), None)

@@ -63,9 +63,11 @@ class Trainer:
 
     def __post_init__(self) -> None:
         """Prepare every text once, and everything that learns."""
-        self.key = run_key(self.recipe, self.examples, self.judge)
+        self.key = run_key(self.recipe, self.examples, self.judge, self.model.origin)
         loss = find_loss(self.recipe.loss.name)
-        self._needs = {*loss.needs, *loss.takes}
+        self._objective = self.model.objective
+        alone = self._objective is not None and self._objective.alone
+        self._needs = {"queries"} if alone else {*loss.needs, *loss.takes}
         # A loss of labelled pairs sees each positive as a pair of label 1 and each negative as one of label 0.
         self._in_pairs = {"positives", "labels"} <= self._needs and self.examples.labels is None
         self._takes_negatives = "negatives" in self._needs or self._in_pairs
@@ -79,7 +81,7 @@ class Trainer:
             if max(self.recipe.loss.matryoshka) > width:
                 raise ConfigError(f"{self.recipe.name}: matryoshka asks for more dimensions than the tower's {width}")
             self._loss = matryoshka(loss, self.recipe.loss.matryoshka)
-        self._optimiser = make_optimiser(self.model.different(), self._scalars, self.recipe.optimiser)
+        self._optimiser = make_optimiser([self.model], self._scalars, self.recipe.optimiser)
         self._prepared: dict[Role, list[Any]] = {
             "query": self.model.query.prepare(self.examples.queries, "query"),
             "document": self.model.document.prepare(self.examples.documents, "document"),
@@ -130,12 +132,16 @@ class Trainer:
                 for role, some in zip(roles, items, strict=True)
             ]
             value = step(sides, whole)
+        elif self._objective is not None:
+            value = self._objective(self.model, items, whole)
+            value.backward()
         else:
             value = whole(*self.model.embed_sides(roles, items))
             value.backward()  # type: ignore[no-untyped-call]
-        if not torch.isfinite(value):
+        loss = float(value.detach())
+        if not math.isfinite(loss):
             raise AnnbenchError(
-                f"{self.recipe.name}: the loss is {float(value)} at step {self._progress.step}; use a lower rate"
+                f"{self.recipe.name}: the loss is {loss} at step {self._progress.step}; use a lower rate"
             )
         learning = [weight for group in self._optimiser.param_groups for weight in group["params"]]
         nn.utils.clip_grad_norm_(learning, self.recipe.optimiser.clip)
@@ -144,7 +150,7 @@ class Trainer:
             for name in ("temperature", "log_scale"):
                 if name in self._scalars:
                     clamp_log_scale(self._scalars[name])
-        return float(value.detach())
+        return loss
 
     def _items(self, rows: Ids) -> tuple[list[Role], list[list[Any]]]:
         """Return the sides of a batch: their roles, and their prepared items."""
@@ -329,10 +335,11 @@ def _as_pairs(queries: Tensor, positives: Tensor, negatives: Tensor | None = Non
     return Batch(asked, positives=torch.cat([positives, negatives]), labels=labels)
 
 
-def run_key(recipe: Recipe, examples: Examples, judge: Judge | None) -> str:
-    """Hash what a run's weights depend on: recipe, data and what progress is judged by."""
+def run_key(recipe: Recipe, examples: Examples, judge: Judge | None, origin: str = "") -> str:
+    """Hash what a run's weights depend on: recipe, data, what progress is judged by, and the run before it."""
     content = recipe.model_dump(mode="json", exclude={"about", "name"})
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     digest.update(examples.content_hash().encode())
     digest.update(b"-" if judge is None else judge.task_hash.encode())
+    digest.update(origin.encode())
     return digest.hexdigest()

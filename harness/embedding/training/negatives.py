@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.contract import Search, as_neighbors
 from harness.embedding.training.examples import Examples, Known
-from harness.embedding.training.recipe import NegativesPart
+from harness.embedding.training.parts import NegativesPart
 from harness.errors import ConfigError
 from harness.metric import Metric
 from harness.registry import load_registry

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from harness.embedding.training.recipe import OptimiserPart
+from harness.embedding.training.parts import OptimiserPart
 from harness.errors import ConfigError
 
 

@@ -4,184 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from harness.embedding.losses.registry import LOSSES
-from harness.embedding.towers.pooling import Pooling
-from harness.embedding.training.checks import check_settings, check_together
+from harness.embedding.training.checks import check_together, check_tower
+from harness.embedding.training.parts import (
+    AdaptPart,
+    ClassifierPart,
+    DataPart,
+    ImagePart,
+    LossPart,
+    NegativesPart,
+    ObjectivePart,
+    OptimiserPart,
+    Part,
+    TeacherPart,
+    TowerPart,
+)
 from harness.errors import ConfigError, UnknownNameError
 from harness.registry import describe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SETS = RECIPES / "sets.yml"
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
-class Part(BaseModel):
-    """A part of a recipe: no unknown keys, never changed."""
-
-    model_config = _STRICT
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
-        if unknown:
-            raise ValueError(str(UnknownNameError("key", str(unknown[0]), cls.model_fields)))
-        return value
-
-
-class DataPart(Part):
-    """What is learnt from, and what progress is judged by.
-
-    `train` are tasks by name or folder: BEIR folders (their split `train`), pairs and triplets, labelled texts, STS.
-    `examples` keeps the first so many in a drawn order. `dev` is a retrieval task, cut to `dev_documents` documents.
-    """
-
-    train: tuple[str, ...] = Field(min_length=1)
-    examples: int | None = Field(default=None, ge=1)
-    dev: str | None = None
-    dev_split: str = "dev"
-    dev_documents: int | None = Field(default=None, ge=1)
-
-    @field_validator("train", mode="before")
-    @classmethod
-    def _in_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-
-class TowerPart(Part):
-    """What is trained: a static bag of tokens, or a transformer from a checkpoint or a configuration.
-
-    `tokenizer` is a model whose tokens a static tower has; `start` says what its vectors are at first. `projection`
-    adds a linear map to so many dimensions. `config` makes a transformer of that configuration with random weights.
-    """
-
-    kind: Literal["static", "transformer"]
-    checkpoint: str | None = None
-    tokenizer: str | None = None
-    dimension: int = Field(default=256, ge=1)
-    start: Literal["random", "teacher"] = "random"
-    pooling: Pooling | None = None
-    projection: int | None = Field(default=None, ge=1)
-    max_length: int | None = Field(default=None, ge=2)
-    normalised: bool = True
-    prompts: Mapping[Literal["query", "document"], str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "transformer" and self.checkpoint is None:
-            raise ValueError("a transformer needs a checkpoint, a model by name or folder")
-        if self.kind == "static" and self.tokenizer is None:
-            raise ValueError("a static tower needs a tokenizer, that of a model by name or folder")
-        return self
-
-
-class LossPart(Part):
-    """A loss of `harness.embedding.losses`, and its settings; `learn` are those that are learnt with the towers."""
-
-    name: str = "info_nce"
-    settings: Mapping[str, Any] = Field(default_factory=dict)
-    learn: tuple[str, ...] = ()
-    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.name not in LOSSES:
-            raise ValueError(str(UnknownNameError("loss", self.name, LOSSES)))
-        loss = LOSSES[self.name]
-        for name in self.settings:
-            if name not in loss.settings:
-                raise ValueError(str(UnknownNameError(f"setting of {self.name}", name, loss.settings)))
-        check_settings(loss, self.settings)
-        for name in self.learn:
-            if name not in loss.learnable:
-                raise ValueError(str(UnknownNameError(f"learnable setting of {self.name}", name, loss.learnable)))
-            if name in self.settings:
-                raise ValueError(f"{name} is both set and learnt; leave it out of one of the two")
-        return self
-
-
-class NegativesPart(Part):
-    """Hard negatives: none but those of the data, random documents, or documents that rank high for the query.
-
-    `count` of them for each query, drawn from ranks `window` of BM25's or the model's own ranking; the model's goes
-    through an index of the registry. A document that scores above `ceiling` times the positive's score may be relevant
-    and isn't taken (Moreira et al. 2024, NV-Retriever). They are drawn anew every `refresh` epochs (ANCE, Xiong et al.
-    2021); the model's only from the second epoch on, unless `from_start`.
-    """
-
-    kind: Literal["given", "random", "bm25", "mined"] = "given"
-    count: int = Field(default=1, ge=1)
-    window: tuple[int, int] = (1, 50)
-    ceiling: float | None = Field(default=0.95, gt=0)
-    refresh: int = Field(default=1, ge=1)
-    from_start: bool = False
-    algorithm: str = "hnsw"
-    build: Mapping[str, Any] = Field(default_factory=dict)
-    search: Mapping[str, Any] = Field(default_factory=dict)
-
-    @field_validator("window")
-    @classmethod
-    def _ascending(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= value[0] <= value[1]:
-            raise ValueError(f"the window {list(value)} should be the first and the last rank, from 1 on")
-        return value
-
-
-class AdaptPart(Part):
-    """Which weights of a transformer learn: all, all but the embeddings and `layers` lowest layers, the head, or LoRA.
-
-    LoRA (Hu et al. 2022) adds to each linear map one of rank `rank`, scaled by `alpha` / `rank`.
-    """
-
-    kind: Literal["full", "upper", "head", "lora"] = "full"
-    layers: int = Field(default=0, ge=0)
-    rank: int = Field(default=8, ge=1)
-    alpha: int = Field(default=16, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = ()
-
-
-class TeacherPart(Part):
-    """A model that scores or embeds what the student learns from; a `cross` one reads query and document at once."""
-
-    model: str
-    cross: bool = False
-
-
-class OptimiserPart(Part):
-    """AdamW (Loshchilov and Hutter 2019), warmed up, then down to 0 along a line or a cosine, or constant.
-
-    Without `epochs` the model stays as it starts. `batch` examples a step; with `chunk`, by GradCache in chunks of so
-    many. `rate` is the peak; `warmup` a share of all steps. Gradients are clipped to the norm `clip`.
-    """
-
-    epochs: int = Field(default=1, ge=0)
-    batch: int = Field(default=64, ge=1)
-    chunk: int | None = Field(default=None, ge=1)
-    rate: float = Field(default=2e-5, gt=0)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    decay: float = Field(default=0.01, ge=0)
-    clip: float = Field(default=1.0, gt=0)
-    labels_a_batch: int | None = Field(default=None, ge=2)
+_NAME = r"^[\w][\w.+-]*$"
 
 
 class Recipe(Part):
     """A training run. `asymmetric` gives queries and documents a tower each, which start alike.
 
+    With `image` the documents are images, which have that tower; `tower` is that of their captions.
     `evaluate_every` and `save_every` count steps; by default both happen after each epoch.
     """
 
-    name: str = Field(pattern=r"^[\w][\w.+-]*$")
+    name: str = Field(pattern=_NAME)
     about: str = ""
     data: DataPart
     tower: TowerPart
     asymmetric: bool = False
+    image: ImagePart | None = None
+    objective: ObjectivePart = ObjectivePart()
     loss: LossPart = LossPart()
     negatives: NegativesPart = NegativesPart()
     adapt: AdaptPart = AdaptPart()
@@ -206,7 +70,41 @@ class Recipe(Part):
         return self
 
 
-def read_recipe(path: Path) -> Recipe:
+class ClassifierRecipe(Part):
+    """A classifier of texts (`tower`) or of images (`image`), in one way or several, which are compared.
+
+    `data.train` is one folder of labelled texts or images; both ways learn from the same `data.examples` of it.
+    """
+
+    kind: Literal["classifier"]
+    name: str = Field(pattern=_NAME)
+    about: str = ""
+    data: DataPart
+    tower: TowerPart | None = None
+    image: ImagePart | None = None
+    classifier: ClassifierPart = ClassifierPart()
+    optimiser: OptimiserPart = OptimiserPart()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.tower is None) == (self.image is None):
+            raise ValueError("a classifier needs a tower, for texts, or an image, for images")
+        if self.tower is not None and self.tower.start == "teacher":
+            raise ValueError("a classifier has no teacher; start from a checkpoint, or at random")
+        if len(self.data.train) != 1 or self.data.dev is not None:
+            raise ValueError("a classifier learns from one folder, and has no dev; it is judged on the split test")
+        if self.optimiser.chunk is not None or self.optimiser.labels_a_batch is not None:
+            raise ValueError("chunk and labels_a_batch are for losses over pairs; leave them out")
+        if self.tower is not None:
+            check_tower(self.tower)
+        return self
+
+
+AnyRecipe = Recipe | ClassifierRecipe
+
+
+def read_recipe(path: Path) -> AnyRecipe:
     """Read a recipe; raises ConfigError in one line that names the file, the key and the value."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -215,12 +113,13 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a recipe is a mapping: data, tower, loss, ...")
     try:
-        return Recipe.model_validate({"name": path.stem, **content})
+        kind: type[AnyRecipe] = ClassifierRecipe if "kind" in content else Recipe
+        return kind.model_validate({"name": path.stem, **content})
     except ValidationError as problem:
         raise ConfigError(f"{path}: {describe(problem)}") from None
 
 
-def find_recipes(name: str) -> list[Recipe]:
+def find_recipes(name: str) -> list[AnyRecipe]:
     """Return the recipe of that name or file, or all of a set of recipes. Raises ConfigError or UnknownNameError."""
     if name.endswith((".yml", ".yaml")):
         return [read_recipe(Path(name))]
@@ -230,7 +129,7 @@ def find_recipes(name: str) -> list[Recipe]:
     return [_named(name)]
 
 
-def _named(name: str) -> Recipe:
+def _named(name: str) -> AnyRecipe:
     path = RECIPES / f"{name}.yml"
     if path == SETS or not path.is_file():
         raise UnknownNameError("recipe", name, [*recipe_names(), *recipe_sets()])

@@ -17,7 +17,7 @@ from harness.embedding.encoder import Encoder, Vectors
 from harness.embedding.layout import explained, quiet
 from harness.embedding.models import load_model, locate
 from harness.embedding.training.examples import Examples
-from harness.embedding.training.recipe import TeacherPart
+from harness.embedding.training.parts import TeacherPart
 from harness.embedding.variants import principal_components
 from harness.errors import ConfigError
 

@@ -17,7 +17,7 @@ from harness.sources.catalogue import split_pair
 CATALOGUE = Path(__file__).with_name("texts.yml")
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
 
-Kind = Literal["retrieval", "similarity", "pairs", "images"]
+Kind = Literal["retrieval", "similarity", "pairs", "labels", "images"]
 Way = Literal["archive", "packages", "lists", "url"]
 
 

@@ -18,6 +18,7 @@ from harness.sources.texts.debian import write_debian_descriptions
 from harness.sources.texts.nave_web import Scripture, write_nave_web, write_nave_web_heldout, write_verse_pairs
 from harness.sources.texts.pictures import write_clothes, write_emoji
 from harness.sources.texts.unpack import lift_only_folder, unpack
+from harness.sources.texts.web_books import write_web_books
 from harness.sources.texts.wordnet import write_wordnet_pairs
 
 # What a folder of each kind holds at least; `*` where names differ.
@@ -25,12 +26,14 @@ HOLDS: dict[Kind, tuple[str, ...]] = {
     "retrieval": ("corpus.jsonl", "queries.jsonl", "qrels/*.tsv"),
     "similarity": ("train.csv", "dev.csv", "test.csv"),
     "pairs": ("train.jsonl",),
+    "labels": ("train.jsonl", "test.jsonl"),
     "images": ("images.npy", "captions.jsonl"),
 }
 _OF_SCRIPTURE: dict[str, Callable[[Scripture, Path], None]] = {
     "nave-web": write_nave_web,
     "nave-web-heldout": write_nave_web_heldout,
     "kjv-web-pairs": write_verse_pairs,
+    "web-books": write_web_books,
 }
 _REPOSITORY_DATA = Path(__file__).parents[3] / "datasets"
 
