@@ -70,7 +70,7 @@ def joint_markdown(rows: Sequence[JointRow]) -> str:
     ]
     said = [f"- {_onset(found)}" for found in onsets(rows)]
     note = (
-        "Settings that no other on the same embeddings beats in both nDCG and speed. Intervals: 95%, over queries. "
+        "Settings that no other on the same embeddings beats in both loss and speed. Intervals: 95%, over queries. "
         "Loss: exact search's nDCG less the index's, on the same queries; * where chance alone hardly makes so much "
         "(paired randomisation test, p < 0.05)."
     )
@@ -164,7 +164,7 @@ def joint_figure(rows: Sequence[JointRow]) -> Any:
 def _skyline(rows: Sequence[JointRow]) -> list[JointRow]:
     """Keep what is fastest for its quality, in ascending order of quality."""
     kept: list[JointRow] = []
-    for row in sorted(rows, key=lambda row: (-row.qps, -row.ndcg)):
-        if not kept or row.ndcg > kept[-1].ndcg:
+    for row in sorted(rows, key=lambda row: (-row.qps, row.loss)):
+        if not kept or row.loss < kept[-1].loss:
             kept.append(row)
     return kept

@@ -24,6 +24,8 @@ _NAMES = {
     "label": ("label", "is_duplicate", "class", "category"),
     "text": ("text", "sentence"),
 }
+JUDGED = (*_NAMES["score"], *_NAMES["label"])
+"""What a column is called that says how alike two texts are, or of which class one is."""
 
 
 class _Row(NamedTuple):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.embedding.formats.beir import is_beir, read_beir, read_corpus
 from harness.embedding.formats.images import is_images, read_image_text
 from harness.embedding.formats.lines import Line, find, read_jsonl
-from harness.embedding.formats.pairs import find_split, read_pairs
+from harness.embedding.formats.pairs import JUDGED, find_split, read_pairs
 from harness.embedding.tasks import Classification, Pairs, Similarity
 from harness.embedding.towers.tower import item_bytes
 from harness.errors import ConfigError, DatasetError
@@ -201,7 +201,7 @@ def _read(folder: Path) -> Examples:
     path = find(folder, "train", [".jsonl"])
     if path is not None:
         first = next(iter(read_jsonl(path)), None)
-        if first is not None and _key(first, _QUERY) and _key(first, _POSITIVE) and "label" not in first.content:
+        if first is not None and _key(first, _QUERY) and _key(first, _POSITIVE) and not _key(first, JUDGED):
             return _from_jsonl(path)
     if find_split(folder, "train") is None:
         raise DatasetError(
