@@ -16,7 +16,6 @@ from harness.embedding.training.optimise import make_optimiser, rate_at  # noqa:
 from harness.embedding.training.recipe import (  # noqa: E402
     RECIPES,
     OptimiserPart,
-    Recipe,
     find_recipes,
     read_recipe,
     recipe_names,
