@@ -68,7 +68,7 @@ embeddings: $(INSTALLED_EMBED)
 	$(BIN)/annbench evaluate bm25 static-random static-contrastive static-triplet static-infonce static-infonce-mined \
 	  static-distilled all-MiniLM-L6-v2 minilm-lora --tasks nave-web --documents $(VERSES)
 	$(BIN)/annbench evaluate all-MiniLM-L6-v2 --tasks nave-web --documents $(VERSES) --variant pca-128 --variant int8 \
-	  --variant binary --variant binary+rescore --no-geometry
+	  --variant binary --variant binary+rescore
 	set -e; for model in static-infonce all-MiniLM-L6-v2; do \
 	  $(BIN)/annbench embed $$model nave-web --documents $(VERSES) --name verses-$$model; \
 	  $(BIN)/annbench run joint --dataset verses-$$model; \

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from harness.analyse.figures import qps, query_recall
 from harness.analyse.statistics import Range, interval, mean_range
 from harness.embedding.judged import Judged
-from harness.embedding.measures.intervals import compare
+from harness.embedding.measures.intervals import SURE, compare, holm
 from harness.embedding.measures.ranking import ndcg
 from harness.store import Result
 
 AT = 10
-_SURE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +25,10 @@ class JointRow:
     """One setting of an index over one model's embeddings.
 
     `ndcg` is that of its answers, `exact` that of exact search for as many neighbours on the same queries, `loss` =
-    exact - ndcg with its paired interval; `p_value` is that of a paired randomisation test of the loss. `on_frontier`
-    says that no setting on the same dataset loses as little, is as fast, and is better in one of both: by the loss, for
-    a slow setting may have answered fewer queries, which are easier or harder.
+    exact - ndcg with its paired interval; `p_value` is that of a paired randomisation test of the loss, corrected for
+    the number of settings on the dataset, since among many some look lossy by chance. `on_frontier` says that no
+    setting on the same dataset loses as little, is as fast, and is better in one of both: by the loss, for a slow
+    setting may have answered fewer queries, which are easier or harder.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class JointRow:
     @property
     def measurable(self) -> bool:
         """Tell whether the loss is more than chance makes of so many queries."""
-        return self.loss > 0 and self.p_value < _SURE
+        return self.loss > 0 and self.p_value < SURE
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,12 @@ def joint_rows(results: Iterable[Result], judged: Mapping[str, Judged]) -> list[
             continue
         if result.document.purpose == "index" and int(result.spec["k"]) >= AT:
             rows.append(_row(result, found))
-    return _with_frontier(sorted(rows, key=lambda row: (row.dataset, row.loss, -row.qps)))
+    return together(sorted(rows, key=lambda row: (row.dataset, row.loss, -row.qps)))
+
+
+def together(rows: Iterable[JointRow]) -> list[JointRow]:
+    """Add what only all rows of a dataset say: the frontier, and p-values corrected for their number."""
+    return [row for mine in _by_dataset(rows).values() for row in _among(mine)]
 
 
 def _row(result: Result, judged: Judged) -> JointRow:
@@ -126,31 +131,34 @@ def _ndcg(judged: Judged, neighbors: NDArray[np.int64]) -> NDArray[np.float64]:
     return ndcg(judged.judgements, ranked, AT)[:count]
 
 
-def _with_frontier(rows: list[JointRow]) -> list[JointRow]:
-    marked = []
+def _by_dataset(rows: Iterable[JointRow]) -> dict[str, list[JointRow]]:
+    found: dict[str, list[JointRow]] = {}
     for row in rows:
-        rivals = [other for other in rows if other.dataset == row.dataset and other is not row]
-        beaten = any(
-            other.qps >= row.qps and other.loss <= row.loss and (other.qps, other.loss) != (row.qps, row.loss)
-            for other in rivals
+        found.setdefault(row.dataset, []).append(row)
+    return found
+
+
+def _among(rows: list[JointRow]) -> list[JointRow]:
+    corrected = holm(np.array([row.p_value for row in rows]))
+    return [
+        replace(
+            row,
+            p_value=float(p_value),
+            on_frontier=not any(
+                other.qps >= row.qps and other.loss <= row.loss and (other.qps, other.loss) != (row.qps, row.loss)
+                for other in rows
+            ),
         )
-        marked.append(replace(row, on_frontier=not beaten))
-    return marked
+        for row, p_value in zip(rows, corrected, strict=True)
+    ]
 
 
 def onsets(rows: Iterable[JointRow]) -> list[Onset]:
     """Say for each dataset at which recall the loss becomes measurable."""
-    by_dataset: dict[str, list[JointRow]] = {}
-    for row in rows:
-        by_dataset.setdefault(row.dataset, []).append(row)
     found = []
-    for dataset, mine in by_dataset.items():
+    for dataset, mine in _by_dataset(rows).items():
         worst = max((row for row in mine if row.measurable), key=lambda row: row.recall, default=None)
-        floor = -math.inf if worst is None else worst.recall
-        clean = min((row.recall for row in mine if row.recall > floor), default=math.nan)
-        found.append(
-            Onset(
-                dataset, math.nan if worst is None else worst.recall, math.nan if worst is None else worst.loss, clean
-            )
-        )
+        recall, loss = (math.nan, math.nan) if worst is None else (worst.recall, worst.loss)
+        clean = min((row.recall for row in mine if worst is None or row.recall > recall), default=math.nan)
+        found.append(Onset(dataset, recall, loss, clean))
     return found

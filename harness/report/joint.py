@@ -11,6 +11,7 @@ from harness.analyse.statistics import Range
 from harness.atomic import write_text
 from harness.embedding.joint import JointRow, Onset, joint_rows, onsets
 from harness.embedding.judged import Judged, read_judged
+from harness.embedding.measures.intervals import SURE
 from harness.report.figure import add_axes, log_scale, new_figure, padded, save, short_count
 from harness.report.labels import End, label_ends
 from harness.report.style import drawing, styles
@@ -72,7 +73,7 @@ def joint_markdown(rows: Sequence[JointRow]) -> str:
     note = (
         "Settings that no other on the same embeddings beats in both loss and speed. Intervals: 95%, over queries. "
         "Loss: exact search's nDCG less the index's, on the same queries; * where chance alone hardly makes so much "
-        "(paired randomisation test, p < 0.05)."
+        f"(paired randomisation test, p < {SURE} by Holm's correction over the dataset's settings)."
     )
     return markdown(header, lines, range(6, len(header))) + f"\n{note}\n\n" + "\n".join(said) + "\n"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -17,14 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.atomic import write_text
-from harness.embedding.measures.intervals import compare
+from harness.embedding.measures.intervals import SURE, compare
 from harness.embedding.records import Figure, Record
 from harness.errors import AnnbenchError, UnknownNameError
-from harness.report.tables import escape, markdown
+from harness.report.tables import escape, markdown, to_csv
 
 STEM = "embedding-quality"
 FORMATS = {"md": "table", "csv": "csv", "html": "html", "tex": "latex"}
-_SURE = 0.05
 _GEOMETRY = {
     "alignment": "alignment",
     "uniformity": "uniformity",
@@ -37,7 +34,7 @@ _GEOMETRY = {
 }
 _NOTE = (
     "Quality with its 95% interval (bootstrap over queries or pairs). Bold: the best of a column; =: not told apart "
-    f"from it (paired randomisation test, p > {_SURE}). Texts/s: one pass over the task's texts, on this machine."
+    f"from it (paired randomisation test, p > {SURE}). Texts/s: one pass over the task's texts, on this machine."
 )
 
 
@@ -188,7 +185,7 @@ def _tied(best: Record | None, other: Record | None) -> bool:
     """Tell whether a paired test leaves it open which is better; never where values a query are missing."""
     if best is None or other is None or not best.values or len(best.values) != len(other.values):
         return False
-    return compare(np.array(best.values), np.array(other.values)).p_value > _SURE
+    return compare(np.array(best.values), np.array(other.values)).p_value > SURE
 
 
 def _quality(record: Record | None, mark: str) -> Cell:
@@ -217,33 +214,25 @@ def _short(value: float) -> str:
 
 
 def _csv(table: Quality) -> str:
-    """Write a line a model, variant and task, with every figure."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        [
-            *("model", "variant", "task", "kind", "measure", "value", "low", "high", "dimension", "bytes_a_vector"),
-            *("parameters", "training_minutes", "texts_a_second", *_GEOMETRY),
-        ]
-    )
-    for row in table.rows:
-        for record in (cell for cell in row.cells if cell is not None):
-            names = [_text(name) for name in (record.model, record.variant, record.task, record.kind)]
-            size = [record.dimension, record.bytes_a_vector, record.parameters, record.training_minutes]
-            shape = [_number(record.geometry.get(name, math.nan)) for name in _GEOMETRY]
-            for measure, figure in record.figures.items():
-                values = [_number(value) for value in (figure.value, figure.low, figure.high)]
-                writer.writerow([*names, _text(measure), *values, *size, record.sentences_a_second, *shape])
-    return stream.getvalue()
+    """Write a line a model, variant, task and measure."""
+    import pandas as pd
 
-
-def _text(text: str) -> str:
-    # A spreadsheet takes such a cell as a formula, which can call programs; the quote mark says that it is text.
-    return f"'{text}" if text[:1] in set("=+-@\t\r") else text
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
+    lines = [
+        {
+            **record.model_dump(include={"model", "variant", "task", "kind"}),
+            "measure": measure,
+            **figure.model_dump(),
+            **record.model_dump(include={"dimension", "bytes_a_vector", "parameters", "training_minutes"}),
+            "texts_a_second": record.sentences_a_second,
+            **{name: record.geometry.get(name) for name in _GEOMETRY},
+        }
+        for row in table.rows
+        for record in row.cells
+        if record is not None
+        for measure, figure in record.figures.items()
+    ]
+    # As objects: a column of whole numbers with a gap would else become one of floats.
+    return to_csv(pd.DataFrame(lines, dtype=object))
 
 
 def _html(table: Quality) -> str:

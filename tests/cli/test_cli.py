@@ -16,7 +16,6 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.cli.main import main
 from harness.cli.options import parse_bytes, parse_seconds
 from harness.errors import ConfigError
 
@@ -26,23 +25,9 @@ SMALL = ["-d", "digits-64-euclidean", "-a", "brute_force", "--queries", "20", "-
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
+def cli(annbench):
     """Return a function that runs `annbench` in an empty folder and gives (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str):
-        monkeypatch.setattr(sys, "argv", ["annbench", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = ended.code or 0
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+    return annbench
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from harness.cli.main import main
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.evaluation import evaluate
 from harness.embedding.formats.beir import read_beir
@@ -27,11 +26,8 @@ RUN = ["--passes", "1", "--group", "quick"]
 
 
 @pytest.fixture
-def home(tmp_path: Path, toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, toy: ModuleType) -> Path:
     """Return a folder with a model and two tasks, in one of which queries are documents."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
     toy.write_beir(tmp_path / "datasets" / "toy")
     toy.write_beir(tmp_path / "datasets" / "asking", asks_documents=True)
     toy.save_static(tmp_path / "bag")
@@ -39,20 +35,9 @@ def home(tmp_path: Path, toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def cli(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def cli(annbench: Any, home: Path) -> Any:
     """Return a function that runs `annbench` there: (exit status, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["annbench", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+    return annbench
 
 
 def joint(home: Path) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from harness.cli.main import main  # noqa: E402
 from harness.embedding import session  # noqa: E402
 from harness.embedding.encoder import TowerEncoder  # noqa: E402
 from harness.embedding.layout import save_tower  # noqa: E402
@@ -63,26 +63,12 @@ def sts(folder: Path) -> Path:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def cli(annbench: Any, tmp_path: Path) -> Any:
     """Return a function that runs `annbench evaluate` beside models and tasks: (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
     tower(tmp_path / "small")
     beir(tmp_path / "pets")
     sts(tmp_path / "datasets" / "alike")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["annbench", "evaluate", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+    return partial(annbench, "evaluate")
 
 
 def test_a_table_is_printed_and_written(cli: Any, tmp_path: Path) -> None:

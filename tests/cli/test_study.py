@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import harness
-from harness.cli.main import main
 
 STAND_INS = Path(__file__).parents[1] / "plugins" / "stand_ins"
 TINY = [
@@ -20,23 +19,9 @@ TINY = [
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
+def cli(annbench):
     """Return a function that runs `annbench study` in an empty folder and gives (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["annbench", "study", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = ended.code or 0
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+    return partial(annbench, "study")
 
 
 def test_without_a_name_all_are_listed(cli):

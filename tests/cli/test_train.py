@@ -13,31 +13,16 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from harness.cli.main import main  # noqa: E402
 from harness.embedding.training import loop  # noqa: E402
 
 
 @pytest.fixture
-def cli(tmp_path: Path, toy: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def cli(annbench: Any, tmp_path: Path, toy: ModuleType) -> Any:
     """Return a function that runs `annbench` beside a task and a recipe: (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
     toy.write_beir(tmp_path / "datasets" / "toy")
     toy.save_static(tmp_path / "toy-static")
     write(tmp_path / "mine.yml", toy)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["annbench", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        found = capsys.readouterr()
-        return status, found.out, found.err
-
-    return run
+    return annbench
 
 
 def write(path: Path, toy: ModuleType, **parts: Any) -> None:

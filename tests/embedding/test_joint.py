@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analyse.statistics import Range
-from harness.embedding.joint import JointRow, joint_rows, onsets
+from harness.embedding.joint import JointRow, joint_rows, onsets, together
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
 from harness.store import Result
@@ -120,43 +120,35 @@ def test_what_is_not_judged_is_left_out(factory: ModuleType) -> None:
     assert joint_rows(others, {"some-data": about}) == []
 
 
-def row(recall: float = 0.9, qps: float = 100.0, ndcg: float = 0.5, **parts: Any) -> JointRow:
-    """Return a row of a table."""
-    usual: dict[str, Any] = {
-        "dataset": "some-data",
-        "model": "a model",
-        "variant": "full",
-        "dimension": 8,
-        "algorithm": "hnsw",
-        "origin": "library",
-        "build": {},
-        "search": {},
-        "queries": 10,
-        "exact": 0.6,
-        "loss": 0.6 - ndcg,
-        "qps_range": UNKNOWN,
-        "ndcg_range": UNKNOWN,
-        "loss_range": UNKNOWN,
-        "p_value": 1.0,
-    }
-    return JointRow(recall=recall, qps=qps, ndcg=ndcg, **{**usual, **parts})
-
-
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
-def test_the_frontier_is_what_no_other_beats(points: list[tuple[int, int, bool]]) -> None:
+def test_the_frontier_is_what_no_other_beats(factory: ModuleType, points: list[tuple[int, int, bool]]) -> None:
     """A row is on it if none of its dataset is as good in both and better in one; equal rows both are."""
-    from harness.embedding.joint import _with_frontier
-
-    rows = [row(qps=qps, loss=-kept / 10, dataset="one" if first else "two") for qps, kept, first in points]
-    for marked, (qps, kept, first) in zip(_with_frontier(rows), points, strict=True):
+    rows = [
+        factory.make_joint_row(qps=qps, loss=-kept / 10, dataset="one" if first else "two")
+        for qps, kept, first in points
+    ]
+    for marked, (qps, kept, first) in zip(together(rows), points, strict=True):
         beaten = any(
             other[2] == first and other[0] >= qps and other[1] >= kept and other[:2] != (qps, kept) for other in points
         )
         assert marked.on_frontier is not beaten
 
 
-def test_where_the_loss_begins() -> None:
+def test_p_values_are_corrected_within_a_dataset(factory: ModuleType) -> None:
+    """Among many settings one looks lossy by chance: what is told of it depends on how many there are."""
+    alone = [factory.make_joint_row(p_value=0.03, dataset="alone")]
+    many = [factory.make_joint_row(p_value=0.03 if i == 0 else 0.5) for i in range(4)]
+    found = together([*alone, *many])
+    assert [row.p_value for row in found] == pytest.approx([0.03, 0.12, 1.0, 1.0, 1.0])
+    assert [row.measurable for row in found] == [True, False, False, False, False]
+
+
+def test_where_the_loss_begins(factory: ModuleType) -> None:
     """The highest recall of a measurable loss, and the lowest above that; each dataset by itself, NaN for neither."""
+
+    def row(recall: float, ndcg: float = 0.5, p_value: float = 1.0, dataset: str = "some-data") -> JointRow:
+        return factory.make_joint_row(recall=recall, loss=0.6 - ndcg, p_value=p_value, dataset=dataset)  # type: ignore[no-any-return]
+
     rows = [
         row(0.5, ndcg=0.3, p_value=0.001),
         row(0.8, ndcg=0.55, p_value=0.04),

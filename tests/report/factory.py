@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.analyse.statistics import Range
+from harness.embedding.joint import JointRow
 from harness.spec import freeze, slug
 from harness.store import Document, Failure, Process, Result, ResultStore
 
@@ -183,3 +185,29 @@ def write_store(folder: Path, results: list[Result], failures: list[Failure] = (
     for number, failure in enumerate(failures):
         store.write_failure(store.path("failures", f"failure-{number:08x}", ".json"), failure)
     return store
+
+
+def make_joint_row(**parts: Any) -> JointRow:
+    """Return a row of the joint table that loses a little."""
+    usual: dict[str, Any] = {
+        "dataset": "some-data",
+        "model": "a model",
+        "variant": "full",
+        "dimension": 8,
+        "algorithm": "hnsw",
+        "origin": "library",
+        "build": {"M": 16},
+        "search": {"ef": 40},
+        "queries": 10,
+        "recall": 0.9,
+        "qps": 1234.5,
+        "qps_range": Range(1200.0, 1300.0),
+        "ndcg": 0.5,
+        "ndcg_range": Range(0.4, 0.6),
+        "exact": 0.52,
+        "loss": 0.02,
+        "loss_range": Range(0.01, 0.03),
+        "p_value": 0.01,
+        "on_frontier": True,
+    }
+    return JointRow(**{**usual, **parts})

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,30 +25,11 @@ from harness.report.joint import joint_csv, joint_figure, joint_markdown, judged
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd()", "$x$ & \\frac", "`[link](http://x)`", "*bold*_it_"]
 
 
-def row(**parts: Any) -> JointRow:
-    """Return a row of a table."""
-    usual: dict[str, Any] = {
-        "dataset": "some-data",
-        "model": "a model",
-        "variant": "full",
-        "dimension": 8,
-        "algorithm": "hnsw",
-        "origin": "library",
-        "build": {"M": 16},
-        "search": {"ef": 40},
-        "queries": 10,
-        "recall": 0.9,
-        "qps": 1234.5,
-        "qps_range": Range(1200.0, 1300.0),
-        "ndcg": 0.5,
-        "ndcg_range": Range(0.4, 0.6),
-        "exact": 0.52,
-        "loss": 0.02,
-        "loss_range": Range(0.01, 0.03),
-        "p_value": 0.01,
-        "on_frontier": True,
-    }
-    return JointRow(**{**usual, **parts})
+@pytest.fixture
+def row(factory: ModuleType) -> Callable[..., JointRow]:
+    """Return what makes a row of the table."""
+    made: Callable[..., JointRow] = factory.make_joint_row
+    return made
 
 
 def cells(line: str) -> list[str]:
@@ -55,7 +37,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")]
 
 
-def test_the_table_holds_the_frontier() -> None:
+def test_the_table_holds_the_frontier(row: Callable[..., JointRow]) -> None:
     """A line a setting that none beats, with intervals, a mark on a loss that is no chance, and what that means."""
     lines = joint_markdown(
         [
@@ -77,7 +59,7 @@ def test_the_table_holds_the_frontier() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_stay_names(name: str) -> None:
+def test_hostile_names_stay_names(row: Callable[..., JointRow], name: str) -> None:
     """No name becomes a cell, a tag, a link or a formula, in the table and in what is said below it."""
     text = joint_markdown([row(dataset=name, model=name, variant=name, algorithm=name, build={name: 1})])
     header, _, first = text.splitlines()[:3]
@@ -91,7 +73,7 @@ def test_hostile_names_stay_names(name: str) -> None:
         assert not written[column].startswith("=")
 
 
-def test_the_csv_holds_every_setting() -> None:
+def test_the_csv_holds_every_setting(row: Callable[..., JointRow]) -> None:
     """Numbers are whole, parameters JSON, what isn't known is empty."""
     rows = [row(), row(on_frontier=False, qps_range=Range(math.nan, math.nan), recall=1 / 3)]
     first, second = csv.DictReader(io.StringIO(joint_csv(rows)))
@@ -102,7 +84,7 @@ def test_the_csv_holds_every_setting() -> None:
     assert [first[name] for name in ("loss", "loss_low", "loss_high", "p_value")] == ["0.02", "0.01", "0.03", "0.01"]
 
 
-def test_the_picture_shows_a_line_an_index() -> None:
+def test_the_picture_shows_a_line_an_index(row: Callable[..., JointRow]) -> None:
     """Each index of each dataset has its skyline, exact search a dashed one, and names are drawn as they are."""
     rows = [
         row(algorithm="$one$", qps=100, loss=0.01),

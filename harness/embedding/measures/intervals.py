@@ -22,6 +22,8 @@ from harness.analyse.statistics import (
 from harness.errors import AnnbenchError
 
 DEFAULT_FLIPS = 10_000
+SURE = 0.05
+"""A p-value below this counts as a difference that chance alone hardly makes."""
 # Values drawn at once: tens of megabytes, however many pairs there are.
 _BLOCK = 1 << 20
 
@@ -81,6 +83,18 @@ def _sign_flip(apart: NDArray[np.float64], flips: int, seed: int) -> float:
         signs = rng.integers(0, 2, (min(step, flips - start), m), np.int8)
         as_far += int((np.abs((1 - 2 * signs) @ apart) >= bound).sum())
     return (1 + as_far) / (1 + flips)
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correct the p-values (m,) of a family of tests so that hardly any of them is below a level by chance.
+
+    Holm (1979, "A simple sequentially rejective multiple test procedure"): the i-th smallest times m - i, ascending.
+    """
+    order = np.argsort(p_values, kind="stable")
+    raised = np.minimum(np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)), 1.0)
+    corrected = np.empty(len(order))
+    corrected[order] = raised
+    return corrected
 
 
 def spearman_range(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test, spearmanr, ttest_rel
 
 from harness.embedding.measures import intervals
-from harness.embedding.measures.intervals import compare, spearman_range
+from harness.embedding.measures.intervals import compare, holm, spearman_range
 from harness.errors import AnnbenchError
 
 
@@ -135,3 +135,21 @@ def test_bad_input_is_refused():
         spearman_range(values, values[1:])
     with pytest.raises(AnnbenchError, match="at least 2"):
         spearman_range(values, values, replicates=1)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_holm_rejects_step_by_step(values):
+    """At any level, the hypotheses below it are those that Holm's procedure rejects one after the other."""
+    p_values = np.array(values)
+    for level in (0.01, 0.05, 0.5):
+        rejected = np.zeros(len(values), bool)
+        for step, number in enumerate(np.argsort(p_values, kind="stable")):
+            if not p_values[number] * (len(values) - step) < level:
+                break
+            rejected[number] = True
+        assert ((holm(p_values) < level) == rejected).all()
+
+
+def test_holm_of_a_textbook():
+    """Four tests, by hand."""
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
