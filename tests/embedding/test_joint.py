@@ -123,10 +123,8 @@ def test_what_is_not_judged_is_left_out(factory: ModuleType) -> None:
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 def test_the_frontier_is_what_no_other_beats(factory: ModuleType, points: list[tuple[int, int, bool]]) -> None:
     """A row is on it if none of its dataset is as good in both and better in one; equal rows both are."""
-    rows = [
-        factory.make_joint_row(qps=qps, loss=-kept / 10, dataset="one" if first else "two")
-        for qps, kept, first in points
-    ]
+    points = sorted(points, key=lambda point: point[2])
+    rows = [factory.make_joint_row(qps=qps, loss=-kept / 10, dataset=str(first)) for qps, kept, first in points]
     for marked, (qps, kept, first) in zip(together(rows), points, strict=True):
         beaten = any(
             other[2] == first and other[0] >= qps and other[1] >= kept and other[:2] != (qps, kept) for other in points
