@@ -15,13 +15,21 @@ from harness.analyse.statistics import Range, mean_range
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Progress, Vectors
 from harness.embedding.image_text import measure_image_text
-from harness.embedding.measures.classification import few_shot_probe
+from harness.embedding.measures.classification import few_shot_probe, full_probe
 from harness.embedding.measures.clustering import v_measures
 from harness.embedding.measures.geometry import describe_geometry
 from harness.embedding.measures.intervals import spearman_range
 from harness.embedding.measures.pairs import score_pairs
-from harness.embedding.measures.ranking import Ids, Judgements, average_precision, ndcg, recall, reciprocal_rank
-from harness.embedding.measures.similarity import correlate, similarities
+from harness.embedding.measures.ranking import (
+    Ids,
+    Judgements,
+    average_precision,
+    ndcg,
+    precision,
+    recall,
+    reciprocal_rank,
+)
+from harness.embedding.measures.similarity import similarities, sts
 from harness.embedding.records import Figure, Kind, Record
 from harness.embedding.retrieval import bm25_ranking, exact_ranking
 from harness.embedding.tasks import Classification, Clustering, ImageText, Pairs, Retrieval, Similarity, Task
@@ -205,6 +213,7 @@ def _ranked(task: Retrieval, judgements: Judgements, ranked: Ids) -> Outcome:
     figures = {
         "ndcg@10": _mean(main),
         "mrr@10": _mean(reciprocal_rank(judgements, ranked, 10)),
+        "precision@10": _mean(precision(judgements, ranked, 10)),
         "map@100": _mean(average_precision(judgements, ranked, DEPTH)),
         "recall@100": _mean(recall(judgements, ranked, DEPTH)),
     }
@@ -212,11 +221,15 @@ def _ranked(task: Retrieval, judgements: Judgements, ranked: Ids) -> Outcome:
 
 
 def _similarity(task: Similarity, first: Vectors, second: Vectors) -> Outcome:
-    cosines = similarities(first, second)
-    found = correlate(cosines, task.scores)
-    interval = spearman_range(cosines, task.scores)
-    figures = {"spearman": _figure(found.spearman, interval), "pearson": Figure(value=found.pearson)}
-    return Outcome(figures, np.empty(0), found.unknown)
+    found = sts(first, second, task.scores)
+    interval = spearman_range(similarities(first, second), task.scores)
+    figures = {
+        "spearman": _figure(found["cosine"].spearman, interval),
+        "pearson": Figure(value=found["cosine"].pearson),
+        "spearman_euclidean": Figure(value=found["euclidean"].spearman),
+        "spearman_dot": Figure(value=found["dot"].spearman),
+    }
+    return Outcome(figures, np.empty(0), found["cosine"].unknown)
 
 
 def _pairs(task: Pairs, first: Vectors, second: Vectors) -> Outcome:
@@ -226,8 +239,13 @@ def _pairs(task: Pairs, first: Vectors, second: Vectors) -> Outcome:
 
 
 def _classification(task: Classification, train: Vectors, test: Vectors) -> Outcome:
-    probe = few_shot_probe(train, np.array(task.train_labels), test, np.array(task.test_labels))
-    figures = {"accuracy": _mean(probe.correct), "macro_f1": Figure(value=probe.macro_f1)}
+    parts = train, np.array(task.train_labels), test, np.array(task.test_labels)
+    probe = few_shot_probe(*parts)
+    figures = {
+        "accuracy": _mean(probe.correct),
+        "macro_f1": Figure(value=probe.macro_f1),
+        "accuracy_all_rows": _mean(full_probe(*parts).correct),
+    }
     return Outcome(figures, probe.correct)
 
 
