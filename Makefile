@@ -19,7 +19,7 @@ KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
 	@echo "make embeddings   the part of 'make bench' that trains encoders and tells what indexes cost them"
-	@echo "make gallery      the README's picture and table, from the results of 'make bench'"
+	@echo "make gallery      the READMEs' pictures and tables, from the results of 'make bench'"
 	@echo "make peers        those from scratch beside the libraries that they are measured against: an hour or two"
 	@echo "make codes        the quantisers from scratch beside all engines: two hours"
 	@echo "make test         install, run all fast tests"
@@ -76,11 +76,12 @@ embeddings: $(INSTALLED_EMBED)
 
 engines: $(INSTALLED_ENGINES)
 
-# The picture and the table of the README, drawn from the results of `make bench` and kept small.
+# The pictures and tables of the READMEs, drawn from the results of `make bench` and kept small.
 gallery: $(INSTALLED)
-	$(BIN)/annbench report --dataset $(DATASET)
+	$(BIN)/annbench report
 	cp plots/$(DATASET)-k10-single-recall-qps-logit.png plots/gallery-$(DATASET).png
 	cp plots/$(DATASET)-k10-single-targets.md plots/gallery-$(DATASET).md
+	set -e; for name in embedding-quality.md joint.md joint.png; do cp plots/$$name plots/gallery-$$name; done
 	mkdir -p results/reference
 	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
 

@@ -158,7 +158,7 @@ def joint_figure(rows: Sequence[JointRow]) -> Any:
         ends.append(End(name, x[-1], y[-1], look))
     for exact in ceilings.values():
         axes.axvline(exact, linestyle="--", linewidth=0.8, color="0.45")
-    label_ends(axes, ends)
+    label_ends(axes, ends, limit=44)
     return figure
 
 

@@ -51,10 +51,10 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return out
 
 
-def label_ends(axes: Any, ends: Sequence[End], *, size: float = 9.0) -> None:
+def label_ends(axes: Any, ends: Sequence[End], *, size: float = 9.0, limit: int = _LABEL_LIMIT) -> None:
     """Write each name in a column right of the axes, at the height of its line's end, with a thin leader to it.
 
-    Call it when the limits of the axes are final.
+    A name is cut after `limit` characters. Call it when the limits of the axes are final.
     """
     if not ends:
         return
@@ -68,7 +68,7 @@ def label_ends(axes: Any, ends: Sequence[End], *, size: float = 9.0) -> None:
     heights = spread([float(point[1]) for point in points], gap, 0.0, 1.0)
     for end, point, y in zip(ends, points, heights, strict=True):
         axes.annotate(
-            plain(end.name, _LABEL_LIMIT),
+            plain(end.name, limit),
             xy=(min(float(point[0]), 1.0), float(point[1])),
             xytext=(1.035, y),
             xycoords="axes fraction",
