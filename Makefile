@@ -83,7 +83,7 @@ gallery: $(INSTALLED)
 	cp plots/$(DATASET)-k10-single-targets.md plots/gallery-$(DATASET).md
 	set -e; for name in embedding-quality.md joint.md joint.png; do cp plots/$$name plots/gallery-$$name; done
 	mkdir -p results/reference
-	$(BIN)/annbench export results/reference/$(DATASET)-quick.csv
+	$(BIN)/annbench export --dataset $(DATASET) results/reference/$(DATASET)-quick.csv
 
 # The tables of the READMEs in algorithms/: those from scratch beside their peers, an hour on a quiet machine.
 peers: $(INSTALLED_ENGINES)
