@@ -40,6 +40,16 @@ def run(
         typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch; repeatable."),
     ] = None,
     group: Annotated[Group | None, typer.Option(help="Grids to measure.")] = None,
+    build: Annotated[
+        list[str] | None,
+        typer.Option("--build", metavar="KEY=VALUE", help="Build parameters in place of the group's; repeatable."),
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--search", metavar="KEY=VALUE", help="Search parameters, the same; a list is a choice: 'ef=[10, 40]'."
+        ),
+    ] = None,
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = None,
     mode: Annotated[Mode | None, typer.Option(help="One query a call, or all in one call.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
@@ -60,6 +70,8 @@ def run(
 
     Example: annbench run -d fashion-mnist-784-euclidean -a hnswlib -a faiss-hnsw --group default
 
+    Example: annbench run -d digits-64-euclidean -a hnsw --build M=16 --search 'ef=[20, 40]'
+
     Example: annbench run -d mine-128-angular --mode batch --threads 2 --timeout 15m --memory 8G
     """
     from rich.console import Console
@@ -69,10 +81,13 @@ def run(
     from harness.errors import DatasetError
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options, plan_run
+    from harness.plan.expand import chosen
+    from harness.plan.selection import grids_for
     from harness.registry import load_registry
     from harness.sources.prepare import prepare
 
     console = Console(stderr=True, highlight=False)
+    registry = load_registry(plugin or [])
     wanted = suite_for(
         suite,
         dataset=dataset,
@@ -84,6 +99,9 @@ def run(
         passes=passes,
         timeout=parse_seconds(timeout),
     )
+    if build or search:
+        grids = grids_for(chosen(registry, wanted.algorithms), wanted.group, build or (), search or ())
+        wanted = wanted.model_copy(update={"grids": grids})
     options = Options(
         data=data_folder(data),
         results=results_folder(results),
@@ -96,7 +114,6 @@ def run(
         if dry_run and not dataset_path(options.data, name).exists():
             raise DatasetError(f"no plan without {name}, which isn't here yet; get it with: annbench prepare {name}")
         prepare(name, folder=options.data, console=console)
-    registry = load_registry(plugin or [])
     plans = plan_run(wanted, registry, options)
     _say_plans(console, plans)
     if not dry_run:

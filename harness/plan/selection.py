@@ -1,0 +1,136 @@
+"""Parameters on the command line: `--build M=16`, and `hnsw(M=[16, 32], ef=40)` for one algorithm with its grids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from harness.errors import ConfigError
+from harness.registry import Entry, GroupConfig
+
+_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_CALL = re.compile(r"(?P<name>[^()]+)\((?P<params>.*)\)", re.DOTALL)
+_EXAMPLE = "write it like M=16, or M=[16, 32] for several"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An algorithm by name, and parameters in place of those of its config.
+
+    `build` and `search` hold what stood before and after a semicolon; `mixed` what was given without one.
+    """
+
+    name: str
+    mixed: Mapping[str, Any]
+    build: Mapping[str, Any]
+    search: Mapping[str, Any]
+
+
+def read_values(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read `KEY=VALUE` pairs as a grid: values are YAML, so a list `[16, 32]` is a choice.
+
+    Raises ConfigError, naming the pair, where it isn't one or a key stands twice.
+    """
+    grid: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        key = key.strip()
+        if not separator or not _KEY.fullmatch(key):
+            raise ConfigError(f"{pair!r} is no parameter; {_EXAMPLE}")
+        if key in grid:
+            raise ConfigError(f"the parameter {key!r} stands twice; {_EXAMPLE}")
+        try:
+            grid[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"the value of {key!r} can't be read: {text!r}; {_EXAMPLE}") from None
+    return grid
+
+
+def read_selection(text: str) -> Selection:
+    """Read `hnsw`, `hnsw(M=16, ef=40)` or, where a name could be of either kind, `hnsw(M=16; ef=40)`."""
+    match = _CALL.fullmatch(text.strip())
+    if match is None:
+        if "(" in text or ")" in text:
+            raise ConfigError(f"{text!r} is no selection; write it like 'hnsw(M=16, ef=40)'")
+        return Selection(text.strip(), {}, {}, {})
+    parts = _split(match["params"], ";")
+    if len(parts) > 2:
+        raise ConfigError(f"{text!r} has more than one semicolon; it stands between build and search parameters")
+    grids = [read_values(_split(part, ",")) for part in parts]
+    mixed, build, search = (grids[0], {}, {}) if len(grids) == 1 else ({}, *grids)
+    return Selection(match["name"].strip(), mixed, build, search)
+
+
+def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig]:
+    """Return the grids of a selection: those of the config's group, and what was given in place of them.
+
+    Build parameters that are given replace the group's build grids whole, search parameters its search grids; what
+    stands in neither keeps the algorithm's own default. A name that the config's grids have tells by itself which of
+    both it is. Raises ConfigError for one that doesn't (a semicolon says it), or for a group that there isn't.
+    """
+    build, search = dict(selection.build), dict(selection.search)
+    known = {kind: _names(entry, kind) for kind in ("build", "search")}
+    for key, value in selection.mixed.items():
+        kinds = [kind for kind, names in known.items() if key in names]
+        if len(kinds) != 1:
+            names = ", ".join(sorted(known["build"] | known["search"])) or "none"
+            raise ConfigError(
+                f"{entry.name}: its config doesn't say whether {key!r} belongs to the build or to the search (known: "
+                f"{names}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
+            )
+        (build if kinds[0] == "build" else search)[key] = value
+    return replaced(entry, group, build, search)
+
+
+def grids_for(
+    entries: Iterable[Entry], group: str, build: Sequence[str], search: Sequence[str]
+) -> dict[str, list[GroupConfig]]:
+    """Return the suite's `grids` that `--build` and `--search` of `annbench run` stand for, as `grids_of` does."""
+    chosen = read_values(build), read_values(search)
+    return {entry.name: replaced(entry, group, *chosen) for entry in entries if entry.config.purpose == "index"}
+
+
+def replaced(entry: Entry, group: str, build: Mapping[str, Any], search: Mapping[str, Any]) -> list[GroupConfig]:
+    """Return the grids of an algorithm's group with `build` and `search`, where not empty, in place of its own."""
+    found = entry.config.groups.get(group)  # type: ignore[call-overload]
+    if build and search:
+        return [GroupConfig(build=dict(build), search=dict(search))]
+    if found is None:
+        raise ConfigError(f"{entry.name} has no group {group!r}; it has {', '.join(entry.config.groups)}")
+    changed = [
+        GroupConfig(build=dict(build) or grid.build, search=dict(search) or grid.search, metrics=grid.metrics)
+        for grid in found
+    ]
+    return list({grid.model_dump_json(): grid for grid in changed}.values())
+
+
+def _names(entry: Entry, kind: str) -> set[str]:
+    groups = [grid for grids in entry.config.groups.values() for grid in grids]
+    return {key for group in groups for grid in _listed(getattr(group, kind)) for key in grid}
+
+
+def _listed(grid: Any) -> list[Mapping[str, Any]]:
+    return grid if isinstance(grid, list) else [grid]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split at a separator outside brackets, braces and quotes; nothing gives no part."""
+    parts, depth, quote, start = [], 0, "", 0
+    for i, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "[{(":
+            depth += 1
+        elif letter in "]})":
+            depth -= 1
+        elif letter == separator and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()] if separator == "," else [part.strip() for part in parts]
