@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,7 @@ from harness.atomic import reason, write_text, writing_hdf5
 from harness.contract import Data, Sets
 from harness.errors import ConfigError, DatasetError, UnknownNameError
 from harness.metric import Metric, neighbour_distances, pack_bits
+from harness.spec import Half
 
 if TYPE_CHECKING:
     import h5py
@@ -58,6 +59,14 @@ class Dataset:
         """Compute exact distances of the first `len(ids)` queries to `ids` (m, k), inf where the id is -1."""
         found = neighbour_distances(self.metric, self.test, self.train, ids)
         return found * self.bit_scale
+
+    def half(self, which: Half) -> Dataset:
+        """Return the same vectors with every other query, from the first (even) or the second (odd) on."""
+        rows = slice(0 if which == "even" else 1, None, 2)
+        test = self.test[rows] if isinstance(self.test, Sets) else np.ascontiguousarray(self.test[rows])
+        if isinstance(test, np.ndarray):
+            test.flags.writeable = False
+        return replace(self, test=test, neighbors=self.neighbors[rows], distances=self.distances[rows])
 
     @property
     def bit_scale(self) -> float:

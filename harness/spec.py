@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from harness.errors import ConfigError
 
 Mode = Literal["single", "batch"]
+Half = Literal["even", "odd"]
 Params = tuple[tuple[str, Any], ...]
 
 _SLUG_LENGTH = 80
@@ -62,8 +63,8 @@ class Provenance(NamedTuple):
 class BuildSpec:
     """One index to build and the settings to search it with.
 
-    `queries` counts the queries asked for (a prefix of the test set), `threads` those of a search, `build_threads`
-    those of the build.
+    `queries` counts the queries asked for (a prefix of the test set, or of every other one of it: `half`), `threads`
+    those of a search, `build_threads` those of the build.
     """
 
     dataset: str
@@ -78,6 +79,7 @@ class BuildSpec:
     provenance: Provenance
     searches: tuple[SearchSpec, ...] = ()
     seed: int = 0
+    half: Half | None = None
 
     @property
     def folder(self) -> str:
@@ -108,6 +110,7 @@ class BuildSpec:
             "plugin_hash": self.provenance.plugin_hash,
             "versions": dict(self.provenance.versions),
             "machine": self.provenance.machine,
+            **({} if self.half is None else {"half": self.half}),
         }
 
     def stem(self, search: SearchSpec | None) -> str:
@@ -141,6 +144,7 @@ class BuildSpec:
                 document["machine"],
             ),
             searches=tuple(SearchSpec(freeze(s)) for s in document["searches"]),
+            half=document.get("half"),
         )
 
 

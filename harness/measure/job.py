@@ -18,7 +18,7 @@ from harness.spec import BuildSpec
 class Job:
     """All that a worker needs to know."""
 
-    kind: Literal["measure", "check"]
+    kind: Literal["measure", "check", "serve"]
     build: BuildSpec
     config: str  # the plug-in's config.yml
     plugin: str  # its folder where it was given by hand, else ""

@@ -77,6 +77,11 @@ class Recorder:
         """Count the passes so far."""
         return 0 if self._result is None else self._result.passes
 
+    @property
+    def disturbed(self) -> bool:
+        """Say whether the last pass was disturbed, as far as is known by now."""
+        return self._result is not None and bool(self._result.pass_disturbed[-1])
+
     def needs(self, passes: int) -> bool:
         """Say whether more passes are needed for `passes` undisturbed ones."""
         return not self.failed and not (self._result is not None and self._result.enough(passes))

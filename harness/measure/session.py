@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,16 +20,15 @@ from harness.atomic import reason, write_text
 from harness.dataset import read_header
 from harness.errors import ConfigError, StoreError
 from harness.lock import held_alone
+from harness.measure.child import Limits, Listener, Outcome
 from harness.measure.job import Job
 from harness.measure.machine import describe_code, describe_machine, usable_cores
-from harness.measure.runner import Limits, Outcome, run_build, run_child
+from harness.measure.runner import run_build, run_child
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
 from harness.registry import Entry, GroupConfig, Registry
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
-
-Listener = Callable[[str, dict[str, Any]], None]
 
 CHECK_SECONDS = 300.0
 # What the operating system and the parent need beside the child.

@@ -1,6 +1,8 @@
 """The child process: build one index, search it with every setting in turn, and write each pass as it ends.
 
-Started by `harness.measure.runner` as `python -P -m harness.measure.worker DESCRIPTOR`, with the job on standard input.
+Started by `harness.measure.child` as `python -P -m harness.measure.worker DESCRIPTOR`, with the job as a line on
+standard input. A worker of the kind "serve" takes commands after it, a JSON line each: a pass of a setting, or a new
+setting; what it measures, and when, is then for the parent to say.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import gc
+import json
 import os
 import random
 import shutil
@@ -15,7 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ from harness.measure.timing import Yardstick, call_once, run_pass
 from harness.metric import Metric
 from harness.plan.grid import expand
 from harness.registry import Entry
-from harness.spec import SearchSpec
+from harness.spec import SearchSpec, freeze
 from harness.store import Process
 
 # Queries answered, untimed, after each bind: the passes of other settings came in between.
@@ -49,7 +52,7 @@ def main() -> int:
     """Run the job on standard input; report on the descriptor that the first argument names."""
     os.set_inheritable(int(sys.argv[1]), False)  # noqa: FBT003 - the call takes it by position only
     events = Events(int(sys.argv[1]))
-    job = Job.from_json(sys.stdin.read())
+    job = Job.from_json(sys.stdin.readline())
     die_with_parent(job.parent)
     try:
         if job.kind == "check":
@@ -104,6 +107,8 @@ class _Build:
         self._stage("load")
         started = time.perf_counter()
         dataset = open_dataset(Path(self._job.data), self._spec.dataset)
+        if self._spec.half is not None:
+            dataset = dataset.half(self._spec.half)
         loaded = time.perf_counter() - started
         entry = self._job.entry()
         self._check_provenance(entry, dataset)
@@ -111,11 +116,19 @@ class _Build:
         process = self._fit(entry, algorithm, dataset, loaded)
         self._events.send("built", seconds=process.build_seconds)
         distances = ExactDistances(dataset)
-        recorders = [Recorder(self._job, entry, search, dataset, distances, process) for search in self._spec.searches]
+
+        def record(search: SearchSpec) -> Recorder:
+            return Recorder(self._job, entry, search, dataset, distances, process)
+
+        recorders = [record(search) for search in self._spec.searches]
         self._process = process
-        self._measure(algorithm, dataset, recorders)
+        with self._quiet():
+            if self._job.kind == "serve":
+                self._serve(algorithm, dataset, recorders, record)
+            else:
+                self._measure(algorithm, dataset, recorders)
         self._rewrite(recorders)
-        if isinstance(algorithm, Saves):
+        if self._job.kind == "measure" and isinstance(algorithm, Saves):
             # It comes last, and after all is written: a plug-in that crashes while saving costs no figure.
             self._save(entry, algorithm, process)
             self._rewrite(recorders)
@@ -194,28 +207,58 @@ class _Build:
             effective={str(key): value for key, value in dict(algorithm.effective).items()},
         )
 
-    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder]) -> None:
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Make this process fit for timing: no collection of garbage, its threads held down and on their cores."""
         from threadpoolctl import threadpool_limits
 
-        job, spec = self._job, self._spec
-        cores = list(job.search_cores)
-        yardstick = Yardstick()
         gc.collect()
         gc.freeze()
         gc.disable()
-        with threadpool_limits(limits=spec.threads):
-            pin_all_threads(cores)
-            counts = [self._warm_up(algorithm, dataset, recorder, i, yardstick) for i, recorder in enumerate(recorders)]
-            for _ in range(max((r.first_round(job.passes) for r in recorders), default=0)):
-                for i, recorder in enumerate(recorders):
-                    if recorder.needs(job.passes) and recorder.first_round(job.passes):
-                        self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
-            # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
-            while needy := self._judged(recorders, yardstick):
-                for i in needy:
-                    self._pass(algorithm, dataset, recorders[i], i, counts[i], yardstick)
-            pin_all_threads(list(job.cores))
+        with threadpool_limits(limits=self._spec.threads):
+            pin_all_threads(list(self._job.search_cores))
+            yield
+            pin_all_threads(list(self._job.cores))
         gc.enable()
+
+    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder]) -> None:
+        job, yardstick = self._job, Yardstick()
+        counts = [self._warm_up(algorithm, dataset, recorder, i, yardstick) for i, recorder in enumerate(recorders)]
+        for _ in range(max((r.first_round(job.passes) for r in recorders), default=0)):
+            for i, recorder in enumerate(recorders):
+                if recorder.needs(job.passes) and recorder.first_round(job.passes):
+                    self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
+        # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
+        while needy := self._judged(recorders, yardstick):
+            for i in needy:
+                self._pass(algorithm, dataset, recorders[i], i, counts[i], yardstick)
+
+    def _serve(
+        self,
+        algorithm: Algorithm,
+        dataset: Dataset,
+        recorders: list[Recorder],
+        record: Callable[[SearchSpec], Recorder],
+    ) -> None:
+        """Do what the parent says until it closes the pipe: `{"pass": i}`, or `{"add": {parameter: value}}`."""
+        yardstick, counts = Yardstick(), []
+        for i, recorder in enumerate(recorders):
+            counts.append(self._warm_up(algorithm, dataset, recorder, i, yardstick))
+        self._stage("wait")
+        self._events.send("ready")
+        while line := sys.stdin.readline():
+            command = json.loads(line)
+            if "add" in command:
+                recorders.append(record(SearchSpec(freeze(command["add"]))))
+                number = len(counts)
+                counts.append(self._warm_up(algorithm, dataset, recorders[-1], number, yardstick))
+                self._events.send("added", search=number)
+            else:
+                number = command["pass"]
+                self._pass(algorithm, dataset, recorders[number], number, counts[number], yardstick)
+            self._stage("wait")
+        for recorder in recorders:
+            recorder.judge(yardstick.median())
 
     def _judged(self, recorders: list[Recorder], yardstick: Yardstick) -> list[int]:
         """Mark all passes by what is known of the yardstick by now; return which settings need another one."""
@@ -304,7 +347,7 @@ class _Build:
             return
         seconds = float(timed.latencies_ns.sum()) / 1e9
         qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
-        self._events.send("pass", search=number, qps=qps)
+        self._events.send("pass", search=number, qps=qps, disturbed=recorder.disturbed)
 
     def _save(self, entry: Entry, algorithm: Saves, process: Process) -> None:
         """Time saving and loading."""
