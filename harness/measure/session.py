@@ -151,8 +151,7 @@ def _job(kind: Literal["measure", "check"], entry: Entry, build: BuildSpec, suit
     return Job(
         kind=kind,
         build=build,
-        config=str(entry.file),
-        plugin=str(entry.plugin or ""),
+        plugin=entry.to_json(),
         data=str(options.data.resolve()),
         results=str(options.results.resolve()),
         passes=suite.passes,
