@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
@@ -63,10 +64,10 @@ def _imported(name: str, root: Path, folder: str, constructor: str) -> Callable[
     return found  # type: ignore[no-any-return]
 
 
-def _finish(theirs: Any, folder: tempfile.TemporaryDirectory[str]) -> None:
-    with contextlib.suppress(AttributeError):
+def _finish(theirs: Any, folder: str) -> None:
+    with contextlib.suppress(Exception):  # all is measured: what can't be ended, or is gone already, costs no figure
         theirs.done()
-    folder.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Adapted(Algorithm):
@@ -87,9 +88,13 @@ class Adapted(Algorithm):
             places[f"@metric {number}"], values[f"@metric {number}"] = tuple(place), str(self._metric)
         arguments = assembled(values, places, self._name)
         # What it writes to the working folder must not be found by the next run, which would skip its build.
-        self._folder = tempfile.TemporaryDirectory(prefix="annbench-theirs-", ignore_cleanup_errors=True)
-        with contextlib.chdir(self._folder.name):
-            self._theirs = self._classes[self._metric](*arguments)
+        self._folder = tempfile.mkdtemp(prefix="annbench-theirs-")
+        try:
+            with contextlib.chdir(self._folder):
+                self._theirs = self._classes[self._metric](*arguments)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         # When it is no longer used, at the latest when the process ends.
         weakref.finalize(self, _finish, self._theirs, self._folder)
         self._held: float | None = None
@@ -105,7 +110,7 @@ class Adapted(Algorithm):
             theirs.threads = threads
         if hasattr(theirs, "supports_prepared_queries"):
             theirs.supports_prepared_queries()
-        with contextlib.chdir(self._folder.name):
+        with contextlib.chdir(self._folder):
             self._held = self._memory()
             theirs.fit(self._converted(train))
         with contextlib.suppress(Exception):  # many a name holds the search parameters, which aren't set yet

@@ -59,14 +59,16 @@ def named(places: Iterable[Place], signature: Signature) -> dict[str, Place]:
     short = [_short(place, signature) for place in distinct]
     often = Counter(short)
     good = [often[name] == 1 and name.isidentifier() and name != _RESERVED for name in short]
-    names = {name: place for name, place, fits in zip(short, distinct, good, strict=True) if fits}
+    names = {place: name for name, place, fits in zip(short, distinct, good, strict=True) if fits}
+    taken = {_RESERVED, *names.values()}
     for place in distinct:
-        if place not in names.values():
+        if place not in names:
             name = _long(place, signature)
-            while name in names or name == _RESERVED:
+            while name in taken:
                 name += "_"
-            names[name] = place
-    return names
+            taken.add(name)
+            names[place] = name
+    return {names[place]: place for place in distinct}
 
 
 def _argument(position: Step, signature: Signature) -> str:
@@ -98,11 +100,12 @@ def assembled(values: Mapping[str, Any], places: Mapping[str, Place], what: str)
     Raises ParameterError for a name that isn't among `places`, for values that exclude each other, and where an
     argument before one that is given has no value.
     """
-    tree: dict[Step, Any] = {}
-    for name, value in values.items():
+    for name in values:
         if name not in places:
-            known = ", ".join(sorted(places)) or "none"
+            known = ", ".join(sorted(known for known in places if not known.startswith("@"))) or "none"
             raise ParameterError(f"{what}: there is no parameter {name!r}; known: {known}")
+    tree: dict[Step, Any] = {}
+    for name in (name for name in places if name in values):  # tables get their keys in the config's order
         *inner, last = places[name]
         node = tree
         for step in inner:
@@ -111,7 +114,7 @@ def assembled(values: Mapping[str, Any], places: Mapping[str, Place], what: str)
                 raise ParameterError(f"{what}: {name!r} can't go with the other parameters: {', '.join(values)}")
         if last in node:
             raise ParameterError(f"{what}: {name!r} can't go with the other parameters: {', '.join(values)}")
-        node[last] = _read(value)
+        node[last] = _read(values[name])
     missing = [position for position in range(max(map(int, tree), default=-1) + 1) if position not in tree]
     if missing:
         lacking = sorted(name for name, place in places.items() if place[0] == missing[0]) or [f"arg{missing[0]}"]

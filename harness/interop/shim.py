@@ -170,9 +170,8 @@ def provide(root: Path) -> None:
     if known is None:
         _install()
     elif not hasattr(known, "__annbench__"):
-        raise PluginError(
-            f"{PACKAGE} was imported from {known.__file__} before; its plug-ins need a process without it"
-        )
+        origin = getattr(known, "__file__", None) or "elsewhere"
+        raise PluginError(f"{PACKAGE} was imported from {origin} before; its plug-ins need a process without it")
     folders: Any = sys.modules[ALGORITHMS].__path__
     if str(root) not in folders:
         folders.append(str(root))
