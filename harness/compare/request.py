@@ -1,0 +1,63 @@
+"""What is asked of a comparison, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.analyse.paired import Comparison
+from harness.compare.sides import Side
+from harness.compare.stored import Terms
+from harness.measure.session import Options
+from harness.plan.suites import Suite
+from harness.spec import Half
+
+DEFAULT_PAIRS = 5
+
+# With --holdout, parameters are chosen on one half of the queries, and figures come from the other.
+CHOOSING: Half = "even"
+JUDGING: Half = "odd"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure."""
+
+    sides: tuple[Side, ...]
+    suite: Suite
+    options: Options
+    targets: tuple[float, ...] | None = None
+    pairs: int = DEFAULT_PAIRS
+    holdout: bool = False
+    other_machine: bool = False
+    save: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict: at a recall (None = as the settings are), of two algorithms under the same terms."""
+
+    terms: Terms
+    names: tuple[str, str]
+    settings: tuple[tuple[str, ...], tuple[str, ...]]
+    comparison: Comparison
+
+
+@dataclass
+class Report:
+    """All verdicts of a comparison; `drop` is by how much B's recall is below A's, at worst, at the same settings."""
+
+    names: tuple[str, str]
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    pairs: int = 0
+    drop: float = 0.0
+
+
+def recall_drop(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    """Return by how much recall falls from A to B at equal search parameters; where none are, between the highest."""
+    shared = a.keys() & b.keys()
+    if shared:
+        return max(a[key] - b[key] for key in shared)
+    return max(a.values()) - max(b.values())
