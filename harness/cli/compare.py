@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.compare.request import Report
 
 DEFAULT_DATASET = "fashion-mnist-784-euclidean"
-DEFAULT_QUERIES = 1000
 
 
 def compare(
@@ -34,7 +33,7 @@ def compare(
     group: Annotated[Group, typer.Option(help="Grids of an algorithm that is given without parameters.")] = Group.QUICK,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of child processes, each with builds of its own.")] = 5,
     passes: Annotated[int, typer.Option(min=1, help="Rounds in each pair: a pass of every setting of both.")] = 7,
-    queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = DEFAULT_QUERIES,
+    queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = 1000,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
     mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
     threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
@@ -76,8 +75,7 @@ def compare(
     """
     from rich.console import Console
 
-    from harness.api import suite_for
-    from harness.compare.request import Request
+    from harness.compare.request import Request, compare_suite
     from harness.compare.session import compare as compare_sides
     from harness.compare.sides import LiveSide, read_side
     from harness.folders import data_folder, results_folder
@@ -103,15 +101,13 @@ def compare(
         memory=parse_bytes(memory),
     )
     wanted = dataset or (DEFAULT_DATASET if len(live) == len(sides) else "*")
-    suite = suite_for(
-        "default",
-        dataset=wanted,
+    suite = compare_suite(
+        wanted,
         group=str(group),
         k=k,
         mode=str(mode),
         queries=queries,
         passes=passes,
-        pass_seconds=5.0,
         timeout=parse_seconds(timeout),
     )
     if len(live) == len(sides):
