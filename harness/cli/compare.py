@@ -86,6 +86,7 @@ def compare(
 
     if kind not in FORMATS:
         raise ConfigError(f"--format {kind!r}: choose from {', '.join(FORMATS)}")
+    targets = None if recall is None else parse_recalls(recall)
     slower = None if fail_if_slower is None else parse_share(fail_if_slower)
     if b is None and save_baseline is None:
         raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
@@ -116,7 +117,7 @@ def compare(
         sides=sides,
         suite=suite,
         options=options,
-        targets=None if recall is None else parse_recalls(recall),
+        targets=targets,
         pairs=pairs,
         holdout=holdout,
         other_machine=other_machine,

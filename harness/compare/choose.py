@@ -17,7 +17,7 @@ from harness.errors import ConfigError, PluginError
 from harness.measure.child import Limits, Listener
 from harness.measure.runner import run_build
 from harness.measure.session import Options, conformance, job_for
-from harness.plan.expand import Settings, builds_of, unusable
+from harness.plan.expand import Settings, builds_of, check_depth, unusable
 from harness.plan.suites import Suite
 from harness.spec import BuildSpec, SearchSpec
 from harness.store import ResultStore
@@ -46,7 +46,8 @@ class Match:
 
 
 def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> list[BuildSpec]:
-    """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there."""
+    """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there, with such a k."""
+    check_depth(suite, header)
     chosen = suite.model_copy(update={"grids": {side.entry.name: list(side.grids)}})
     if why := unusable(side.entry, header, chosen):
         raise ConfigError(f"{side.text}: {why}")

@@ -76,12 +76,7 @@ def expand_suite(
 
     Raises ConfigError where k is beyond the ground truth, or no chosen algorithm can run.
     """
-    depth = dataset.depth
-    if suite.k > depth:
-        raise ConfigError(
-            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less, "
-            f"or: annbench prepare {dataset.name} --neighbors {suite.k} --force"
-        )
+    check_depth(suite, dataset)
     plan = Plan()
     for entry in entries:
         if why := unusable(entry, dataset, suite):
@@ -91,6 +86,16 @@ def expand_suite(
         for build in builds_of(suite, dataset, entry, settings):
             _add(plan, build, suite, settings, store)
     return plan
+
+
+def check_depth(suite: Suite, dataset: Header) -> None:
+    """Raise ConfigError where k is beyond the ground truth of a dataset."""
+    depth = dataset.depth
+    if suite.k > depth:
+        raise ConfigError(
+            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less, "
+            f"or: annbench prepare {dataset.name} --neighbors {suite.k} --force"
+        )
 
 
 def unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
