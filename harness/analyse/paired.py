@@ -1,9 +1,14 @@
 """The ratio of two sides' QPS from passes that were made in turns, each round holding one pass of every setting.
 
 What both sides share cancels within a round: the minute, the machine, the queries. So the ratio is taken round by
-round, at equal recall, and the bootstrap of `harness.analyse.statistics` runs over pairs of children, rounds and
-queries of these ratios, not over each side for itself. One build hides 1-3% of layout and seed: pairs are its outermost
-level.
+round, at equal recall, and a pair of children gives the median of its rounds: what fell on one side of a round alone
+does not move it.
+
+One build hides 1-3% of layout and seed, so pairs are what the interval comes from: Student's t over the medians of the
+pairs, in logs. Rounds within a pair are not independent of each other, and would make it look narrower than it is. What
+the choice of queries adds is had by a bootstrap of both sides at once. With fewer than three pairs the spread of pairs
+can't be had from them; then it is the nested bootstrap of `harness.analyse.statistics` over pairs and rounds, wider by
+its few degrees of freedom.
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from harness.store import Result
 _MOST_BEYOND = 0.02
 _MOST_CARRIED = 2.0  # and no farther than twice the step between its last two settings
 _ROUNDING = 1e-9
+
+_LEAST_PAIRS = 3
 
 Relation = Literal["=", ">=", "not reached"]
 
@@ -103,11 +110,44 @@ def compare_pairs(
         whole = np.concatenate([a.whole - b.whole for a, b in readings])
         redrawn = np.concatenate([a.redrawn - b.redrawn for a, b in readings])
         number = np.repeat(np.arange(len(pairs)), [len(rounds) for rounds in kept])
+        estimate, bounds = _interval(whole, redrawn, number, queries, level, seed)
+        outcome = judge(math.exp(estimate), bounds, used)
+    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+
+
+def _interval(
+    whole: NDArray[np.float64],
+    redrawn: NDArray[np.float64],
+    number: NDArray[np.intp],
+    queries: int,
+    level: float,
+    seed: int,
+) -> tuple[float, Range]:
+    """Return the log ratio and the interval of the ratio.
+
+    `whole` (rounds,) are log ratios, `redrawn` (rounds, replicates) the same over redrawn queries, `number` (rounds,)
+    the pair of each round.
+    """
+    from scipy.special import stdtrit
+
+    count = int(number[-1]) + 1
+    if count < _LEAST_PAIRS:
+        if len(whole) < 2:
+            return float(whole[0]), Range(math.nan, math.nan)
         rng = np.random.default_rng((seed, 2))
         samples = nested_samples(whole, redrawn, number, queries, level=level, rng=rng)
-        bounds = percentile_range(np.exp(samples), level) if used > 1 else Range(math.nan, math.nan)
-        outcome = judge(math.exp(float(np.median(whole))), bounds, used)
-    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+        return float(np.median(whole)), percentile_range(np.exp(samples), level)
+    medians = np.array([np.median(whole[number == pair]) for pair in range(count)])
+    by_query = np.mean([np.median(redrawn[number == pair], axis=0) for pair in range(count)], axis=0)
+    estimate = float(medians.mean())
+    # (variance of the estimate, degrees of freedom), joined as Welch and Satterthwaite do
+    parts = [(float(medians.var(ddof=1)) / count, count - 1), (float(by_query.var(ddof=1)), queries - 1)]
+    total = sum(variance for variance, _ in parts)
+    squares = sum(variance**2 / freedom for variance, freedom in parts if freedom > 0)
+    if squares <= 0:
+        return estimate, Range(math.exp(estimate), math.exp(estimate))
+    half = float(stdtrit(total**2 / squares, (1 + level) / 2)) * math.sqrt(total)
+    return estimate, Range(math.exp(estimate - half), math.exp(estimate + half))
 
 
 def _rounds(pair: Pair) -> int:
