@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import check, embed, evaluate, export, listing, prepare, report, results, run, study, synthesise, train
+from harness.cli import (
+    check,
+    compare,
+    embed,
+    evaluate,
+    export,
+    listing,
+    prepare,
+    report,
+    results,
+    run,
+    study,
+    synthesise,
+    train,
+)
 from harness.errors import AnnbenchError
 
 app = typer.Typer(
@@ -23,6 +37,7 @@ app = typer.Typer(
 app.command("list")(listing.show)
 app.command("prepare")(prepare.prepare)
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
 app.command("export")(export.export)

@@ -98,13 +98,13 @@ def execute(
     summary = Summary()
     store = ResultStore(options.results)
     limits = Limits(suite.timeout, options.limit)
-    with _alone(options.results):
+    with alone(options.results):
         _measure(suite, registry, plans, options, limits, store, summary, listener)
     return summary
 
 
 @contextlib.contextmanager
-def _alone(results: Path) -> Iterator[None]:
+def alone(results: Path) -> Iterator[None]:
     """Let one run at a time write to a folder of results: two would lose each other's passes and share a core."""
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -141,12 +141,15 @@ def _measure(
                 listener("build-failed", {"reason": f"not conforming ({breaches[0]})", "stage": "check"})
                 summary.failed += len(build.searches)
                 continue
-            failed = run_build(_job("measure", entry, build, suite, options), limits, listener)
+            failed = run_build(job_for("measure", entry, build, suite, options), limits, listener)
             summary.failed += failed
             summary.measured += len(build.searches) - failed
 
 
-def _job(kind: Literal["measure", "check"], entry: Entry, build: BuildSpec, suite: Suite, options: Options) -> Job:
+def job_for(
+    kind: Literal["measure", "check", "serve"], entry: Entry, build: BuildSpec, suite: Suite, options: Options
+) -> Job:
+    """Return the message that has a worker measure, check or serve a build, on the last cores of this process."""
     cores = usable_cores()
     return Job(
         kind=kind,
@@ -225,7 +228,7 @@ def _check(entry: Entry, metric: str, preferred: Sequence[GroupConfig], options:
     )
     suite = Suite(datasets=("check",))
     bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
-    return run_child(_job("check", entry, build, suite, options), bounded, lambda *_: None)
+    return run_child(job_for("check", entry, build, suite, options), bounded, lambda *_: None)
 
 
 def _last_line(text: str) -> str:
