@@ -90,12 +90,17 @@ def run(
 
 
 def load_results(results: Path | str | None = None) -> pd.DataFrame:
-    """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals."""
-    from harness.analyse.table import tidy
+    """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals.
+
+    Rows of ann-benchmarks' tables that were merged into the store are among them.
+    """
+    from harness.analyse.table import joined, tidy
+    from harness.interop.tables import foreign_rows
     from harness.store import ResultStore
 
     folder = results_folder(Path(results) if results else None)
-    table = tidy(ResultStore(folder).results())
+    store = ResultStore(folder)
+    table = joined(tidy(store.results()), foreign_rows(store))
     table["path"] = [str(Path(path).relative_to(folder)) for path in table["path"]]
     return table.drop(columns=["qps_samples", "recall_samples"])
 
@@ -113,6 +118,7 @@ def report(
     measured on what a model embedded and that dataset is still in `data`.
     """
     from harness.embedding.records import read_records
+    from harness.interop.tables import foreign_rows
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
     from harness.report.write import write_report
@@ -123,9 +129,10 @@ def report(
     folder = plots_folder(Path(plots) if plots else None)
     records = list(read_records(chosen))
     quality = write_quality(records, folder) if records else []
-    if records and not store.paths():
+    more = foreign_rows(store)
+    if records and not store.paths() and more.empty:
         return quality
-    paths = write_report(store.results(), store.failures(), folder, dataset=dataset)
+    paths = write_report(store.results(), store.failures(), folder, dataset=dataset, more=more)
     names = {path.relative_to(chosen).parts[0] for path in store.paths()}
     judged = judged_datasets(names, data_folder(Path(data) if data else None))
     wanted = (
