@@ -36,17 +36,18 @@ from harness.metric import Metric
 _COUNTERS = {"dist_comps": "distance_computations"}
 
 
-def adapted(name: str, root: str, definitions: Mapping[str, Mapping[str, Any]]) -> type[Algorithm]:
-    """Make an algorithm of ours of the plug-in below `root`, the folder of all plug-ins.
+def adapted(name: str, folder: Path, definitions: Mapping[str, Mapping[str, Any]]) -> type[Algorithm]:
+    """Make an algorithm of ours of the plug-in whose config is in `folder`.
 
     `definitions` has for each metric: `module` and `constructor`, `build` and `search`, which map the names of
     parameters to their places among the arguments, `fixed`, values of some, and `metric`, places that hold its name.
     Raises PluginError in one line where the plug-in can't be imported.
     """
-    provide(Path(root))
+    root = folder.parent
+    provide(root)
     classes = {}
     for metric, definition in definitions.items():
-        classes[metric] = _imported(name, Path(root), definition["module"], definition["constructor"])
+        classes[metric] = _imported(name, root, definition["module"], definition["constructor"])
     return type(name, (Adapted,), {"_name": name, "_definitions": definitions, "_classes": classes})
 
 
@@ -175,8 +176,8 @@ class _Way:
         take, answer = self._row(), self._answer()
         if not self._seen:
             return self._first
-        if self._lazy:
-            return lambda queries, k: list(answer(take(queries), k))
+        if self._lazy:  # what an iterator does, it does when it is read
+            return lambda queries, k: _Whole(list(answer(take(queries), k)))
         if self._floats:
             return lambda queries, k: _Whole(answer(take(queries), k))
         if self._metric.is_dense and not self._writes:
@@ -185,9 +186,10 @@ class _Way:
 
     def _first(self, queries: Any, k: int) -> Any:
         answer = self._tried(lambda: self._answer()(self._row()(queries), k))
-        self._lazy = not hasattr(answer, "__len__")
-        answer = list(answer) if self._lazy else answer
-        self._floats = not self._lazy and len(answer) > 0 and np.asarray(answer).dtype.kind == "f"
+        if not hasattr(answer, "__len__"):
+            self._lazy = True
+            answer = list(answer)
+        self._floats |= len(answer) > 0 and np.asarray(answer).dtype.kind == "f"
         self._seen = True
         return _Whole(answer) if self._floats else answer
 
