@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Plugins, Results
+from harness.cli.options import AnnBenchmarks, Plugins, Results, registry_with
 
 
 def check(
     algorithms: Annotated[list[str], typer.Argument(help="Algorithms to check; `all` for every installed one.")],
     metric: Annotated[str | None, typer.Option(help="Only under this metric; all that it claims otherwise.")] = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
     results: Results = None,
 ) -> None:
     """Check that a plug-in does what the contract says, in a child process, before anyone times it.
@@ -25,10 +26,9 @@ def check(
     from harness.measure.session import Options
     from harness.measure.session import check as check_one
     from harness.metric import Metric
-    from harness.registry import load_registry
 
-    registry = load_registry(plugin or [])
-    names = [n for n, e in registry.items() if not e.missing()] if algorithms == ["all"] else algorithms
+    registry = registry_with(plugin, ann_benchmarks)
+    names = [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else algorithms
     options = Options(data_folder(), results_folder(results))
     broken = 0
     for name in names:

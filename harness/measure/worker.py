@@ -87,6 +87,7 @@ def _check(job: Job, events: Events) -> None:
         ordered=entry.config.ordered,
         is_floor=entry.config.purpose == "floor",
         resolve=resolve,
+        edges=entry.config.edges,
     )
     for finding in findings(subject):
         events.send("finding", text=finding)
