@@ -168,10 +168,11 @@ def report(rows: list[dict[str, Any]]) -> None:
             high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
             parts.append(f"{verdict} {hits / n:.0%} ({low:.0%}-{high:.0%})")
         held = np.mean([row["low"] <= truth <= row["high"] for row in mine])
+        pairs = np.mean([len(row["rounds"]) for row in mine])
         ratios = [row["ratio"] for row in mine]
         say(
             f"{kind}: {len(mine)} comparisons: {', '.join(parts)}; ratio {np.median(ratios):.3f}, spread "
-            f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; "
+            f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; {pairs:.1f} pairs; "
             f"{np.mean([row['disturbed'] for row in mine]):.0%} of rounds disturbed"
         )
     middle = np.median([row["qps"] for row in rows])
