@@ -167,12 +167,15 @@ def _version(distribution: str) -> str | None:
 
 
 class Registry(Mapping[str, Entry]):
-    """Algorithms by name; an unknown name suggests the nearest."""
+    """Algorithms by name; an unknown name suggests the nearest.
+
+    Two entries of one name are an error unless they come from one file: an installed plug-in may be given by hand, too.
+    """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries: dict[str, Entry] = {}
         for entry in entries:
-            if entry.name in self._entries:
+            if entry.name in self._entries and self._entries[entry.name].file != entry.file:
                 raise ConfigError(
                     f"two algorithms are called {entry.name!r}: {self._entries[entry.name].folder} and {entry.folder}"
                 )
@@ -253,6 +256,12 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError where `name` can't be an algorithm's."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} can't be an algorithm's name; use letters, digits, '-', '_', '.', '+'")
+
+
 def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
     """Read one `config.yml`: a table of algorithm names; raise ConfigError that names file, key and value."""
     try:
@@ -263,8 +272,10 @@ def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
         raise ConfigError(f"{path}: should be a table of algorithm names, each with its constructor")
     entries = []
     for name, content in document.items():
-        if not _NAME.fullmatch(str(name)):
-            raise ConfigError(f"{path}: {name!r} can't be an algorithm's name; use letters, digits, '-', '_', '.', '+'")
+        try:
+            check_name(str(name))
+        except ConfigError as problem:
+            raise ConfigError(f"{path}: {problem}") from None
         try:
             config = AlgorithmConfig.model_validate(content)
         except ValidationError as problem:

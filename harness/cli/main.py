@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import check, embed, evaluate, export, listing, prepare, report, results, run, study, synthesise, train
+from harness.cli import (
+    check,
+    embed,
+    evaluate,
+    export,
+    listing,
+    new_plugin,
+    prepare,
+    report,
+    results,
+    run,
+    study,
+    synthesise,
+    train,
+)
 from harness.errors import AnnbenchError
 
 app = typer.Typer(
@@ -28,6 +42,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("study")(study.study)
 app.command("check")(check.check)
+app.command("new-plugin")(new_plugin.new_plugin)
 app.command("embed")(embed.embed)
 app.command("train")(train.train)
 app.command("synthesise")(synthesise.synthesise)

@@ -61,7 +61,7 @@ def examine(
             continue
         if broken := [name for name in check.needs if name in failed]:
             failed.add(check.name)
-            yield Verdict(check.name, not_run=f"nothing to look at: {broken[0]!r} failed")
+            yield Verdict(check.name, not_run=f"{broken[0]!r} failed")
             continue
         before(check)
         breaches = tuple(_breaches(check, trial))

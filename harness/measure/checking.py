@@ -69,9 +69,7 @@ def verdicts(
         failed.add(at.name)
         going_on = outcome.stage == at.name and outcome.reason.startswith(("crashed", "exited"))
         lost = [check for check in left if not going_on or failed & {*check.needs}]
-        yield from (
-            Verdict(check.name, not_run=f"nothing to look at: {outcome.reason} at {at.name!r}") for check in lost
-        )
+        yield from (Verdict(check.name, not_run=f"{outcome.reason} at {at.name!r}") for check in lost)
         failed |= {check.name for check in lost}
         left = [check for check in left if check not in lost]
 
@@ -91,6 +89,10 @@ def _ending(outcome: Outcome) -> str:
 
 
 def job_for(entry: Entry, metric: str, preferred: Sequence[GroupConfig], checks: tuple[str, ...]) -> Job:
+    """Make the job that checks a plug-in, by the rules of those names, under a metric.
+
+    `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.
+    """
     if why := entry.why_not():
         raise ConfigError(f"{entry.name}: {why}")
     ordered = [*preferred, *(grid for grids in entry.config.groups.values() for grid in grids)]
