@@ -71,7 +71,7 @@ def test_rules_are_items(author: Pytest, plugin: Callable[[str], Path], tmp_path
 
 
 def test_a_segfault_fails_its_item(author: Pytest, plugin: Callable[[str], Path]) -> None:
-    """A plug-in that crashes fails an item with the signal's name; pytest goes on, and what wasn't seen isn't passed."""
+    """A plug-in that crashes fails an item with the signal's name; pytest goes on, and what wasn't seen fails."""
     plugin("CrashesAtOnce")
     status, printed = author("--annbench", "breaking/config.yml")
     found = outcomes(printed)
@@ -105,7 +105,7 @@ def test_installed_algorithms_by_name(author: Pytest) -> None:
     [("hnwslib", "did you mean hnswlib"), ("./nowhere", "no config.yml there"), ("bad.yml", "can't be read as YAML")],
 )
 def test_words_that_name_nothing(author: Pytest, tmp_path: Path, word: str, telling: str) -> None:
-    """A word that names no plug-in, or a broken one, is an error of the collection in one line: not a run of nothing."""
+    """A word that names no plug-in, or a broken one, is one line of error at collection, not a run of nothing."""
     (tmp_path / "bad.yml").write_text("{")
     status, printed = author(f"--annbench={word}")
     assert status == pytest.ExitCode.INTERRUPTED
