@@ -115,7 +115,7 @@ class Entry:
         """
         folders = [self.folder]
         if self.config.origin == "from-scratch":
-            folders.append(_builtin_folder() / "kernels")
+            folders.append(self._kernels())
         digest = hashlib.sha256(self.config.constructor.encode())
         for folder in folders:
             files = [file for file in sorted(folder.rglob("*")) if file.suffix in _CODE and file.is_file()]
@@ -131,9 +131,9 @@ class Entry:
             raise PluginError(f"{self.name}: {why}")
         module_name, class_name = self.config.constructor.split(":")
         if self.plugin is not None:
-            parent = str(self.plugin.parent)
-            if parent not in sys.path:
-                sys.path.insert(0, parent)
+            root = str(self._root())
+            if root not in sys.path:
+                sys.path.insert(0, root)
         try:
             module = importlib.import_module(module_name)
         except Exception as problem:
@@ -144,17 +144,33 @@ class Entry:
             raise PluginError(f"{self.name}: {self.config.constructor} is not a subclass of harness.contract.Algorithm")
         return found
 
+    def _root(self) -> Path:
+        """Return the folder from which the plug-in's module is imported: the parent of the package that holds it.
+
+        That package may stand above the plug-in: `algorithms` of another checkout is one.
+        """
+        assert self.plugin is not None  # noqa: S101 - asked only of plug-ins
+        top = self.config.constructor.partition(":")[0].partition(".")[0]
+        holders = [folder for folder in (self.plugin, *self.plugin.parents) if folder.name == top]
+        return holders[0].parent if holders else self.plugin.parent
+
+    def _kernels(self) -> Path:
+        """Return the kernels that an algorithm from scratch is made of: those beside it, where there are any."""
+        beside = self.folder.parent / "kernels"
+        return beside if self.plugin is not None and beside.is_dir() else _builtin_folder() / "kernels"
+
     def _came_from_plugin(self, module_name: str) -> None:
         """Raise PluginError where a module of the plug-in's name, but from elsewhere, was imported in its place."""
         top = module_name.split(".", maxsplit=1)[0]
-        if self.plugin is None or not (
-            (self.plugin.parent / top).is_dir() or (self.plugin.parent / f"{top}.py").exists()
-        ):
+        if self.plugin is None:
+            return
+        root = self._root()
+        if not ((root / top).is_dir() or (root / f"{top}.py").exists()):
             return
         origin = getattr(sys.modules[top], "__file__", None) or next(
             iter(getattr(sys.modules[top], "__path__", "")), ""
         )
-        if not Path(origin).resolve().is_relative_to(self.plugin.parent.resolve()):
+        if not Path(origin).resolve().is_relative_to(root.resolve()):
             raise PluginError(f"{self.name}: the name {top!r} belongs to {origin} already; rename the plug-in's folder")
 
 

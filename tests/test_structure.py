@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
     "analyse": {*_DATA, "store"},
     "studies": {*_TRUTH, "measure", "store", "analyse", "embedding"},
-    "report": {*_DATA, "store", "analyse", "studies", "embedding"},
+    "compare": {*_STORES, "sources", "plan", "measure", "analyse"},
+    "report": {*_DATA, "store", "analyse", "studies", "embedding", "compare"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ def interval(
     Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
     """
     check_bootstrap(level, replicates)
-    weights = _query_weights(result.queries, replicates, seed)
+    weights = query_weights(result.queries, replicates, seed)
     recall = _recall_samples(query_recall(result), weights)
     qps = _qps_samples(result, weights, level, np.random.default_rng((seed, 1)))
     known = len(quoted_passes(result)) > 1
@@ -116,12 +116,12 @@ def mean_range(
     """
     mean = values.mean() if len(values) else math.nan
     # About the mean: values that are all alike then leave no doubt in float32.
-    moved = (values - mean) @ _query_weights(len(values), replicates, seed).astype(np.float64)
+    moved = (values - mean) @ query_weights(len(values), replicates, seed).astype(np.float64)
     return percentile_range(mean + moved, level)
 
 
 @lru_cache(maxsize=2)
-def _query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
+def query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
     """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""
     rng = np.random.default_rng((seed, 0))
     weights = np.empty((queries, replicates), np.float32)
@@ -155,24 +155,44 @@ def _qps_samples(
     estimate = float(np.median(by_pass))
     if len(means) == 1:
         return np.full(replicates, math.exp(estimate))
-    layout = _layout(result.pass_process[quoted_passes(result)])
     if result.spec["mode"] == "single":
         # Scaled to about 1 before float32; (passes, q) @ (q, replicates) gives each pass's mean over drawn queries.
         scaled = (latencies / means.mean()).astype(np.float32) @ weights
         by_query = -np.log(scaled.astype(np.float64) * means.mean())
     else:
         by_query = np.repeat(by_pass[:, None], replicates, axis=1)
-    drawn = _drawn_passes(layout, replicates, rng)
-    samples = np.median(np.take_along_axis(by_query, drawn, axis=0), axis=0)
-    query_variance = float(np.median(by_query, axis=0).var(ddof=1))
-    pass_variance = float(np.median(by_pass[drawn], axis=0).var(ddof=1))
-    factor = _stretch(by_pass[layout.order], layout, query_variance, pass_variance, len(result.neighbors), level)
-    moved = np.clip((samples - estimate) * factor, -_WIDEST_LOG, _WIDEST_LOG)
-    stretched: NDArray[np.float64] = np.exp(estimate + moved)
+    process = result.pass_process[quoted_passes(result)]
+    samples = nested_samples(by_pass, by_query, process, len(result.neighbors), level=level, rng=rng)
+    stretched: NDArray[np.float64] = np.exp(samples)
     return stretched
 
 
-def _layout(process: NDArray[np.int32]) -> _Layout:
+def nested_samples(
+    by_pass: NDArray[np.float64],
+    by_query: NDArray[np.float64],
+    process: NDArray[np.integer[Any]],
+    queries: int,
+    *,
+    level: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return replicates of the median over passes, (replicates,), stretched so that their percentiles cover.
+
+    `by_pass` (passes,) are logs of what was measured, `by_query` (passes, replicates) the same over redrawn queries,
+    `process` (passes,) says which child made a pass; `queries` counts those that were drawn from.
+    """
+    estimate = float(np.median(by_pass))
+    layout = _layout(process)
+    drawn = _drawn_passes(layout, by_query.shape[1], rng)
+    samples = np.median(np.take_along_axis(by_query, drawn, axis=0), axis=0)
+    query_variance = float(np.median(by_query, axis=0).var(ddof=1))
+    pass_variance = float(np.median(by_pass[drawn], axis=0).var(ddof=1))
+    factor = _stretch(by_pass[layout.order], layout, query_variance, pass_variance, queries, level)
+    moved: NDArray[np.float64] = np.clip((samples - estimate) * factor, -_WIDEST_LOG, _WIDEST_LOG)
+    return estimate + moved
+
+
+def _layout(process: NDArray[np.integer[Any]]) -> _Layout:
     order = np.argsort(process, kind="stable")
     _, start, size = np.unique(process[order], return_index=True, return_counts=True)
     return _Layout(order, start.astype(np.int64), size.astype(np.int64))

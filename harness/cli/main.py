@@ -11,6 +11,7 @@ import typer
 from harness import __version__
 from harness.cli import (
     check,
+    compare,
     embed,
     evaluate,
     export,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("list")(listing.show)
 app.command("prepare")(prepare.prepare)
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
 app.command("export")(export.export)

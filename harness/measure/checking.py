@@ -39,7 +39,7 @@ def breaches_before_timing(
     `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.
     """
     bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
-    outcome = run_child(job_for(entry, metric, preferred, _BEFORE_TIMING), bounded, lambda *_: None)
+    outcome = run_child(check_job(entry, metric, preferred, _BEFORE_TIMING), bounded, lambda *_: None)
     if outcome.finished:
         return outcome.findings, True
     return [*outcome.findings, _ending(outcome)], False
@@ -57,7 +57,7 @@ def verdicts(
     left, failed = list(checks), set[str]()
     while left:
         found: list[Verdict] = []
-        job = job_for(entry, metric, groups.get(group, ()), tuple(check.name for check in left))
+        job = check_job(entry, metric, groups.get(group, ()), tuple(check.name for check in left))
         outcome = run_child(job, limits, _collecting(found))
         yield from found
         failed |= {verdict.check for verdict in found if verdict.promised and not verdict.kept}
@@ -88,7 +88,7 @@ def _ending(outcome: Outcome) -> str:
     return f"{outcome.reason} during the check; {words}"
 
 
-def job_for(entry: Entry, metric: str, preferred: Sequence[GroupConfig], checks: tuple[str, ...]) -> Job:
+def check_job(entry: Entry, metric: str, preferred: Sequence[GroupConfig], checks: tuple[str, ...]) -> Job:
     """Make the job that checks a plug-in, by the rules of those names, under a metric.
 
     `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -57,12 +57,23 @@ class Child:
         self._events = _events(descriptor)
         self._limits = limits
 
-    def ask(self, **command: Any) -> None:
+    def ask(self, command: Mapping[str, Any]) -> None:
         """Send one command to a worker that takes them; one that is gone is noticed by `follow`."""
         assert self._process.stdin is not None  # noqa: S101 - asked for in `started`
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
             self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Tell a worker that takes commands that there are no more."""
+        assert self._process.stdin is not None  # noqa: S101 - asked for in `started`
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def end(self) -> str:
+        """Kill the worker's group, and return in words how it had ended."""
+        kill_group(self._process.pid)
+        return _exit_reason(self._process.wait())
 
     def follow(self, listener: Listener, until: Container[str] = ()) -> bool:
         """Pass events on until one of `until` came: True; or until the child ended or broke a limit: False."""
@@ -148,14 +159,11 @@ def started(job: Job, limits: Limits, *, talking: bool = False) -> Iterator[Chil
             _hand_over(process, job, talking=talking)
             yield child
         finally:
-            kill_group(process.pid)
-            process.wait()
+            ended = child.end()
             os.close(read_end)
-            if process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.close()
+            child.close()
             if not child.outcome.finished:
-                child.outcome.reason = child.outcome.reason or _exit_reason(process.returncode)
+                child.outcome.reason = child.outcome.reason or ended
                 child.outcome.detail = child.outcome.detail or _tail(printed)
 
 

@@ -94,13 +94,13 @@ def execute(
     summary = Summary()
     store = ResultStore(options.results)
     limits = Limits(suite.timeout, options.limit)
-    with _alone(options.results):
+    with alone(options.results):
         _measure(suite, registry, plans, options, limits, store, summary, listener)
     return summary
 
 
 @contextlib.contextmanager
-def _alone(results: Path) -> Iterator[None]:
+def alone(results: Path) -> Iterator[None]:
     """Let one run at a time write to a folder of results: two would lose each other's passes and share a core."""
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -137,12 +137,15 @@ def _measure(
                 listener("build-failed", {"reason": f"not conforming ({breaches[0]})", "stage": "check"})
                 summary.failed += len(build.searches)
                 continue
-            failed = run_build(_job("measure", entry, build, suite, options), limits, listener)
+            failed = run_build(job_for("measure", entry, build, suite, options), limits, listener)
             summary.failed += failed
             summary.measured += len(build.searches) - failed
 
 
-def _job(kind: Literal["measure", "check"], entry: Entry, build: BuildSpec, suite: Suite, options: Options) -> Job:
+def job_for(
+    kind: Literal["measure", "check", "serve"], entry: Entry, build: BuildSpec, suite: Suite, options: Options
+) -> Job:
+    """Return the message that has a worker measure, check or serve a build, on the last cores of this process."""
     cores = usable_cores()
     return Job(
         kind=kind,

@@ -10,7 +10,7 @@ from harness.errors import ConfigError
 from harness.plan.grid import expand
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
-from harness.spec import BuildSpec, Provenance, SearchSpec
+from harness.spec import BuildSpec, Half, Provenance, SearchSpec
 from harness.store import FAILURE_SUFFIX, ResultStore, read_failure
 
 WORDS = ("all", "from-scratch", "core")
@@ -26,6 +26,7 @@ class Settings:
     memory: int = 0
     seed: int = 0
     force: bool = False
+    half: Half | None = None
 
 
 @dataclass
@@ -75,24 +76,30 @@ def expand_suite(
 
     Raises ConfigError where k is beyond the ground truth, or no chosen algorithm can run.
     """
+    check_depth(suite, dataset)
+    plan = Plan()
+    for entry in entries:
+        if why := unusable(entry, dataset, suite):
+            if entry.config.purpose == "index":
+                plan.skipped[entry.name] = why
+            continue
+        for build in builds_of(suite, dataset, entry, settings):
+            _add(plan, build, suite, settings, store)
+    return plan
+
+
+def check_depth(suite: Suite, dataset: Header) -> None:
+    """Raise ConfigError where k is beyond the ground truth of a dataset."""
     depth = dataset.depth
     if suite.k > depth:
         raise ConfigError(
             f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less, "
             f"or: annbench prepare {dataset.name} --neighbors {suite.k} --force"
         )
-    plan = Plan()
-    for entry in entries:
-        if why := _unusable(entry, dataset, suite):
-            if entry.config.purpose == "index":
-                plan.skipped[entry.name] = why
-            continue
-        for build in _builds(suite, dataset, entry, settings):
-            _add(plan, build, suite, settings, store)
-    return plan
 
 
-def _unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
+def unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
+    """Say why an algorithm can't be measured on a dataset; empty where it can."""
     if why := entry.why_not():
         return why
     if dataset.metric not in entry.config.metrics:
@@ -102,12 +109,14 @@ def _unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
     return ""
 
 
-def _builds(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> list[BuildSpec]:
+def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> list[BuildSpec]:
+    """Expand the grids of one algorithm over a dataset: those of the suite for its name, else those of its group."""
     variables = {"n": dataset.n, "dim": dataset.dimension, "k": suite.k}
     provenance = Provenance(
         dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine
     )
-    queries = min(suite.queries or dataset.queries, dataset.queries)
+    there = dataset.queries if settings.half is None else (dataset.queries + (settings.half == "even")) // 2
+    queries = min(suite.queries or there, there)
     merged: dict[BuildSpec, dict[SearchSpec, None]] = {}
     for grid in suite.grids.get(entry.name) or entry.config.groups[suite.group]:
         if grid.metrics is not None and dataset.metric not in grid.metrics:
@@ -126,6 +135,7 @@ def _builds(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> 
                 params=params,
                 provenance=provenance,
                 seed=settings.seed,
+                half=settings.half,
             )
             merged.setdefault(build, {}).update(dict.fromkeys(searches))
     return [build.only(tuple(searches)) for build, searches in merged.items()]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.conformance import CHECKS, Check, Verdict, examine, find_checks
 from harness.errors import ConfigError, UnknownNameError
-from harness.measure.checking import check_limits, job_for, verdicts
+from harness.measure.checking import check_job, check_limits, verdicts
 from harness.measure.subject import subject_of
 from harness.registry import load_registry
 
@@ -60,7 +60,7 @@ ALSO = {
 
 def _verdicts(name: str, checks: list[Check] | None = None) -> dict[str, Verdict]:
     """Check a plug-in in this process, which it doesn't crash."""
-    job = job_for(REGISTRY[name], "euclidean", (), ())
+    job = check_job(REGISTRY[name], "euclidean", (), ())
     return {verdict.check: verdict for verdict in examine(subject_of(job), checks or list(CHECKS))}
 
 

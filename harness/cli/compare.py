@@ -1,0 +1,246 @@
+"""`annbench compare`: which of two is faster at a recall, or that it can't be told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+from harness.cli.run import Group, Mode
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.compare.request import Report
+
+DEFAULT_DATASET = "fashion-mnist-784-euclidean"
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="What stands on the first side: see below.")],
+    b: Annotated[str | None, typer.Argument(help="The second side; left out only with --save-baseline.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help=f"Dataset [default: {DEFAULT_DATASET}, or that of results].")
+    ] = None,
+    recall: Annotated[
+        str | None,
+        typer.Option(help="Recalls, with commas [default: 0.9,0.95,0.99; two single settings as they are]."),
+    ] = None,
+    group: Annotated[Group, typer.Option(help="Grids of an algorithm that is given without parameters.")] = Group.QUICK,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of child processes, each with builds of its own.")] = 5,
+    passes: Annotated[int, typer.Option(min=1, help="Rounds in each pair: a pass of every setting of both.")] = 7,
+    queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = 1000,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
+    mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
+    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Choose settings on every other query, compare on the rest.")
+    ] = False,
+    fail_if_slower: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Exit status 1 where B is slower than A by more: 10% or 0.1.")
+    ] = None,
+    fail_if_recall_drops: Annotated[
+        float | None, typer.Option(min=0.0, help="Exit status 1 where B's recall is lower by more: 0.01.")
+    ] = None,
+    save_baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what B gave (A, without B) as a baseline file.")
+    ] = None,
+    other_machine: Annotated[
+        bool, typer.Option("--other-machine", help="Compare results of different machines all the same.")
+    ] = False,
+    kind: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")] = "table",
+    timeout: Annotated[str, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = "2h",
+    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    data: Data = None,
+    results: Results = None,
+    plugin: Plugins = None,
+) -> None:
+    """Say which of two is faster at equal recall, by how much, and how sure that is.
+
+    A side is an algorithm (hnsw), one with parameters ('hnsw(M=16, ef=40)'), the folder of a plug-in, so that two
+    versions of it can meet (old/mine, old/mine::name), a folder of results (old/results, old/results::hnsw), or a
+    baseline file. Two algorithms are measured in turns, pass by pass, in pairs of pinned children. The same command
+    goes on where it stopped, and with more --pairs adds to those that it has.
+
+    Example: annbench compare hnsw hnswlib -d digits-64-euclidean --recall 0.95
+
+    Example: annbench compare 'hnsw(M=16, ef=40)' 'hnsw(M=16, ef=44)' -d digits-64-euclidean
+
+    Example: annbench compare before/mine after/mine --fail-if-slower 10% --fail-if-recall-drops 0.01
+    """
+    from rich.console import Console
+
+    from harness.compare.request import Request, compare_suite
+    from harness.compare.session import compare as compare_sides
+    from harness.compare.sides import LiveSide, read_side
+    from harness.folders import data_folder, results_folder
+    from harness.measure.session import Options
+    from harness.registry import load_registry
+    from harness.report.comparison import FORMATS, render
+    from harness.sources.prepare import prepare
+
+    if kind not in FORMATS:
+        raise ConfigError(f"--format {kind!r}: choose from {', '.join(FORMATS)}")
+    targets = None if recall is None else parse_recalls(recall)
+    slower = None if fail_if_slower is None else parse_share(fail_if_slower)
+    if b is None and save_baseline is None:
+        raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
+    console = Console(stderr=True, highlight=False)
+    registry = load_registry(plugin or [])
+    sides = tuple(read_side(text, registry, str(group)) for text in (a, b) if text is not None)
+    live = [side for side in sides if isinstance(side, LiveSide)]
+    options = Options(
+        data=data_folder(data),
+        results=results_folder(results),
+        threads=threads,
+        build_threads=build_threads,
+        memory=parse_bytes(memory),
+    )
+    wanted = dataset or (DEFAULT_DATASET if len(live) == len(sides) else "*")
+    suite = compare_suite(
+        wanted,
+        group=str(group),
+        k=k,
+        mode=str(mode),
+        queries=queries,
+        passes=passes,
+        timeout=parse_seconds(timeout),
+    )
+    if len(live) == len(sides):
+        prepare(wanted, folder=options.data, console=console)
+    request = Request(
+        sides=sides,
+        suite=suite,
+        options=options,
+        targets=targets,
+        pairs=pairs,
+        holdout=holdout,
+        other_machine=other_machine,
+        save=save_baseline,
+    )
+    with _Display(console, pairs) as display:
+        try:
+            report = compare_sides(request, display)
+        except KeyboardInterrupt:
+            display.stop()
+            console.print("\n[bold]Interrupted.[/] Every pair that ended is kept; the same command goes on from here.")
+            raise typer.Exit(130) from None
+    if save_baseline is not None:
+        console.print(f"baseline written to {save_baseline}", markup=False)
+    if b is None:
+        return
+    if kind == "table":
+        _print(report)
+    else:
+        typer.echo(render(report, kind), nl=False)
+    if breaches := _breaches(report, slower, fail_if_recall_drops):
+        for text in breaches:
+            typer.echo(f"annbench compare: {text}", err=True)
+        raise typer.Exit(1)
+
+
+def parse_share(text: str) -> float:
+    """Read a share such as 10% or 0.1; raise ConfigError for what is none, or not between 0 and 1."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share < 1:
+        raise ConfigError(f"{text!r} is no share; write it like 10% or 0.1")
+    return share
+
+
+def parse_recalls(text: str) -> tuple[float, ...]:
+    """Read recalls such as 0.9,0.95; raise ConfigError that names what isn't one."""
+    found = []
+    for part in text.split(","):
+        try:
+            value = float(part)
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= 1:
+            raise ConfigError(f"{part.strip()!r} is no recall; write them like 0.9,0.95,0.99, each above 0 and up to 1")
+        found.append(value)
+    return tuple(dict.fromkeys(found))
+
+
+def _breaches(report: Report, slower: float | None, drops: float | None) -> list[str]:
+    """Say what a gate forbids: a slowdown counts where it is beyond the share, and its interval excludes none."""
+    from harness.report.comparison import at_recall
+
+    said = []
+    for row in report.rows if slower is not None else ():
+        verdict = row.comparison.verdict
+        where = f"on {row.terms.dataset} at recall {at_recall(row)}"
+        a, b = row.comparison.a.relation, row.comparison.b.relation
+        if verdict is None and b == "not reached" != a:
+            said.append(f"B does not reach what A does {where}")
+        elif verdict is not None and verdict.kind == "faster" and slower is not None and 1 - 1 / verdict.ratio > slower:
+            said.append(f"B is {1 - 1 / verdict.ratio:.1%} slower than A {where}; at most {slower:.1%} is allowed")
+    if drops is not None and report.drop > drops:
+        said.append(f"B's recall is {report.drop:.4f} below A's; at most {drops:g} is allowed")
+    return said
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.report.comparison import cells, footnotes, heads
+
+    console = Console(highlight=False)
+    console.print(f"A: {escape(report.names[0])}\nB: {escape(report.names[1])}")
+    table = Table()
+    for head in heads():
+        table.add_column(head, justify="left" if head in ("dataset", "verdict") else "right")
+    for row in report.rows:
+        colour = {"A faster": "green", "B faster": "magenta", "tied": "cyan"}.get(cells(row)[-1], "yellow")
+        table.add_row(*(escape(cell) for cell in cells(row)[:-1]), f"[{colour}]{escape(cells(row)[-1])}[/]")
+    console.print(table)
+    for note in footnotes(report):
+        console.print(f"[dim]{escape(note)}[/]")
+
+
+class _Display:
+    """Shows a comparison: what is built, and a bar over the rounds of a pair."""
+
+    def __init__(self, console: Console, pairs: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        # Two updates a second: the bar must not become a neighbour that disturbs what it shows.
+        self._progress = Progress(*columns, console=console, refresh_per_second=2, transient=True)
+        self._task = self._progress.add_task("starting", total=pairs)
+        self._console = console
+        self._where = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+    def __call__(self, side: str, event: str, content: dict[str, Any]) -> None:
+        from rich.markup import escape
+
+        if event == "probe":
+            self._console.print(f"{side or 'A'}: {escape(content['text'])}, {content['settings']} settings tried once")
+        elif event in ("pair", "kept"):
+            done = content["number"] + (event == "kept")
+            self._where = f"pair {content['number'] + 1}"
+            self._progress.update(self._task, description=self._where, completed=done)
+        elif event == "turn":
+            self._progress.update(self._task, description=f"{self._where}, round {content['round'] + 1}")
+        elif event == "stage" and content["name"] in ("compile", "fit"):
+            self._progress.update(self._task, description=f"{self._where} {side}: {content['name']}".strip())
+        elif event == "note":
+            self._console.print(f"  [dim]{escape(str(content['text']))}[/]")

@@ -1,0 +1,125 @@
+"""Which settings of a side are compared: a quick pass over its grids, and of that the two that enclose each recall."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.analyse.figures import qps, query_recall
+from harness.analyse.frontier import Frontier, qps_at
+from harness.compare.sides import LiveSide
+from harness.dataset import Header
+from harness.errors import ConfigError, PluginError
+from harness.measure.child import Limits, Listener
+from harness.measure.runner import run_build
+from harness.measure.session import Options, conformance, job_for
+from harness.plan.expand import Settings, builds_of, check_depth, unusable
+from harness.plan.suites import Suite
+from harness.spec import BuildSpec, SearchSpec
+from harness.store import ResultStore
+
+_PROBE_PASSES = 1
+
+
+class Point(NamedTuple):
+    """A setting as the quick pass found it."""
+
+    build: BuildSpec
+    search: SearchSpec
+    recall: float
+    qps: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two builds with the settings that are measured against each other, and the recalls at which they are compared.
+
+    No target says that each has one setting, compared as it is.
+    """
+
+    builds: tuple[BuildSpec, BuildSpec]
+    targets: tuple[float, ...]
+
+
+def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> list[BuildSpec]:
+    """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there, with such a k."""
+    check_depth(suite, header)
+    chosen = suite.model_copy(update={"grids": {side.entry.name: list(side.grids)}})
+    if why := unusable(side.entry, header, chosen):
+        raise ConfigError(f"{side.text}: {why}")
+    found = builds_of(chosen, header, side.entry, settings)
+    if not found:
+        raise ConfigError(f"{side.text}: has no grid for {header.metric}")
+    return found
+
+
+def check(side: LiveSide, build: BuildSpec, suite: Suite, options: Options) -> None:
+    """Raise PluginError where a side breaks the contract of plug-ins: then no figure of it would hold."""
+    breaches = conformance(side.entry, build, suite, options, Limits(suite.timeout, options.limit))
+    if breaches:
+        raise PluginError(f"{side.text}: not conforming ({breaches[0]}); see: annbench check")
+
+
+def probe(
+    side: LiveSide, found: Sequence[BuildSpec], suite: Suite, options: Options, listener: Listener
+) -> list[Point]:
+    """Measure each setting once, or read what an earlier probe left; settings that fail are left out."""
+    quick = suite.model_copy(update={"passes": _PROBE_PASSES, "pass_seconds": min(suite.pass_seconds, 1.0)})
+    store = ResultStore(options.results)
+    for build in found:
+        missing = tuple(s for s in build.searches if not store.path(build.folder, build.stem(s)).exists())
+        if missing:
+            job = job_for("measure", side.entry, build.only(missing), quick, options)
+            run_build(job, Limits(suite.timeout, options.limit), listener)
+    points = []
+    for build, search in itertools.chain.from_iterable(zip(itertools.repeat(b), b.searches) for b in found):
+        path = store.path(build.folder, build.stem(search))
+        if path.exists():
+            result = store.read(path)
+            points.append(Point(build, search, float(query_recall(result).mean()), qps(result)))
+    if not points:
+        raise PluginError(
+            f"{side.text}: no setting of it could be measured; see: annbench results list --results {options.results}"
+        )
+    return points
+
+
+def enclosing(points: Sequence[Point], target: float) -> BuildSpec:
+    """Return the build that is fastest at a recall, with the two settings that enclose it.
+
+    Where none reaches the recall it is the build, and the setting, of the highest one.
+    """
+    best: tuple[float, float, BuildSpec] | None = None
+    for build, mine in itertools.groupby(sorted(points, key=lambda p: repr(p.build)), key=lambda p: p.build):
+        own = list(mine)
+        line = Frontier.of([p.recall for p in own], [p.qps for p in own])
+        at = qps_at(target, line)
+        above = int(np.searchsorted(line.recall, target - 1e-9))
+        around = [i for i in (above - 1, above) if 0 <= i < len(line)]
+        chosen = build.only(tuple(own[line.indices[i]].search for i in around))
+        reached = at.relation != "not reached"
+        rank = (1.0 if reached else float(line.recall[-1]) - 1.0, at.value if reached else 0.0)
+        if best is None or rank > best[:2]:
+            best = (*rank, chosen)
+    assert best is not None  # noqa: S101 - `probe` gives at least one point
+    return best[2]
+
+
+def matches(sides: Sequence[Mapping[float, BuildSpec]], targets: Sequence[float]) -> list[Match]:
+    """Group the recalls by the builds that are compared there, each with all settings that it needs."""
+    found: dict[tuple[BuildSpec, ...], dict[float, None]] = {}
+    searches: dict[tuple[tuple[BuildSpec, ...], int], dict[SearchSpec, None]] = {}
+    for target in targets:
+        chosen = tuple(side[target] for side in sides)
+        key = tuple(build.only(()) for build in chosen)
+        found.setdefault(key, {})[target] = None
+        for i, build in enumerate(chosen):
+            searches.setdefault((key, i), {}).update(dict.fromkeys(build.searches))
+    return [
+        Match((key[0].only(tuple(searches[key, 0])), key[1].only(tuple(searches[key, 1]))), tuple(mine))
+        for key, mine in found.items()
+    ]

@@ -1,0 +1,90 @@
+"""What is asked of a comparison, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.analyse.paired import Comparison
+from harness.compare.sides import Side
+from harness.compare.stored import Terms
+from harness.errors import ConfigError
+from harness.measure.session import Options
+from harness.plan.suites import Suite
+from harness.registry import describe
+from harness.spec import Half
+
+DEFAULT_PAIRS = 5
+DEFAULT_PASSES = 7
+DEFAULT_QUERIES = 1000
+
+# Rounds are short, so that what changes from second to second falls on both sides; there are the more of them.
+_PASS_SECONDS = 5.0
+_LEAST_PASS_SECONDS = 0.1
+
+# With --holdout, parameters are chosen on one half of the queries, and figures come from the other.
+CHOOSING: Half = "even"
+JUDGING: Half = "odd"
+
+
+def compare_suite(dataset: str, **changes: Any) -> Suite:
+    """Return the terms on which algorithms are compared: fields of a suite, with changes on top (None = no change)."""
+    fields = {
+        "queries": DEFAULT_QUERIES,
+        "passes": DEFAULT_PASSES,
+        "group": "quick",
+        "pass_seconds": _PASS_SECONDS,
+        "least_pass_seconds": _LEAST_PASS_SECONDS,
+        **{name: value for name, value in changes.items() if value is not None},
+    }
+    try:
+        return Suite.model_validate({"datasets": (dataset,), **fields})
+    except ValidationError as problem:
+        raise ConfigError(describe(problem)) from None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure."""
+
+    sides: tuple[Side, ...]
+    suite: Suite
+    options: Options
+    targets: tuple[float, ...] | None = None
+    pairs: int = DEFAULT_PAIRS
+    holdout: bool = False
+    other_machine: bool = False
+    save: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict: at a recall (None = as the settings are), of two algorithms under the same terms."""
+
+    terms: Terms
+    names: tuple[str, str]
+    settings: tuple[tuple[str, ...], tuple[str, ...]]
+    comparison: Comparison
+
+
+@dataclass
+class Report:
+    """All verdicts of a comparison; `drop` is by how much B's recall is below A's, at worst, at the same settings."""
+
+    names: tuple[str, str]
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    pairs: int = 0
+    drop: float = 0.0
+
+
+def recall_drop(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    """Return by how much recall falls from A to B at equal search parameters; where none are, between the highest."""
+    shared = a.keys() & b.keys()
+    if shared:
+        return max(a[key] - b[key] for key in shared)
+    return max(a.values()) - max(b.values())

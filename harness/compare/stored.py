@@ -1,0 +1,179 @@
+"""Results that are there already as a side of a comparison: a store's, or those of a baseline file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness import __version__
+from harness.analyse.frontier import skyline
+from harness.analyse.unpaired import Speeds, speeds_of
+from harness.atomic import reason, write_text
+from harness.compare.sides import StoredSide
+from harness.errors import ConfigError, StoreError
+from harness.registry import describe
+from harness.store import Result, ResultStore
+
+BASELINE_SCHEMA = 1
+
+
+class Terms(BaseModel):
+    """What results must share to be compared; `machine` is its key, `machine_name` what it is for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    dataset_sha256: str
+    k: int = Field(ge=1)
+    mode: Literal["single", "batch"]
+    threads: int = Field(ge=1)
+    queries: int = Field(ge=1)
+    half: str | None = None
+    machine: str
+    machine_name: str = ""
+
+
+class Setting(BaseModel):
+    """One setting: its parameters, its recall, and the QPS of every pass that counts, by the child that made it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    algorithm: str
+    build: dict[str, Any]
+    search: dict[str, Any]
+    recall: float = Field(ge=0, le=1)
+    qps: tuple[float, ...] = Field(min_length=1)
+    process: tuple[int, ...] = Field(min_length=1)
+    disturbed: int = Field(default=0, ge=0)
+
+    def speeds(self) -> Speeds:
+        """Return the figures as a comparison takes them."""
+        return Speeds(self.recall, np.array(self.qps), np.array(self.process, np.int64), self.disturbed)
+
+
+class Baseline(BaseModel):
+    """A baseline file: terms, and the settings that were measured under them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    annbench: str
+    schema_version: int
+    terms: Terms
+    versions: dict[str, str] = Field(default_factory=dict)
+    settings: tuple[Setting, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Settings of one algorithm under the same terms."""
+
+    terms: Terms
+    algorithm: str
+    settings: tuple[Setting, ...]
+
+    def line(self) -> list[Setting]:
+        """Return the settings on the frontier, by ascending recall."""
+        speeds = [float(np.median(setting.qps)) for setting in self.settings]
+        return [self.settings[i] for i in skyline([setting.recall for setting in self.settings], speeds)]
+
+
+def read_stored(side: StoredSide) -> list[Stored]:
+    """Read a stored side: one `Stored` for each algorithm under each terms. Raises ConfigError where nothing fits."""
+    if side.path.is_dir():
+        results = ResultStore(side.path).results()
+        found = [(terms_of(one), setting_of(one)) for one in results if one.document.purpose == "index"]
+    else:
+        baseline = read_baseline(side.path)
+        found = [(baseline.terms, setting) for setting in baseline.settings]
+    grouped: dict[tuple[Terms, str], list[Setting]] = {}
+    for terms, setting in found:
+        if side.holds(setting.algorithm, setting.build, setting.search):
+            grouped.setdefault((terms, setting.algorithm), []).append(setting)
+    if not grouped:
+        raise ConfigError(f"{side.text}: no result there fits; see what there is: annbench results list")
+    return [Stored(terms, name, tuple(settings)) for (terms, name), settings in grouped.items()]
+
+
+def terms_of(result: Result) -> Terms:
+    """Return the terms under which a result was measured."""
+    from harness.analyse.table import machine_name
+
+    spec, machine = result.spec, result.document.machine
+    return Terms(
+        dataset=str(spec["dataset"]),
+        dataset_sha256=str(spec["dataset_sha256"]),
+        k=int(spec["k"]),
+        mode=spec["mode"],
+        threads=int(spec["threads"]),
+        queries=result.queries,
+        half=spec.get("half"),
+        machine=str(spec["machine"]),
+        machine_name=machine_name(machine),
+    )
+
+
+def setting_of(result: Result) -> Setting:
+    """Return what a comparison needs of a result."""
+    speeds = speeds_of(result)
+    return Setting(
+        algorithm=str(result.spec["algorithm"]),
+        build=dict(result.spec["build"]),
+        search=dict(result.spec["search"] or {}),
+        recall=speeds.recall,
+        qps=tuple(float(f"{value:.6g}") for value in speeds.qps),
+        process=tuple(int(value) for value in speeds.process),
+        disturbed=speeds.disturbed,
+    )
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline file; raise StoreError that names the file, and the place, where it isn't one."""
+    try:
+        baseline = Baseline.model_validate_json(path.read_bytes())
+    except OSError as refused:
+        raise StoreError(f"{path}: could not be read ({reason(refused)})") from None
+    except ValidationError as problem:
+        raise StoreError(f"{path}: is no baseline of annbench: {describe(problem):.300}") from None
+    if baseline.schema_version != BASELINE_SCHEMA:
+        raise StoreError(
+            f"{path}: schema {baseline.schema_version}, but this annbench writes {BASELINE_SCHEMA}; make it anew with: "
+            "annbench compare ALGORITHM --save-baseline FILE"
+        )
+    return baseline
+
+
+def write_baseline(path: Path, results: Sequence[Result]) -> Baseline:
+    """Write results of the same terms as a baseline file, whole: a few kilobytes of JSON, made to be committed."""
+    terms = {terms_of(result) for result in results}
+    if len(terms) != 1:
+        raise ConfigError(f"{path}: a baseline holds results of the same terms, not of {len(terms)}")
+    baseline = Baseline(
+        annbench=__version__,
+        schema_version=BASELINE_SCHEMA,
+        terms=terms.pop(),
+        versions=_versions(results),
+        settings=tuple(setting_of(result) for result in results),
+    )
+    try:
+        write_text(path, baseline.model_dump_json(indent=1) + "\n")
+    except OSError as refused:
+        raise StoreError(f"{path}: could not be written ({reason(refused)})") from None
+    return baseline
+
+
+def _versions(results: Iterable[Result]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for result in results:
+        found |= result.document.versions
+    return found
+
+
+def differences(a: Terms, b: Terms) -> Mapping[str, tuple[Any, Any]]:
+    """Return the terms in which two sides differ, the machine's name apart."""
+    left, right = a.model_dump(exclude={"machine_name"}), b.model_dump(exclude={"machine_name"})
+    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}

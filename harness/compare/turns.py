@@ -1,0 +1,125 @@
+"""Two algorithms, measured in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.analyse.paired import compare_pairs
+from harness.analyse.table import DEFAULT_TARGETS
+from harness.compare.choose import Match, builds, check, enclosing, matches, probe
+from harness.compare.join import join
+from harness.compare.live import FOLDER, Measured, Told, measure_pairs
+from harness.compare.request import CHOOSING, JUDGING, Report, Request, Row, recall_drop
+from harness.compare.sides import LiveSide
+from harness.compare.stored import setting_of, terms_of, write_baseline
+from harness.dataset import read_header
+from harness.measure.machine import describe_machine, usable_cores
+from harness.measure.session import alone
+from harness.plan.expand import Settings
+from harness.spec import BuildSpec, label
+from harness.store import Result
+
+
+def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: Told) -> Report:
+    """Compare two algorithms that are measured in turns."""
+    report = Report((sides[0].text, sides[1].text), pairs=request.pairs)
+    half = JUDGING if request.holdout else None
+    results: list[Result] = []
+    with alone(request.options.results / FOLDER):
+        for match in _matches(request, sides, told):
+            measured = measure_pairs(sides, match, request.pairs, request.suite, request.options, told, half=half)
+            report.rows += _rows(measured)
+            report.drop = max(report.drop, recall_drop(*_mean_recalls(measured)))
+            results += [result for pair in measured.pairs for result in pair.b]
+    if request.holdout:
+        report.notes.append("settings were chosen on every other query, and compared on the rest")
+    if request.save is not None:
+        write_baseline(request.save, _joined(results))
+    return report
+
+
+def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> list[Match]:
+    """Choose what is measured: one setting against one as they are, or those that enclose each recall."""
+    expanded = [expand(request, side) for side in sides]
+    for side, found in zip(sides, expanded, strict=True):
+        check(side, found[0], request.suite, request.options)
+    if request.targets is None and all(single(found) for found in expanded):
+        return [Match((expanded[0][0], expanded[1][0]), ())]
+    targets = request.targets or DEFAULT_TARGETS
+    chosen = [
+        choose_for(request, side, found, targets, told, name)
+        for side, found, name in zip(sides, expanded, ("A", "B"), strict=True)
+    ]
+    return matches(chosen, targets)
+
+
+def expand(request: Request, side: LiveSide) -> list[BuildSpec]:
+    """Expand a side's grids over the dataset of the request."""
+    options = request.options
+    cores = usable_cores()
+    settings = Settings(
+        threads=options.threads,
+        build_threads=options.build_threads or len(cores),
+        machine=str(describe_machine()["key"]),
+        memory=options.limit,
+        seed=options.seed,
+        half=CHOOSING if request.holdout else None,
+    )
+    return builds(side, request.suite, read_header(options.data, request.suite.datasets[0]), settings)
+
+
+def single(found: Sequence[BuildSpec]) -> bool:
+    """Say whether a side is one setting, which can be compared as it is."""
+    return len(found) == 1 and len(found[0].searches) == 1
+
+
+def choose_for(
+    request: Request, side: LiveSide, found: list[BuildSpec], targets: Sequence[float], told: Told, name: str
+) -> dict[float, BuildSpec]:
+    """Return for each recall the build, with its settings, that a side is measured with there."""
+    if single(found):
+        return dict.fromkeys(targets, found[0])
+    options = replace(request.options, results=request.options.results / FOLDER / "probe")
+    told(name, "probe", {"text": side.text, "settings": sum(len(build.searches) for build in found)})
+    points = probe(side, found, request.suite, options, lambda event, content: told(name, event, content))
+    return {target: enclosing(points, target) for target in targets}
+
+
+def _rows(measured: Measured) -> list[Row]:
+    match, pairs = measured.match, measured.pairs
+    first = pairs[0].a[0]
+    return [
+        Row(
+            terms=terms_of(first),
+            names=(match.builds[0].algorithm, match.builds[1].algorithm),
+            settings=(_labels(pairs[0].a), _labels(pairs[0].b)),
+            comparison=compare_pairs(pairs, target),
+        )
+        for target in match.targets or (None,)
+    ]
+
+
+def _labels(results: Sequence[Result]) -> tuple[str, ...]:
+    return tuple(label({**result.spec["build"], **(result.spec["search"] or {})}) for result in results)
+
+
+def _mean_recalls(measured: Measured) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the recall of every setting of both sides, by its search parameters, over all pairs."""
+    found = []
+    for side in (0, 1):
+        sums: dict[str, list[float]] = {}
+        for pair in measured.pairs:
+            for result in pair[side]:
+                sums.setdefault(label(result.spec["search"] or {}), []).append(setting_of(result).recall)
+        found.append({key: sum(values) / len(values) for key, values in sums.items()})
+    return found[0], found[1]
+
+
+def _joined(results: Sequence[Result]) -> list[Result]:
+    """Join the results that pairs of children gave of each setting into one, its children numbered through."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        spec = result.spec
+        groups.setdefault(label({**spec["build"], **(spec["search"] or {})}), []).append(result)
+    return [join(group) for group in groups.values()]

@@ -1,0 +1,153 @@
+"""The verdicts of a comparison as text, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from harness.analyse.paired import Standing
+from harness.analyse.verdict import Verdict
+from harness.compare.request import Report, Row
+from harness.report import tables
+
+Format = Literal["table", "markdown", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
+
+_HEADS = ("dataset", "recall", "A QPS", "B QPS", "A / B", "95% interval", "verdict")
+
+
+def sentence(row: Row) -> str:
+    """Say in words what came out of a row."""
+    a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
+    if verdict is None:
+        missing = [name for name, side in (("A", a), ("B", b)) if side.relation == "not reached"]
+        best = ", ".join(
+            f"{name} up to {max(side.recall):.4f}" for name, side in (("A", a), ("B", b)) if name in missing
+        )
+        return f"{' and '.join(missing)} not there: {best}"
+    if verdict.kind == "tied":
+        return "tied"
+    if verdict.kind == "unsure":
+        if math.isnan(verdict.interval.low):
+            return "can't tell: one pass gives no interval"
+        return f"can't tell: {verdict.more:,} more passes needed"
+    return "A faster" if verdict.kind == "faster" else "B faster"
+
+
+def at_recall(row: Row) -> str:
+    """Say at which recall a row compares: the one that was asked for, or those that the settings have."""
+    target = row.comparison.target
+    if target is not None:
+        return f"{target:g}"
+    return f"{row.comparison.a.recall[0]:.4f} / {row.comparison.b.recall[0]:.4f}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the cells of a row under the heads of the table."""
+    comparison = row.comparison
+    verdict = comparison.verdict
+    return (
+        f"{row.terms.dataset}, k={row.terms.k}"
+        + ("" if row.names[0] == row.names[1] else f" ({' / '.join(row.names)})"),
+        at_recall(row),
+        _speed(comparison.a),
+        _speed(comparison.b),
+        "" if verdict is None else f"{verdict.ratio:.3f}",
+        "" if verdict is None or math.isnan(verdict.interval.low) else _interval(verdict),
+        sentence(row),
+    )
+
+
+def _speed(side: Standing) -> str:
+    return "not reached" if side.relation == "not reached" else f"{'≥ ' * (side.relation == '>=')}{side.qps:,.0f}"
+
+
+def _interval(verdict: Verdict) -> str:
+    return f"{verdict.interval.low:.3f}-{verdict.interval.high:.3f}"
+
+
+def footnotes(report: Report) -> list[str]:
+    """Say what a reader of the verdicts should know: how much was measured, and what was odd."""
+    said = list(report.notes)
+    if report.rows:
+        rows = [row.comparison for row in report.rows]
+        disturbed, made = sum(row.disturbed for row in rows), sum(row.passes for row in rows)
+        passes = min(row.passes for row in rows)
+        pairs = f"{report.pairs} pairs of children, " if report.pairs else ""
+        said.insert(0, f"{pairs}at least {passes} passes of each setting and side")
+        if disturbed:
+            said.append(f"{disturbed} of {made} rounds were disturbed; they count only where fewer than 3 were not")
+        if any(side.relation == ">=" for row in rows for side in (row.a, row.b)):
+            said.append("≥: all settings of that side lie above the recall, so that more may be had at it")
+    return said
+
+
+def render(report: Report, kind: Format) -> str:
+    """Write the verdicts as Markdown, CSV or JSON; `table` is for the terminal, drawn there."""
+    if kind == "json":
+        return json.dumps(document(report), indent=1) + "\n"
+    rows = [cells(row) for row in report.rows]
+    if kind == "csv":
+        import pandas as pd
+
+        return tables.to_csv(pd.DataFrame(rows, columns=list(_HEADS)))
+    lines = [_HEADS, ("---",) * len(_HEADS), *rows]
+    table = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
+    names = f"A: {_plain(report.names[0])}, B: {_plain(report.names[1])}"
+    return f"{names}\n\n{table}\n\n" + "".join(f"- {_plain(note)}\n" for note in footnotes(report))
+
+
+def _plain(text: str) -> str:
+    return text if set(text) == {"-"} else tables.escape(text)
+
+
+def heads() -> Sequence[str]:
+    """Return the heads of the table."""
+    return _HEADS
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the verdicts as what JSON holds; nan becomes null."""
+    return {
+        "a": report.names[0],
+        "b": report.names[1],
+        "pairs": report.pairs,
+        "recall_drop": report.drop,
+        "notes": footnotes(report),
+        "rows": [_row(row) for row in report.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    comparison, verdict = row.comparison, row.comparison.verdict
+    sides = {
+        name: {
+            "algorithm": row.names[i],
+            "qps": None if side.relation == "not reached" else side.qps,
+            "relation": side.relation,
+            "settings": dict(zip(row.settings[i], side.recall, strict=True)),
+        }
+        for i, (name, side) in enumerate((("a", comparison.a), ("b", comparison.b)))
+    }
+    found = (
+        {
+            "ratio": verdict.ratio,
+            "low": None if math.isnan(verdict.interval.low) else verdict.interval.low,
+            "high": None if math.isnan(verdict.interval.high) else verdict.interval.high,
+            "kind": verdict.kind,
+            "more_passes": verdict.more,
+        }
+        if verdict
+        else None
+    )
+    return {
+        **row.terms.model_dump(),
+        "target": comparison.target,
+        "passes": comparison.passes,
+        "disturbed": comparison.disturbed,
+        **sides,
+        "verdict": found,
+        "text": sentence(row),
+    }

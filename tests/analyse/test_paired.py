@@ -1,0 +1,200 @@
+"""Verdicts from passes made in turns: right where the truth is known, and sure only where they can be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.analyse.paired import Comparison, Pair, compare_pairs
+from harness.analyse.statistics import Range
+from harness.analyse.unpaired import BUILD_SPREAD, compare_speeds, speeds_of
+from harness.analyse.verdict import TIE, judge, more_passes
+from harness.errors import AnnbenchError
+from harness.store import Result
+
+QUERIES, K, ROUNDS = 60, 10, 7
+
+
+def simulate(
+    factory: Any,
+    rng: np.random.Generator,
+    *,
+    slower: float = 1.0,
+    pairs: int = 5,
+    layout: float = 0.01,
+    own: float = 0.02,
+    shared: float = 0.1,
+) -> list[Pair]:
+    """Make pairs in which B takes `slower` times A's time.
+
+    `shared` is the spread of what falls on both sides of a round (a slow minute), `own` that of what falls on one pass
+    alone, with heavy tails, and `layout` that of a child: standard deviations of logs.
+    """
+    difficulty = rng.gamma(4.0, 0.25, QUERIES)
+    found = rng.random((QUERIES, K)) < np.exp(-0.05 * difficulty)[:, None]
+    made = []
+    for _ in range(pairs):
+        minute = rng.normal(0, shared, ROUNDS)
+        sides = []
+        for factor in (1.0, slower):
+            level = rng.normal(0, layout) + minute + own * rng.standard_t(4, ROUNDS) / math.sqrt(2)
+            latencies = (
+                1e5 * factor * np.exp(level)[:, None] * difficulty * rng.gamma(400.0, 1 / 400, (ROUNDS, QUERIES))
+            )
+            result = factory.make_result(queries=QUERIES, k=K, passes=ROUNDS)
+            sides.append(
+                replace(result, latencies_ns=latencies.round().astype(np.int64), distances=np.where(found, 0.5, 2.0))
+            )
+        made.append(Pair([sides[0]], [sides[1]]))
+    return made
+
+
+def kinds(factory: Any, runs: int, **truth: Any) -> dict[str, float]:
+    """Return how often each verdict is given over simulated comparisons."""
+    rng = np.random.default_rng(11)
+    counts = dict.fromkeys(("faster", "slower", "tied", "unsure"), 0)
+    for _ in range(runs):
+        verdict = compare_pairs(simulate(factory, rng, **truth), None, replicates=200).verdict
+        assert verdict is not None
+        counts[verdict.kind] += 1
+    return {kind: count / runs for kind, count in counts.items()}
+
+
+def test_the_same_against_itself_is_not_called_faster(factory: Any) -> None:
+    """Noise of a shared machine, alike on both sides, gives ties for the most part and next to no winner."""
+    found = kinds(factory, 60, layout=0.006)
+    assert found["faster"] + found["slower"] <= 0.05
+    assert found["tied"] >= 0.8
+
+
+def test_five_per_cent_are_seen(factory: Any) -> None:
+    """A side that takes 5% longer is called slower, although minutes differ by 10%."""
+    assert kinds(factory, 60, slower=1.05, layout=0.006)["faster"] >= 0.8
+
+
+def test_builds_that_differ_a_lot_leave_it_open(factory: Any) -> None:
+    """Where one child is 5% off the next, five pairs can't tell 2%, and say so."""
+    assert kinds(factory, 40, slower=1.02, layout=0.05)["unsure"] >= 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("own", [0.01, 0.05])
+def test_intervals_of_ratios_cover(factory: Any, layout: float, own: float) -> None:
+    """Over 400 comparisons the interval holds the true ratio in 95% less at most 4, whatever the noise is made of."""
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(400):
+        verdict = compare_pairs(
+            simulate(factory, rng, slower=1.1, layout=layout, own=own), None, replicates=400
+        ).verdict
+        assert verdict is not None
+        hits += verdict.interval.low <= 1.1 <= verdict.interval.high
+    assert hits / 400 >= 0.91
+
+
+def _lines(
+    factory: Any, qps: dict[float, float], *, queries: int = 4000, passes: int = 5, algorithm: str = "hnsw"
+) -> list[Result]:
+    """Make settings of a side, {recall: QPS}, whose every query takes the same time in every pass."""
+    made = []
+    for i, (recall, speed) in enumerate(qps.items()):
+        result = factory.make_result(algorithm, search={"ef": i}, recall=recall, queries=queries, passes=passes)
+        made.append(replace(result, latencies_ns=np.full_like(result.latencies_ns, round(1e9 / speed))))
+    return made
+
+
+def _compare(factory: Any, a: dict[float, float], b: dict[float, float], target: float | None) -> Comparison:
+    pair = Pair(_lines(factory, a), _lines(factory, b, algorithm="other"))
+    return compare_pairs([pair] * 3, target, replicates=200)
+
+
+def test_the_ratio_is_taken_at_equal_recall(factory: Any) -> None:
+    """Between two settings log QPS is linear in recall: A has 1,000 and B 500 at 0.9, whatever they were run with."""
+    found = _compare(factory, {0.88: 2000.0, 0.92: 500.0}, {0.85: 1000.0, 0.95: 250.0}, 0.9)
+    assert found.verdict is not None
+    assert found.verdict.ratio == pytest.approx(2.0, rel=1e-3)
+    assert found.verdict.kind == "faster"
+    assert (found.a.relation, found.b.relation) == ("=", "=")
+
+
+def test_a_recall_that_a_side_lacks_gives_no_verdict(factory: Any) -> None:
+    """A side that stops at 0.8 is not slower at 0.9: it isn't there."""
+    found = _compare(factory, {0.88: 2000.0, 0.92: 500.0}, {0.7: 9000.0, 0.8: 5000.0}, 0.9)
+    assert found.verdict is None
+    assert found.b.relation == "not reached"
+
+
+def test_a_side_that_lies_above_is_quoted_as_it_is(factory: Any) -> None:
+    """Where every setting is beyond the recall, the fastest stands, marked as a lower bound."""
+    found = _compare(factory, {0.88: 2000.0, 0.92: 500.0}, {0.97: 900.0, 0.99: 700.0}, 0.9)
+    assert found.b.relation == ">="
+    assert found.b.qps == pytest.approx(900, rel=1e-3)
+
+
+def test_a_disturbed_round_is_left_out_whole(factory: Any) -> None:
+    """A pass that was disturbed on one side takes its partner out as well."""
+    a, b = _lines(factory, {0.9: 1000.0}), _lines(factory, {0.9: 1000.0}, algorithm="other")
+    slow = a[0].latencies_ns.copy()
+    slow[1] *= 3
+    marked = replace(a[0], latencies_ns=slow, pass_disturbed=np.array([False, True, False, False, False]))
+    found = compare_pairs([Pair([marked], b)] * 3, None, replicates=200)
+    assert found.verdict is not None
+    assert (found.passes, found.disturbed) == (15, 3)
+    assert found.verdict.ratio == pytest.approx(1.0)
+
+
+def test_nothing_measured_is_an_error() -> None:
+    """No pair, or one without results, is not compared."""
+    with pytest.raises(AnnbenchError, match="nothing was measured"):
+        compare_pairs([], 0.9)
+    with pytest.raises(AnnbenchError, match="nothing was measured"):
+        compare_pairs([Pair([], [])], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "interval", "kind"),
+    [
+        (1.0, (0.98, 1.02), "tied"),
+        (1.02, (1.01, 1.029), "tied"),  # real, and of no consequence
+        (1.02, (1.005, 1.04), "faster"),
+        (0.95, (0.93, 0.97), "slower"),
+        (1.0, (0.95, 1.05), "unsure"),
+        (1.2, (0.9, 1.6), "unsure"),
+        (1.0, (math.nan, math.nan), "unsure"),
+    ],
+)
+def test_four_verdicts(ratio: float, interval: tuple[float, float], kind: str) -> None:
+    """An interval within the zone is a tie before all else; one that excludes 1 is a difference."""
+    assert judge(ratio, Range(*interval), 35).kind == kind
+
+
+def test_the_passes_that_are_asked_for_would_settle_it() -> None:
+    """With that many more the interval, as much narrower as a mean's, lies within the zone or excludes 1."""
+    for ratio, spread in ((1.0, 0.05), (1.02, 0.06), (0.9, 0.2), (1.015, 0.04)):
+        low, high = ratio * math.exp(-spread), ratio * math.exp(spread)
+        more = more_passes(ratio, Range(low, high), 35)
+        narrower = spread * math.sqrt(35 / (35 + more)) * 0.999
+        low, high = ratio * math.exp(-narrower), ratio * math.exp(narrower)
+        assert judge(ratio, Range(low, high), 35 + more).kind != "unsure"
+
+
+def test_sides_that_never_met_are_trusted_less(factory: Any) -> None:
+    """Two stores of one child each, equal to the hair: the spread of builds alone keeps that from being a tie."""
+    one = [speeds_of(result) for result in _lines(factory, {0.9: 1000.0})]
+    verdict = compare_speeds(one, one, None).verdict
+    assert verdict is not None
+    assert verdict.kind == "unsure"
+    width = math.log(verdict.interval.high / verdict.interval.low)
+    assert width == pytest.approx(2 * 1.96 * BUILD_SPREAD * math.sqrt(2), rel=0.15)
+    many = [replace(speeds, process=np.arange(5)) for speeds in one]
+    assert compare_speeds(many, many, None).verdict.kind == "tied"  # type: ignore[union-attr]
+
+
+def test_the_zone_is_that_of_the_design() -> None:
+    """Less than 3% is called a tie."""
+    assert TIE == (0.97, 1.03)

@@ -1,0 +1,177 @@
+"""How often `annbench compare` is right: `python tests/benchmarks/compare_calibration.py`.
+
+The same index against itself must not be called faster or slower in more than 5% of comparisons, and must be tied in
+80% or more. Against a copy that is slowed by a known 5% (it waits for a twentieth of the time that each call took)
+it must be called faster in 80% or more. Every comparison is a whole one, with the default budget, in a folder of its
+own; both kinds take turns. Finished ones are kept in the folder that is named, so an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from harness.analyse.measures import MEASURES
+from harness.analyse.statistics import interval
+from harness.compare.join import join
+from harness.compare.request import DEFAULT_PAIRS, Request, compare_suite
+from harness.compare.session import compare
+from harness.compare.sides import read_side
+from harness.folders import data_folder
+from harness.measure.session import Options
+from harness.registry import load_registry
+from harness.sources.prepare import prepare
+from harness.store import ResultStore
+
+KINDS = {"itself": 0.0, "slowed by 5%": 0.05}
+
+_PLUGIN = '''
+"""An algorithm of the registry that waits, after each call, for a share of the time that the call took."""
+
+from time import perf_counter_ns
+
+from harness.contract import Algorithm
+from harness.registry import load_registry
+
+
+class Slowed(Algorithm):
+    def __init__(self, metric, *, of, share=0.0, **params):
+        self._inner = load_registry()[of].load()(metric, **params)
+        self._share = share
+
+    def compile(self, sample):
+        self._inner.compile(sample)
+
+    def fit(self, train, *, threads=1):
+        self._inner.fit(train, threads=threads)
+
+    def searcher(self, *, threads=1, **params):
+        search, share = self._inner.searcher(threads=threads, **params), self._share
+
+        def slowed(queries, k):
+            started = perf_counter_ns()
+            found = search(queries, k)
+            ended = perf_counter_ns()
+            until = ended + share * (ended - started)
+            while perf_counter_ns() < until:
+                pass
+            return found
+
+        return slowed
+'''
+
+_CONFIG = """
+slowed:
+  constructor: slowed:Slowed
+  origin: library
+  metrics: [euclidean, angular]
+  groups: {quick: {build: {of: hnswlib, share: 0.0}, search: {}}}
+"""
+
+
+def main() -> int:
+    """Compare as often as asked, and say how often each verdict was given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--dataset", default="digits-64-euclidean")
+    parser.add_argument("--index", default="of=hnswlib, M=16, ef_construction=200")
+    parser.add_argument("--search", default="ef=40")
+    parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "annbench-calibration.jsonl")
+    arguments = parser.parse_args()
+    prepare(arguments.dataset, folder=data_folder(), progress=False)
+    terms = {"dataset": arguments.dataset, "index": arguments.index, "search": arguments.search}
+    for repetition in range(arguments.repetitions):
+        for kind in KINDS:
+            mark = {**terms, "kind": kind, "repetition": repetition}
+            if mark in [{key: row[key] for key in mark} for row in kept(arguments.kept)]:
+                continue
+            with arguments.kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(mark | once(kind, arguments)) + "\n")
+        report([row for row in kept(arguments.kept) if {key: row[key] for key in terms} == terms])
+    return 0
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """Read the comparisons that are done."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make one comparison from nothing; return its verdict, and what one child and five say of A's QPS."""
+    folder = Path(tempfile.mkdtemp(prefix="annbench-calibration-"))
+    try:
+        plugin = folder / "slowed"
+        plugin.mkdir()
+        (plugin / "__init__.py").write_text(_PLUGIN, encoding="utf-8")
+        (plugin / "config.yml").write_text(_CONFIG, encoding="utf-8")
+        registry = load_registry()
+        sides = tuple(
+            read_side(f"{plugin}::slowed({arguments.index}, share={share}; {arguments.search})", registry, "quick")
+            for share in (0.0, KINDS[kind])
+        )
+        suite = compare_suite(arguments.dataset)
+        request = Request(sides, suite, Options(data_folder(), folder / "results"), pairs=DEFAULT_PAIRS)
+        (row,) = compare(request, lambda *_: None).rows
+        verdict = row.comparison.verdict
+        assert verdict is not None
+        children = [result for one in (folder / "results").rglob("A") for result in ResultStore(one).results()]
+        alone, together = interval(children[0]), interval(join(children))
+        return {
+            "verdict": verdict.kind,
+            "ratio": verdict.ratio,
+            "low": verdict.interval.low,
+            "high": verdict.interval.high,
+            "qps": row.comparison.a.qps,
+            "qps_of_one": MEASURES["qps"](children[0]),
+            "interval_of_one": list(alone.qps),
+            "interval_of_five": list(together.qps),
+            "disturbed": row.comparison.disturbed / row.comparison.passes,
+        }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Print the share of each verdict, with the 95% interval of that share (Clopper and Pearson)."""
+    for kind, share in KINDS.items():
+        mine = [row for row in rows if row["kind"] == kind]
+        if not mine:
+            continue
+        truth = 1 + share
+        parts = []
+        for verdict in ("faster", "slower", "tied", "unsure"):
+            hits, n = sum(row["verdict"] == verdict for row in mine), len(mine)
+            low = beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
+            high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+            parts.append(f"{verdict} {hits / n:.0%} ({low:.0%}-{high:.0%})")
+        held = np.mean([row["low"] <= truth <= row["high"] for row in mine])
+        ratios = [row["ratio"] for row in mine]
+        say(
+            f"{kind}: {len(mine)} comparisons: {', '.join(parts)}; ratio {np.median(ratios):.3f}, spread "
+            f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; "
+            f"{np.mean([row['disturbed'] for row in mine]):.0%} of rounds disturbed"
+        )
+    middle = np.median([row["qps"] for row in rows])
+    for name in ("one", "five"):
+        held = np.mean([low <= middle <= high for low, high in (row[f"interval_of_{name}"] for row in rows)])
+        say(f"intervals of QPS from {name}: {held:.0%} hold the median of all, {middle:,.0f}")
+
+
+def say(text: str) -> None:
+    """Write a line at once, so that a log shows how far it is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""`annbench compare` as a person meets it: children really run, on data that is always there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.store import ResultStore
+
+FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
+DIGITS = ("-d", "digits-64-euclidean", "--queries", "20", "--passes", "2", "--pairs", "2")
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    """Return the rows of a comparison that was printed as JSON."""
+    found: list[dict[str, Any]] = json.loads(out)["rows"]
+    return found
+
+
+def pairs(folder: Path) -> list[Path]:
+    """List the pairs of children that a comparison kept."""
+    return sorted((folder / "results" / ".compare" / "pairs").glob("*/*"))
+
+
+def test_two_settings_meet_in_turns(annbench: Any, tmp_path: Path) -> None:
+    """Both are measured in every pair, each with its own children; more pairs are added to those that are there."""
+    sides = (f"{FAULTY}::exact(setting=1)", f"{FAULTY}::exact(setting=2)")
+    status, out, _ = annbench("compare", *sides, *DIGITS, "--format", "json")
+    assert status == 0
+    (row,) = rows(out)
+    assert row["passes"] >= 4
+    assert row["a"]["settings"] == {"setting=1": 1.0}
+    assert row["b"]["settings"] == {"setting=2": 1.0}
+    assert 0.3 < row["verdict"]["ratio"] < 3
+    first = pairs(tmp_path)
+    assert [folder.name for folder in first] == ["000", "001"]
+    children = {
+        result.document.processes[0].pid
+        for folder in first
+        for side in ("A", "B")
+        for result in ResultStore(folder / side).results()
+    }
+    assert len(children) == 4
+    shutil.rmtree(first[0])  # as an interruption would leave it
+    (first[1] / "done.json").touch()
+    before = (first[1] / "done.json").stat().st_ino
+    status, out, _ = annbench("compare", *sides, *DIGITS[:-1], "3", "--format", "json")
+    assert status == 0
+    assert rows(out)[0]["passes"] >= 6
+    assert [folder.name for folder in pairs(tmp_path)] == ["000", "001", "002"]
+    assert (first[1] / "done.json").stat().st_ino == before
+
+
+def test_a_frontier_is_compared_at_equal_recall(annbench: Any, tmp_path: Path) -> None:
+    """Grids are tried once, and what encloses the recall is compared; a recall out of reach has no verdict."""
+    status, out, err = annbench(
+        "compare", "annoy", "hnswlib", *DIGITS, "--recall", "0.9,1", "--holdout", "--format", "json"
+    )
+    assert status == 0, err
+    low, high = rows(out)
+    assert (low["target"], high["target"]) == (0.9, 1.0)
+    assert low["half"] == "odd"
+    assert low["b"]["relation"] == ">="
+    assert len(low["a"]["settings"]) <= 2
+    assert "settings tried once" in err
+    halves = {result.spec["half"] for result in ResultStore(tmp_path / "results" / ".compare" / "probe").results()}
+    assert halves == {"even"}
+
+
+def test_two_versions_of_a_plug_in_meet(annbench: Any, tmp_path: Path) -> None:
+    """Each side imports its own folder, although both have one name."""
+    for version, wait in (("old", "0.0"), ("new", "0.004")):
+        folder = tmp_path / version / "mine"
+        folder.mkdir(parents=True)
+        (folder / "config.yml").write_text(
+            "mine:\n  constructor: mine:Mine\n  origin: library\n  metrics: [euclidean]\n  groups: {quick: {}}\n",
+            encoding="utf-8",
+        )
+        (folder / "__init__.py").write_text(
+            f"""
+import time
+
+import numpy as np
+
+from harness.contract import Algorithm
+
+
+class Mine(Algorithm):
+    def __init__(self, metric):
+        pass
+
+    def fit(self, train, *, threads=1):
+        self.train = train
+
+    def searcher(self, *, threads=1):
+        def search(queries, k):
+            time.sleep({wait})
+            away = ((queries[:, None, :] - self.train[None, :, :]) ** 2).sum(axis=2)
+            return np.argsort(away, axis=1, kind="stable")[:, :k]
+
+        return search
+""",
+            encoding="utf-8",
+        )
+    status, out, err = annbench(
+        *("compare", "old/mine", "new/mine", *DIGITS, "--format", "json", "--fail-if-slower", "10%"),
+        *("--save-baseline", "kept/base.json"),
+    )
+    assert rows(out)[0]["text"] == "A faster", err
+    assert status == 1
+    assert "slower than A on digits-64-euclidean" in err
+    baseline = json.loads((tmp_path / "kept" / "base.json").read_text(encoding="utf-8"))
+    assert set(baseline["settings"][0]["process"]) == {0, 1}
+    status, out, err = annbench("compare", "kept/base.json", "old/mine", *DIGITS[2:], "--format", "json")
+    assert status == 0, err
+    assert rows(out)[0]["text"] == "B faster"
+    assert any("not measured in turns" in note for note in json.loads(out)["notes"])
+
+
+def test_a_side_that_crashes_is_named(annbench: Any) -> None:
+    """The comparison ends in one line that says which side, what happened and where."""
+    status, _, err = annbench(
+        "compare", f"{FAULTY}::exact(setting=1)", f"{FAULTY}::segfault-in-search(setting=2)", *DIGITS
+    )
+    assert status == 2
+    assert "annbench: B (segfault-in-search): crashed (SIGSEGV) during search" in err
+
+
+def test_a_side_that_breaks_the_contract_is_not_timed(annbench: Any) -> None:
+    """Its figures would not hold."""
+    status, _, err = annbench("compare", f"{FAULTY}::exact(setting=1)", f"{FAULTY}::duplicate-ids(setting=1)", *DIGITS)
+    assert status == 2
+    assert "duplicate-ids(setting=1): not conforming" in err
+
+
+def test_a_baseline_of_another_machine_is_refused(
+    annbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is asked for: then the table says so."""
+    from harness.measure import machine
+
+    side = f"{FAULTY}::exact(setting=1)"
+    status, _, err = annbench("compare", side, *DIGITS, "--save-baseline", "base.json")
+    assert status == 0, err
+    monkeypatch.setenv(machine.NAME_VARIABLE, "elsewhere")
+    machine.describe_machine.cache_clear()
+    try:
+        status, _, err = annbench("compare", "base.json", side, *DIGITS[2:])
+        assert status == 2
+        assert "different machines" in err
+        assert "--other-machine" in err
+        status, out, err = annbench(
+            "compare", "base.json", side, *DIGITS[2:], "--other-machine", "--format", "markdown"
+        )
+    finally:
+        machine.describe_machine.cache_clear()
+    assert status == 0, err
+    assert "measured on different machines" in out
+
+
+def stores(tmp_path: Path, factory: Any) -> tuple[str, str]:
+    """Write two stores of the same index, the second one slower and with less recall."""
+    for name, qps, recall in (("old", 1000.0, 0.95), ("new", 500.0, 0.9)):
+        store = ResultStore(tmp_path / name)
+        for ef, factor in ((10, 1.0), (40, 0.5)):
+            result = factory.make_result(
+                search={"ef": ef}, qps=qps * factor, recall=recall + 0.02 * (ef == 40), processes=5, passes=15
+            )
+            store.write(store.path("digits-64-euclidean/10/hnsw", f"ef-{ef}"), result)
+    return str(tmp_path / "old"), str(tmp_path / "new")
+
+
+def test_result_folders_are_compared(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """What both hold of an algorithm is judged, with the setting or the recall that was asked for."""
+    old, new = stores(tmp_path, factory)
+    status, out, err = annbench("compare", f"{old}::hnsw(ef=10)", f"{new}::hnsw(ef=10)", "--format", "json")
+    assert status == 0, err
+    assert rows(out)[0]["text"] == "A faster"
+    assert rows(out)[0]["verdict"]["ratio"] == pytest.approx(2.0, rel=0.1)
+    status, out, _ = annbench("compare", old, new, "--recall", "0.9,0.96", "--format", "csv")
+    assert status == 0
+    assert "B not there: B up to 0.9200" in out
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (("--fail-if-slower", "60%"), ""),
+        (("--fail-if-slower", "0.4"), "B is 5"),
+        (("--fail-if-recall-drops", "0.1"), ""),
+        (("--fail-if-recall-drops", "0.04"), "B's recall is 0.0500 below A's"),
+    ],
+)
+def test_gates_give_a_status(annbench: Any, tmp_path: Path, factory: Any, gate: tuple[str, str], said: str) -> None:
+    """CI reads 0 or 1: B is half as fast, and finds 5 in 100 less."""
+    old, new = stores(tmp_path, factory)
+    status, _, err = annbench("compare", f"{old}::hnsw(ef=10)", f"{new}::hnsw(ef=10)", *gate)
+    assert (status == 1) == bool(said), err
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("hnws", "hnsw"), "no algorithm is called 'hnws'; did you mean hnsw"),
+        (("hnsw",), "two sides"),
+        (("hnsw(unheard=3)", "hnsw"), "semicolon"),
+        (("no/such", "hnsw"), "there is no no/such"),
+        (("hnsw", "lsh", "--recall", "1.5"), "'1.5' is no recall"),
+        (("hnsw", "lsh", "--recall", "high"), "'high' is no recall"),
+        (("hnsw", "lsh", "--fail-if-slower", "fast"), "'fast' is no share"),
+        (("hnsw", "lsh", "--format", "html"), "choose from table"),
+        (("hnsw", "lsh", "-d", "digits-64-euclidean", "-k", "101"), "k = 101"),
+        (("broken.json", "hnsw"), "broken.json: is no baseline"),
+        (("empty", "hnsw"), "no result there fits"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(annbench: Any, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Every mistake names the value and the way out; none is a traceback."""
+    (tmp_path / "broken.json").write_text('{"terms": 1}', encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    status, _, err = annbench("compare", *arguments)
+    assert status == 2
+    assert said in err
+    assert "Traceback" not in err
