@@ -31,7 +31,7 @@ app = typer.Typer(
     name="annbench",
     help="Measure approximate nearest-neighbour indexes on real data, and draw figures that say how far to trust them.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     epilog="Example: annbench run quick && annbench report",
 )
