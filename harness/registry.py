@@ -57,8 +57,11 @@ class GroupConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     build: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    """Build parameters: a table of values or lists, every combination of which is built; or several such tables."""
     search: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    """Search parameters, written likewise; each build is searched with every combination."""
     metrics: tuple[_MetricName, ...] | None = None
+    """The metrics that this grid is for; all that the algorithm claims where it is left out."""
 
 
 class AlgorithmConfig(BaseModel):
@@ -67,14 +70,23 @@ class AlgorithmConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     constructor: str = Field(pattern=r"^[\w.]+:\w+$")
+    """Where the class is: `module:Class`. Of a plug-in that is no package, the module is its folder's name."""
     origin: Literal["from-scratch", "library"]
+    """`from-scratch` or `library`; the shared kernels count as source of what is from scratch."""
     metrics: tuple[_MetricName, ...] = Field(min_length=1)
+    """The metrics that it searches under; the constructor refuses all others."""
     requires: tuple[str, ...] = ()
+    """Distributions that it imports: without them it is listed as not installed; their versions go with each result."""
     ordered: bool = True
+    """Whether ids come nearest first."""
     purpose: Literal["index", "floor"] = "index"
+    """`index`, or `floor` for what does nothing and shows the cost of a call."""
     extra: str | None = None
+    """The extra of annbench that installs what it requires."""
     about: str = ""
+    """A line for `annbench list`."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
+    """Grids by the names `quick`, `default` and `full`: one grid, or a list of them."""
 
 
 _CODE = frozenset({".py", ".pyx", ".pxd", ".so", ".pyd", ".dylib", ".dll", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs"})
