@@ -32,6 +32,7 @@ DEFAULT_REPLICATES = 1000
 
 # Two passes have one degree of freedom, and a t quantile of 12.7: beyond this factor in logs (1e6) a bound is no news.
 _WIDEST_LOG = 13.8
+_MOST_LOG = 700.0  # exp of more than this is no float
 
 
 class Range(NamedTuple):
@@ -120,7 +121,27 @@ def mean_range(
     return percentile_range(mean + moved, level)
 
 
-@lru_cache(maxsize=2)
+def ratio_range(above: float, above_range: Range, below: float, below_range: Range) -> Range:
+    """Return the interval of `above / below`, two positive figures measured independently of each other.
+
+    From their own intervals, which need not be symmetric, in logs (MOVER: Zou and Donner 2008). A low end of 0 gives
+    one without a bound on that side; (nan, nan) where a figure or an end is nan or not positive.
+    """
+    known = (above, above_range.high, below, below_range.high)
+    if any(math.isnan(value) or value <= 0 for value in known) or not (above_range.low >= 0 and below_range.low >= 0):
+        return Range(math.nan, math.nan)
+    ratio = math.log(above / below)
+    down = math.hypot(_log_ratio(above, above_range.low), _log_ratio(below_range.high, below))
+    up = math.hypot(_log_ratio(above_range.high, above), _log_ratio(below, below_range.low))
+    return Range(math.exp(ratio - down), math.exp(min(ratio + up, _MOST_LOG)) if math.isfinite(up) else math.inf)
+
+
+def _log_ratio(larger: float, smaller: float) -> float:
+    """Return how far apart two ends are in logs, 0 where rounding turned them about."""
+    return math.inf if smaller == 0 else max(math.log(larger / smaller), 0.0)
+
+
+@lru_cache(maxsize=8)
 def _query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
     """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""
     rng = np.random.default_rng((seed, 0))
