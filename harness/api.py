@@ -103,15 +103,17 @@ def report(
     dataset: str | None = None,
     data: Path | str | None = None,
 ) -> list[Path]:
-    """Draw the plots and write the tables of a store; return the files.
+    """Draw the plots and write the tables of a store, and `report.html`, which shows all; return the files, it first.
 
     Those of embedding quality are among them where models were evaluated, and the joint table where indexes were
     measured on what a model embedded and that dataset is still in `data`.
     """
     from harness.embedding.records import read_records
+    from harness.report.derived import derive
+    from harness.report.html.page import Content, write_page
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
-    from harness.report.write import write_report
+    from harness.report.write import write_tidy
     from harness.store import ResultStore
 
     chosen = results_folder(Path(results) if results else None)
@@ -121,14 +123,16 @@ def report(
     quality = write_quality(records, folder) if records else []
     if records and not store.paths():
         return quality
-    paths = write_report(store.results(), store.failures(), folder, dataset=dataset)
+    derived = derive(store).only(dataset)
+    paths = write_tidy(derived.table, folder, dataset=dataset)
     names = {path.relative_to(chosen).parts[0] for path in store.paths()}
     judged = judged_datasets(names, data_folder(Path(data) if data else None))
     wanted = (
         one for one in store.results() if one.spec["dataset"] in judged and dataset in (None, one.spec["dataset"])
     )
     joint = write_joint(wanted, judged, folder) if judged else []
-    return [*paths, *quality, *joint]
+    page = write_page(Content(derived.table, derived.details), folder)
+    return [page, *paths, *quality, *joint]
 
 
 def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:

@@ -14,7 +14,7 @@ from harness.analyse.winners import winner
 
 
 def test_the_interval_of_a_ratio_covers() -> None:
-    """Of two lognormal figures, each with its own 95% interval, the ratio's interval holds the truth 95% of the time."""
+    """Of two lognormal figures, each with its 95% interval, the ratio's interval holds the truth as often."""
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(4000):
