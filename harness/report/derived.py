@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.analyse.table import failure_row, result_row, tidy_frame
+from harness.analyse.table import MEASURED, failure_row, result_row, tidy_frame
 from harness.errors import UnknownNameError
 from harness.report.detail import Detail, describe, describe_failure
 from harness.store import ResultStore
@@ -27,6 +29,11 @@ class Derived(NamedTuple):
         if mine.empty and len(self.table):
             raise UnknownNameError("dataset with results", dataset, set(self.table["dataset"]))
         return Derived(mine, self.details)
+
+    def paths_of(self, datasets: Collection[str]) -> list[Path]:
+        """Return the files of what was measured on some datasets."""
+        rows = self.table[(self.table["status"] == MEASURED) & self.table["dataset"].isin(list(datasets))]
+        return [Path(path) for path in rows["path"]]
 
 
 def derive(store: ResultStore) -> Derived:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.analyse.statistics import Range
 from harness.atomic import write_text
-from harness.embedding.joint import JointRow, Onset, joint_rows, onsets
+from harness.embedding.joint import JointRow, Onset, onsets
 from harness.embedding.judged import Judged, read_judged
 from harness.embedding.measures.intervals import SURE
 from harness.report.figure import add_axes, log_scale, new_figure, padded, save, short_count
@@ -17,7 +17,6 @@ from harness.report.labels import End, label_ends
 from harness.report.style import drawing, styles
 from harness.report.tables import escape, markdown, to_csv
 from harness.spec import label
-from harness.store import Result
 
 STEM = "joint"
 JOINT_WORDS = 6
@@ -39,14 +38,7 @@ def judged_datasets(names: Iterable[str], data: Path) -> dict[str, Judged]:
     return found
 
 
-def write_joint(
-    results: Iterable[Result], judged: dict[str, Judged], folder: Path, formats: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Write table and pictures of what was measured on judged datasets; return the files, none without results."""
-    return write_joint_rows(joint_rows(results, judged), folder, formats)
-
-
-def write_joint_rows(rows: Sequence[JointRow], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+def write_joint(rows: Sequence[JointRow], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write table and pictures of the rows of the joint table; return the files, none without rows."""
     if not rows:
         return []

@@ -16,12 +16,18 @@ from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, groups, inde
 from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError
 from harness.report.detail import Detail
+from harness.report.html.cards import dataset_cards
 from harness.report.html.colours import on_dark
 from harness.report.html.data import about_measures, group_document, shared
+from harness.report.html.embedding import joint_document, joint_section, quality_section
+from harness.report.html.studies import StudyCard
 from harness.report.html.summary import machine_rows, summary_row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.embedding.joint import JointRow
+    from harness.embedding.records import Record
 
 PAGE_NAME = "report.html"
 _HERE = Path(__file__).parent
@@ -31,10 +37,17 @@ _SHAPES = {"o": "m-o", "s": "m-s", "D": "m-D", "^": "m-up", "v": "m-v", "P": "m-
 
 @dataclass(frozen=True)
 class Content:
-    """What the page is made of: a tidy table, and of each of its rows, by path, what the table doesn't hold."""
+    """What the page is made of: a tidy table, and of each of its rows, by path, what the table doesn't hold.
+
+    `records` are evaluations of embeddings, `joint` the rows of the joint table; `data` is the folder of datasets.
+    """
 
     table: pd.DataFrame
     details: Mapping[str, Detail] = field(default_factory=dict)
+    records: Sequence[Record] = ()
+    joint: Sequence[JointRow] = ()
+    studies: Sequence[StudyCard] = ()
+    data: Path | None = None
 
 
 def write_page(content: Content, folder: Path) -> Path:
@@ -57,14 +70,18 @@ def render_page(content: Content) -> str:
     latest = newest(content.table) if len(content.table) else content.table
     parts = groups(latest) if len(latest) else []
     documents = [group_document(part, content.details, f"group-{number}") for number, part in enumerate(parts)]
-    colours = _colours(documents)
+    curves = joint_document(content.joint)
+    colours = _colours([*documents, *([] if curves is None else [{"algorithms": _algorithms(curves)}])])
     islands = [("shared", _json(_shared(parts, documents, colours)))]
     islands += [(document["id"], _json(document)) for document in documents]
+    if curves is not None:
+        islands.append(("joint-curves", _json(curves)))
     script, style, plot_style = _script(), f"{_asset('page.css')}{_colour_rules(colours)}", _asset("plot.css")
     plotly = (_HERE / "vendor" / "plotly-basic.min.js").read_text(encoding="utf-8")
     measured = [part for part in parts if len(indexes(part.rows))]
     machines = machine_rows(latest, content.details) if len(latest) else []
-    sections = _sections(has_results=bool(parts))
+    cards = dataset_cards(latest, content.data) if len(latest) else []
+    sections = _sections(content, results=bool(parts), measured=bool(measured), cards=bool(cards))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -79,6 +96,7 @@ def render_page(content: Content) -> str:
         script=Markup(script),  # noqa: S704
         islands=[(name, Markup(text)) for name, text in islands],  # noqa: S704 - `_json` leaves no `<`
         sections=sections,
+        results=bool(parts),
         summary=[summary_row(part, f"group-{parts.index(part)}") for part in measured],
         targets=[f"{target:g}" for target in DEFAULT_TARGETS],
         machines=machines,
@@ -88,21 +106,33 @@ def render_page(content: Content) -> str:
         colours=colours,
         shapes=_SHAPES,
         version=__version__,
-        embeddings=None,
-        joint=None,
-        studies=[],
-        cards=[],
+        embeddings=quality_section(content.records),
+        joint=joint_section(content.joint),
+        studies=content.studies,
+        cards=cards,
     )
 
 
-def _sections(*, has_results: bool) -> list[tuple[str, str]]:
-    found = []
-    if has_results:
-        found += [
-            *(("summary", "Summary"), ("choose", "Choose"), ("frontier", "Recall and speed"), ("cost", "Cost")),
-            *(("latency", "Query by query"), ("settings", "Settings"), ("failures", "Failures")),
-        ]
-    return [*found, ("machines", "Machines")]
+def _sections(content: Content, *, results: bool, measured: bool, cards: bool) -> list[tuple[str, str]]:
+    """Return the sections that the page has, by anchor and name."""
+    every = [
+        (measured, "summary", "Summary"),
+        (results, "choose", "Choose"),
+        (results, "frontier", "Recall and speed"),
+        (results, "cost", "Cost"),
+        (results, "latency", "Query by query"),
+        (results, "settings", "Settings"),
+        (results, "failures", "Failures"),
+        (bool(content.records or content.joint), "embeddings", "Embeddings"),
+        (bool(content.studies), "studies", "Studies"),
+        (cards, "datasets", "Datasets"),
+        (True, "machines", "Machines"),
+    ]
+    return [(anchor, name) for there, anchor, name in every if there]
+
+
+def _algorithms(curves: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [curve["algorithm"] for curve in curves["curves"]]
 
 
 def _lede(table: pd.DataFrame, measured: Sequence[Group]) -> str:
