@@ -14,7 +14,7 @@ from harness.report.style import plain
 _STEM = "study-"
 _QUICK = "-quick"
 _WIDTH = 1200  # pixels: twice what a card is wide on most screens
-_COLOURS = 64
+_COLOURS = 256
 _MOST_PIXELS = 40_000_000
 
 
@@ -81,6 +81,7 @@ def _picture(path: Path) -> tuple[str, int, int]:
     if shown.width > _WIDTH:
         shown = shown.resize((_WIDTH, round(shown.height * _WIDTH / shown.width)), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    # Lines and letters: few colours without dithering look the same in a third of the bytes.
-    shown.quantize(_COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    # Lines and letters: a palette without dithering looks the same in fewer bytes. This way of choosing it keeps the
+    # colours that few pixels have, such as those of thin lines.
+    shown.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}", shown.width, shown.height

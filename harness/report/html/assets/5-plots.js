@@ -175,6 +175,10 @@ function hoverOf(group, row) {
 
 const cut = (text, most = 60) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
+function resize() {
+  for (const id of plots.keys()) if (byId(id).classList.contains("js-plotly-plot")) Plotly.Plots.resize(byId(id));
+}
+
 function startPlots() {
   themeListeners.push(() => redraw());
   let width = narrow();
@@ -186,12 +190,15 @@ function startPlots() {
   });
   window.addEventListener("beforeprint", () => {
     printing = true;
+    document.documentElement.classList.add("printing");
     for (const plot of plots.values()) plot.due = true;
     drawDue(true);
-    for (const id of plots.keys()) if (byId(id).classList.contains("js-plotly-plot")) Plotly.Plots.resize(byId(id));
+    resize();
   });
   window.addEventListener("afterprint", () => {
     printing = false;
+    document.documentElement.classList.remove("printing");
     redraw();
+    resize();
   });
 }
