@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.figures import query_recall, quoted_passes
+from harness.analyse.figures import query_recall, sorted_latencies
 from harness.store import Failure, Result
 
 LATENCY_SHARES = (
@@ -57,8 +57,7 @@ def describe_failure(failure: Failure) -> Detail:
 def _latencies(result: Result) -> tuple[float, ...]:
     if result.spec.get("mode") == "batch":
         return ()
-    rows = np.isin(result.repetition_pass, quoted_passes(result))
-    values = result.latencies_ns[rows]
+    values = sorted_latencies(result)
     return tuple((np.quantile(values, LATENCY_SHARES) / 1e3).tolist()) if values.size else ()
 
 
