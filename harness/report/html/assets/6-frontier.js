@@ -82,6 +82,7 @@ function speedAxis(group, heights) {
   const { floor } = group;
   const top = Math.max(...heights);
   const drawn = known(floor) && floor / 2 < top * 4;
+  byId("floor-note").textContent = known(floor) && !drawn ? `The floor, ${shortCount(floor)} QPS, lies above the plot.` : "";
   const values = drawn ? [...heights, floor] : heights;
   const yaxis = axes.log
     ? logAxis("Queries per second", values, shortCount)
