@@ -231,8 +231,9 @@ class ResultStore:
     def results(self) -> Iterator[Result]:
         """Read every result, those of other tools in the same layout apart (`harness.interop` reads them)."""
         for path in self.paths():
-            if is_ours(path):
-                yield self.read(path)
+            found = read_ours(path)
+            if found is not None:
+                yield found
 
     def failures(self) -> Iterator[Failure]:
         """Read all that did not finish."""
@@ -313,13 +314,25 @@ def is_ours(path: Path) -> bool:
         return True
 
 
+def read_ours(path: Path) -> Result | None:
+    """Read a result file; None for one of another tool in the same layout, which `harness.interop` reads."""
+    return _open_and_read(path)
+
+
 def read_result(path: Path) -> Result:
     """Read one result file of ours; extra groups (ann-benchmarks adds `metrics`) are left alone."""
+    found = _open_and_read(path)
+    if found is None:
+        raise StoreError(f"{path}: not written by annbench; import it with: annbench results merge --foreign FOLDER")
+    return found
+
+
+def _open_and_read(path: Path) -> Result | None:
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            return _read(file, path)
+            return _read(file, path) if _ATTRIBUTE in file.attrs else None
     except FileNotFoundError:
         raise StoreError(f"{path}: no such result") from None
     except _DAMAGE as problem:
@@ -327,8 +340,6 @@ def read_result(path: Path) -> Result:
 
 
 def _read(file: h5py.File, path: Path) -> Result:
-    if _ATTRIBUTE not in file.attrs:
-        raise StoreError(f"{path}: not written by annbench; import it with: annbench results merge --foreign FOLDER")
     try:
         content = json.loads(file.attrs[_ATTRIBUTE])
         version = content["schema_version"]
@@ -348,16 +359,26 @@ def _read(file: h5py.File, path: Path) -> Result:
         raise StoreError(f"{path}: '{_ATTRIBUTE}' is damaged at {first['loc']}: {first['msg']}") from None
     return Result(
         document=document,
-        latencies_ns=file["latencies_ns"][:],
-        repetition_pass=file["repetition_pass"][:],
-        pass_disturbed=file["pass_disturbed"][:].astype(bool),
-        pass_process=file["pass_process"][:],
-        neighbors=file["neighbors"][:].astype(np.int64),
-        distances=file["distances"][:],
-        kth_distance=file["kth_distance"][:],
-        kth_distance_file=file["kth_distance_file"][:],
+        latencies_ns=_array(file, "latencies_ns"),
+        repetition_pass=_array(file, "repetition_pass"),
+        pass_disturbed=_array(file, "pass_disturbed").astype(bool),
+        pass_process=_array(file, "pass_process"),
+        neighbors=_array(file, "neighbors").astype(np.int64),
+        distances=_array(file, "distances"),
+        kth_distance=_array(file, "kth_distance"),
+        kth_distance_file=_array(file, "kth_distance_file"),
         path=path,
     )
+
+
+def _array(file: h5py.File, name: str) -> NDArray[Any]:
+    """Read an array whole: as `file[name][:]`, in half the time, which counts where thousands of files are read."""
+    from h5py import h5d, h5s
+
+    dataset = h5d.open(file.id, name.encode())
+    out = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5s.ALL, h5s.ALL, out)
+    return out
 
 
 def read_failure(path: Path) -> Failure | None:

@@ -63,19 +63,21 @@ def write_report(
             raise AnnbenchError(f"pictures can't be written as {kind!r}; choose from {', '.join(FORMATS)}")
     seen: set[str] = set()
     table = tidy(_of(dataset, results, seen), _of(dataset, failures, seen))
+    if table.empty and dataset is not None and seen:
+        raise UnknownNameError("dataset with results", dataset, seen)
+    return write_tidy(table, folder, dataset=dataset, formats=formats)
+
+
+def write_tidy(
+    table: pd.DataFrame, folder: Path, *, dataset: str | None = None, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the report of a tidy table, as `write_report` does; `dataset` says which one all its rows are of."""
     if table.empty:
-        if dataset is not None and seen:
-            raise UnknownNameError("dataset with results", dataset, seen)
         what = f" of {dataset}" if dataset is not None else ""
         raise AnnbenchError(
             f"there are no results{what} to report; measure some first with: annbench run"
             + (f" --dataset {dataset}" if dataset is not None else "")
         )
-    return write_tidy(table, folder, formats=formats)
-
-
-def write_tidy(table: pd.DataFrame, folder: Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write the report of a tidy table, as `write_report` does."""
     latest = newest(table)
     parts = groups(latest)
     stems = _stems([part.key for part in parts])
