@@ -49,6 +49,7 @@ def run(
     dataset: str | Sequence[str] | None = None,
     algorithm: str | Sequence[str] | None = None,
     plugins: Sequence[Path | str] = (),
+    ann_benchmarks: Sequence[Path | str] = (),
     data: Path | str | None = None,
     results: Path | str | None = None,
     threads: int = 1,
@@ -62,8 +63,10 @@ def run(
 
     `dataset` and `algorithm` narrow or widen the suite (names or the words all, from-scratch, core), `changes` are
     fields of a suite: group, k, mode, queries, passes, pass_seconds, timeout. A dataset that isn't there is prepared.
-    `memory` is in bytes.
+    `memory` is in bytes. `ann_benchmarks` are folders of its plug-ins, which are called `annb-<name>` (all of them:
+    the word ann-benchmarks).
     """
+    from harness.interop.plugins import plugin_entries
     from harness.measure.session import Options, execute, plan_run
     from harness.registry import load_registry
     from harness.sources.prepare import prepare
@@ -77,7 +80,8 @@ def run(
         memory=memory,
         force=force,
     )
-    registry = load_registry([Path(p) for p in plugins])
+    theirs = [entry for path in ann_benchmarks for entry in plugin_entries(Path(path))]
+    registry = load_registry([Path(p) for p in plugins], theirs)
     for name in wanted.datasets:
         prepare(name, folder=options.data, progress=False)
     execute(wanted, registry, plan_run(wanted, registry, options), options, listener or (lambda *_: None))

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -65,14 +66,19 @@ class GroupConfig(BaseModel):
 
 
 class AlgorithmConfig(BaseModel):
-    """What `config.yml` says under an algorithm's name."""
+    """What `config.yml` says under an algorithm's name.
+
+    Three fields are for plug-ins that another harness's contract describes: `adapts`, keyword arguments with which
+    `constructor`, a function then, makes the class; `edges`, whether data at the edges are its business (fewer vectors
+    than k or than clusters); `disabled`, metrics under which it only runs when it is asked for by name.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     constructor: str = Field(pattern=r"^[\w.]+:\w+$")
     """Where the class is: `module:Class`. Of a plug-in that is no package, the module is its folder's name."""
-    origin: Literal["from-scratch", "library"]
-    """`from-scratch` or `library`; the shared kernels count as source of what is from scratch."""
+    origin: Literal["from-scratch", "library", "ann-benchmarks"]
+    """Who wrote it; the shared kernels count as source of what is from scratch."""
     metrics: tuple[_MetricName, ...] = Field(min_length=1)
     """The metrics that it searches under; the constructor refuses all others."""
     requires: tuple[str, ...] = ()
@@ -85,6 +91,12 @@ class AlgorithmConfig(BaseModel):
     """The extra of annbench that installs what it requires."""
     about: str = ""
     """A line for `annbench list`."""
+    adapts: dict[str, Any] | None = None
+    """Of a plug-in of another harness: arguments with which `constructor`, a function then, makes the class."""
+    edges: bool = True
+    """Whether data at the edges are its business: fewer vectors than k, or than clusters."""
+    disabled: tuple[_MetricName, ...] = ()
+    """Metrics under which it only runs when it is asked for by name."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
     """Grids by the names `quick`, `default` and `full`: one grid, or a list of them."""
 
@@ -101,6 +113,33 @@ class Entry:
     folder: Path
     file: Path  # the config itself
     plugin: Path | None = None  # given by hand: its parent must be on sys.path before the import
+    beside: tuple[Path, ...] = ()  # files and folders outside its own whose code it runs
+    unusable: str = ""  # why it can't be used, where no distribution that it requires is missing
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads: the form in which an entry crosses to a child process."""
+        return {
+            "name": self.name,
+            "config": self.config.model_dump(),
+            "folder": str(self.folder),
+            "file": str(self.file),
+            "plugin": None if self.plugin is None else str(self.plugin),
+            "beside": [str(path) for path in self.beside],
+            "unusable": self.unusable,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Entry:
+        """Read what `to_json` wrote."""
+        return cls(
+            document["name"],
+            AlgorithmConfig.model_validate(document["config"]),
+            Path(document["folder"]),
+            Path(document["file"]),
+            None if document["plugin"] is None else Path(document["plugin"]),
+            tuple(Path(path) for path in document["beside"]),
+            document["unusable"],
+        )
 
     def missing(self) -> list[str]:
         """List required distributions that are not installed."""
@@ -113,8 +152,8 @@ class Entry:
     def why_not(self) -> str:
         """Say why the algorithm can't be used and how to mend that; empty where it can."""
         absent = self.missing()
-        if not absent:
-            return ""
+        if not absent or self.unusable:
+            return self.unusable
         remedy = (
             f"pip install 'annbench[{self.config.extra}]'" if self.config.extra else f"pip install {' '.join(absent)}"
         )
@@ -125,12 +164,15 @@ class Entry:
 
         Sources and compiled libraries count; the config doesn't, as its parameters are part of a result's key.
         """
-        folders = [self.folder]
+        folders = [self.folder, *self.beside]
         if self.config.origin == "from-scratch":
             folders.append(self._kernels())
         digest = hashlib.sha256(self.config.constructor.encode())
+        if self.config.adapts is not None:
+            digest.update(json.dumps(self.config.adapts, sort_keys=True).encode())
         for folder in folders:
-            files = [file for file in sorted(folder.rglob("*")) if file.suffix in _CODE and file.is_file()]
+            found = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+            files = [file for file in found if file.suffix in _CODE and file.is_file()]
             for file in files:
                 content = file.read_bytes()
                 name = file.relative_to(folder).as_posix()
@@ -152,6 +194,8 @@ class Entry:
             raise PluginError(f"{self.name}: importing {module_name} failed: {problem!r}") from problem
         self._came_from_plugin(module_name)
         found = getattr(module, class_name, None)
+        if self.config.adapts is not None and callable(found):
+            found = found(self.name, **self.config.adapts)
         if not (isinstance(found, type) and issubclass(found, Algorithm)):
             raise PluginError(f"{self.name}: {self.config.constructor} is not a subclass of harness.contract.Algorithm")
         return found
@@ -233,9 +277,12 @@ class Registry(Mapping[str, Entry]):
         return len(self._entries)
 
 
-def load_registry(plugins: Sequence[Path] = ()) -> Registry:
-    """Collect the built-in algorithms, those of installed packages, and those at `plugins`: folders or configs."""
-    entries: list[Entry] = []
+def load_registry(plugins: Sequence[Path] = (), more: Sequence[Entry] = ()) -> Registry:
+    """Collect the built-in algorithms, those of installed packages, and those at `plugins`: folders or configs.
+
+    `more` are entries that were read elsewhere, as those of ann-benchmarks are (`harness.interop.plugins`).
+    """
+    entries = list(more)
     for config in sorted(_builtin_folder().glob(f"*/{CONFIG_NAME}")):
         entries += read_config(config)
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):

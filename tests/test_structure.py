@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analyse": {*_DATA, "store"},
     "studies": {*_TRUTH, "measure", "store", "analyse", "embedding"},
     "compare": {*_STORES, "sources", "plan", "measure", "analyse"},
+    "tune": {*_STORES, "sources", "plan", "measure", "analyse", "compare"},
     "report": {*_DATA, "store", "analyse", "studies", "embedding", "compare"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
@@ -52,11 +53,12 @@ OWNED = {
     "matplotlib": ("harness", "report"),
     "torch": ("harness", "embedding"),
     "transformers": ("harness", "embedding"),
+    "optuna": ("harness", "tune"),
 }
 
 _LIGHT = {
     *("matplotlib", "torch", "numba", "pandas", "h5py", "faiss", "scipy", "sklearn", "plotly", "jinja2"),
-    *("hnswlib", "annoy", "scann", "pyarrow"),
+    *("hnswlib", "annoy", "scann", "pyarrow", "optuna"),
 }
 
 

@@ -1,9 +1,16 @@
 """The ratio of two sides' QPS from passes that were made in turns, each round holding one pass of every setting.
 
 What both sides share cancels within a round: the minute, the machine, the queries. So the ratio is taken round by
-round, at equal recall, and the bootstrap of `harness.analyse.statistics` runs over pairs of children, rounds and
-queries of these ratios, not over each side for itself. One build hides 1-3% of layout and seed: pairs are its outermost
-level.
+round, at equal recall, and a pair of children gives the median of its rounds: what fell on one side of a round alone
+does not move it.
+
+One build hides 1-3% of layout and seed, so pairs are what the interval comes from. Rounds within a pair are not
+independent of each other, and would make it look narrower than it is. It is Student's t over the medians of the pairs,
+in logs. From six pairs on the ends are cut off (the trimmed mean with its winsorised variance: Tukey and McLaughlin
+1963), since on a shared machine one pair in twenty has a neighbour on one side alone, and is off by 5-30%. Its critical
+values are simulated, as Student's are too small for so few. What the choice of queries adds is had by a bootstrap of
+both sides at once. With fewer than three pairs their spread can't be had from them; then it is the nested bootstrap of
+`harness.analyse.statistics` over pairs and rounds, wider by its few degrees of freedom.
 """
 
 from __future__ import annotations
@@ -11,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +35,11 @@ from harness.store import Result
 _MOST_BEYOND = 0.02
 _MOST_CARRIED = 2.0  # and no farther than twice the step between its last two settings
 _ROUNDING = 1e-9
+
+_LEAST_PAIRS = 3
+_LEAST_TRIMMED = 6
+_TRIM = 0.2  # at either end
+_SIMULATED = 200_000
 
 Relation = Literal["=", ">=", "not reached"]
 
@@ -103,11 +116,61 @@ def compare_pairs(
         whole = np.concatenate([a.whole - b.whole for a, b in readings])
         redrawn = np.concatenate([a.redrawn - b.redrawn for a, b in readings])
         number = np.repeat(np.arange(len(pairs)), [len(rounds) for rounds in kept])
+        estimate, bounds = _interval(whole, redrawn, number, queries, level, seed)
+        outcome = judge(math.exp(estimate), bounds, used)
+    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+
+
+def _interval(
+    whole: NDArray[np.float64],
+    redrawn: NDArray[np.float64],
+    number: NDArray[np.intp],
+    queries: int,
+    level: float,
+    seed: int,
+) -> tuple[float, Range]:
+    """Return the log ratio and the interval of the ratio.
+
+    `whole` (rounds,) are log ratios, `redrawn` (rounds, replicates) the same over redrawn queries, `number` (rounds,)
+    the pair of each round.
+    """
+    from scipy.special import stdtrit
+
+    count = int(number[-1]) + 1
+    if count < _LEAST_PAIRS:
+        if len(whole) < 2:
+            return float(whole[0]), Range(math.nan, math.nan)
         rng = np.random.default_rng((seed, 2))
         samples = nested_samples(whole, redrawn, number, queries, level=level, rng=rng)
-        bounds = percentile_range(np.exp(samples), level) if used > 1 else Range(math.nan, math.nan)
-        outcome = judge(math.exp(float(np.median(whole))), bounds, used)
-    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+        return float(np.median(whole)), percentile_range(np.exp(samples), level)
+    medians = np.array([np.median(whole[number == pair]) for pair in range(count)])
+    by_query = np.mean([np.median(redrawn[number == pair], axis=0) for pair in range(count)], axis=0)
+    cut = int(_TRIM * count) if count >= _LEAST_TRIMMED else 0
+    mean, error = _trimmed(medians[None, :], cut)
+    estimate = float(mean[0])
+    by_pairs = float(error[0]) * _critical(count, cut, level)
+    half = math.hypot(by_pairs, float(by_query.std(ddof=1)) * float(stdtrit(queries - 1, (1 + level) / 2)))
+    return estimate, Range(math.exp(estimate - half), math.exp(estimate + half))
+
+
+def _trimmed(values: NDArray[np.float64], cut: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of each row without its `cut` values at either end, and its standard error: (rows,) each."""
+    count = values.shape[1]
+    kept = np.sort(values, axis=1)[:, cut : count - cut]
+    winsorised = np.clip(values, kept[:, :1], kept[:, -1:])
+    share = kept.shape[1] / count
+    return kept.mean(axis=1), winsorised.std(axis=1, ddof=1) / (share * math.sqrt(count))
+
+
+@lru_cache(maxsize=64)
+def _critical(count: int, cut: int, level: float) -> float:
+    """Return how many standard errors hold `level` of the trimmed means of `count` normal values."""
+    from scipy.special import stdtrit
+
+    if not cut:
+        return float(stdtrit(count - 1, (1 + level) / 2))
+    mean, error = _trimmed(np.random.default_rng(count).standard_normal((_SIMULATED, count)), cut)
+    return float(np.quantile(np.abs(mean / error), level))
 
 
 def _rounds(pair: Pair) -> int:

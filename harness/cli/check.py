@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Plugins
+from harness.cli.options import AnnBenchmarks, Plugins, registry_with
 
 if TYPE_CHECKING:
     from harness.conformance import Verdict
@@ -16,6 +16,7 @@ def check(
     algorithms: Annotated[list[str], typer.Argument(help="Algorithms to check; `all` for every installed one.")],
     metric: Annotated[str | None, typer.Option(help="Only under this metric; all that it claims otherwise.")] = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every rule, kept ones too.")] = False,
 ) -> None:
     """Check that a plug-in does what the contract says, in a child process that it may crash.
@@ -28,10 +29,9 @@ def check(
     """
     from harness.measure.checking import check_limits, verdicts
     from harness.metric import Metric
-    from harness.registry import load_registry
 
-    registry = load_registry(plugin or [])
-    names = [n for n, e in registry.items() if not e.missing()] if algorithms == ["all"] else algorithms
+    registry = registry_with(plugin, ann_benchmarks)
+    names = [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else algorithms
     broken = 0
     for name in names:
         entry = registry[name]

@@ -32,6 +32,9 @@ def compare(
     ] = None,
     group: Annotated[Group, typer.Option(help="Grids of an algorithm that is given without parameters.")] = Group.QUICK,
     pairs: Annotated[int, typer.Option(min=1, help="Pairs of child processes, each with builds of its own.")] = 5,
+    most_pairs: Annotated[
+        int | None, typer.Option(min=1, help="Pairs at most, where it can't be told yet [default: twice as many].")
+    ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Rounds in each pair: a pass of every setting of both.")] = 7,
     queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = 1000,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
@@ -119,6 +122,7 @@ def compare(
         options=options,
         targets=targets,
         pairs=pairs,
+        most_pairs=2 * pairs if most_pairs is None else most_pairs,
         holdout=holdout,
         other_machine=other_machine,
         save=save_baseline,

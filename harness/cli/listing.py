@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Data, Plugins
+from harness.cli.options import AnnBenchmarks, Data, Plugins, registry_with
 
 
 class Subject(StrEnum):
@@ -23,6 +24,7 @@ def show(
     subject: Annotated[Subject, typer.Argument(help="What to list.")] = Subject.ALGORITHMS,
     data: Data = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
 ) -> None:
     """List algorithms (installed or not, and why not), datasets, suites or measures.
 
@@ -32,7 +34,7 @@ def show(
     from rich.table import Table
 
     makers = {
-        Subject.ALGORITHMS: lambda: _algorithms(plugin or []),
+        Subject.ALGORITHMS: lambda: _algorithms(plugin, ann_benchmarks),
         Subject.DATASETS: lambda: _datasets(data),
         Subject.SUITES: _suites,
         Subject.MEASURES: _measures,
@@ -51,13 +53,11 @@ def show(
 Listing = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
-def _algorithms(plugins: list[Any]) -> Listing:
+def _algorithms(plugins: list[Path] | None, ann_benchmarks: list[Path] | None) -> Listing:
     from rich.markup import escape
 
-    from harness.registry import load_registry
-
     rows = []
-    for entry in load_registry(plugins).values():
+    for entry in registry_with(plugins, ann_benchmarks).values():
         config = entry.config
         status = escape(entry.why_not()) or "installed"
         versions = " ".join(f"{name} {version}" for name, version in entry.versions().items() if version != "missing")

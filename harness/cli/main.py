@@ -24,6 +24,7 @@ from harness.cli import (
     study,
     synthesise,
     train,
+    tune,
 )
 from harness.errors import AnnbenchError
 
@@ -39,6 +40,7 @@ app.command("list")(listing.show)
 app.command("prepare")(prepare.prepare)
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
 app.command("export")(export.export)

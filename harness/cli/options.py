@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.registry import Registry
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Folder of datasets [default: datasets, or $ANNBENCH_HOME/datasets].")
@@ -23,8 +26,26 @@ Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Folder (or config.yml) of a plug-in of your own; repeatable.")
 ]
 
+AnnBenchmarks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ann-benchmarks",
+        metavar="PATH",
+        help="Plug-ins of ann-benchmarks: its folder ann_benchmarks/algorithms, or one of a plug-in; repeatable.",
+    ),
+]
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def registry_with(plugins: list[Path] | None, ann_benchmarks: list[Path] | None) -> Registry:
+    """Return the registry with the plug-ins that were given by hand, ours and those of ann-benchmarks."""
+    from harness.interop.plugins import plugin_entries
+    from harness.registry import load_registry
+
+    more = [entry for path in ann_benchmarks or () for entry in plugin_entries(path)]
+    return load_registry(plugins or [], more)
 
 
 def parse_bytes(text: str | None) -> int | None:

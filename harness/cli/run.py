@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +37,7 @@ def run(
     dataset: Annotated[list[str] | None, typer.Option("--dataset", "-d", help="Dataset; repeatable.")] = None,
     algorithm: Annotated[
         list[str] | None,
-        typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch; repeatable."),
+        typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch, ann-benchmarks; repeatable."),
     ] = None,
     group: Annotated[Group | None, typer.Option(help="Grids to measure.")] = None,
     build: Annotated[
@@ -63,6 +63,7 @@ def run(
     data: Data = None,
     results: Results = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
 ) -> None:
     """Measure indexes; what is measured already is skipped, so an interrupted run goes on where it stopped.
 
@@ -73,6 +74,8 @@ def run(
     Example: annbench run -d digits-64-euclidean -a hnsw --build M=16 --search 'ef=[20, 40]'
 
     Example: annbench run -d mine-128-angular --mode batch --threads 2 --timeout 15m --memory 8G
+
+    Example: annbench run -d digits-64-euclidean --ann-benchmarks ~/ann-benchmarks/ann_benchmarks/algorithms
     """
     from rich.console import Console
 
@@ -83,15 +86,14 @@ def run(
     from harness.measure.session import Options, plan_run
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
-    from harness.registry import load_registry
     from harness.sources.prepare import prepare
 
     console = Console(stderr=True, highlight=False)
-    registry = load_registry(plugin or [])
+    registry = registry_with(plugin, ann_benchmarks)
     wanted = suite_for(
         suite,
         dataset=dataset,
-        algorithm=algorithm,
+        algorithm=algorithm or (["ann-benchmarks"] if ann_benchmarks else None),
         group=group,
         k=k,
         mode=mode,

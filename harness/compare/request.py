@@ -49,13 +49,17 @@ def compare_suite(dataset: str, **changes: Any) -> Suite:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure."""
+    """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure.
+
+    Two algorithms get `pairs` pairs of children, and where it can't be told, one more at a time up to `most_pairs`.
+    """
 
     sides: tuple[Side, ...]
     suite: Suite
     options: Options
     targets: tuple[float, ...] | None = None
     pairs: int = DEFAULT_PAIRS
+    most_pairs: int = 2 * DEFAULT_PAIRS
     holdout: bool = False
     other_machine: bool = False
     save: Path | None = None

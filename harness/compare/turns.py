@@ -17,19 +17,20 @@ from harness.dataset import read_header
 from harness.measure.machine import describe_machine, usable_cores
 from harness.measure.session import alone
 from harness.plan.expand import Settings
-from harness.spec import BuildSpec, label
+from harness.spec import BuildSpec, Half, label
 from harness.store import Result
 
 
 def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: Told) -> Report:
     """Compare two algorithms that are measured in turns."""
-    report = Report((sides[0].text, sides[1].text), pairs=request.pairs)
+    report = Report((sides[0].text, sides[1].text))
     half = JUDGING if request.holdout else None
     results: list[Result] = []
     with alone(request.options.results / FOLDER):
         for match in _matches(request, sides, told):
-            measured = measure_pairs(sides, match, request.pairs, request.suite, request.options, told, half=half)
+            measured = _settled(request, sides, match, told, half)
             report.rows += _rows(measured)
+            report.pairs = max(report.pairs, len(measured.pairs))
             report.drop = max(report.drop, recall_drop(*_mean_recalls(measured)))
             results += [result for pair in measured.pairs for result in pair.b]
     if request.holdout:
@@ -37,6 +38,20 @@ def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: T
     if request.save is not None:
         write_baseline(request.save, _joined(results))
     return report
+
+
+def _settled(
+    request: Request, sides: tuple[LiveSide, LiveSide], match: Match, told: Told, half: Half | None
+) -> Measured:
+    """Measure a match until every verdict is one, or as many pairs as are allowed were made."""
+    count = request.pairs
+    while True:
+        measured = measure_pairs(sides, match, count, request.suite, request.options, told, half=half)
+        verdicts = [row.comparison.verdict for row in _rows(measured)]
+        unsure = any(verdict is not None and verdict.kind == "unsure" for verdict in verdicts)
+        if not unsure or count >= request.most_pairs:
+            return measured
+        count += 1
 
 
 def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> list[Match]:

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.conformance.samples import fingerprint
-from harness.conformance.subject import QUERIES, K, N, Trial, recall, singly
+from harness.conformance.subject import QUERIES, K, Trial, recall, singly
 from harness.contract import as_neighbors
-
-# An index on 600 vectors with a sensible setting finds most neighbours; a random answer finds 10 of 600.
-LEAST_RECALL = 0.3
 
 
 def builds(trial: Trial) -> Iterator[str]:
-    """It is constructed, compiled and built over 600 vectors, and a searcher can be bound."""
+    """It is constructed, compiled and built over some hundred vectors, and a searcher can be bound."""
     trial.bind()
     yield from ()
 
@@ -37,8 +34,8 @@ def finds_neighbours(trial: Trial) -> Iterator[str]:
     """Its most thorough setting finds far more of the true neighbours than guessing would."""
     for mode, ids in _modes(trial):
         share = recall(trial.subject.metric, trial.queries, trial.train, ids)
-        if share < LEAST_RECALL:
-            yield f"{mode}: recall {share:.3f} on {N} vectors at its last setting, near that of guessing"
+        if share < trial.subject.least_recall:
+            yield f"{mode}: recall {share:.3f} on {trial.n} vectors at its last setting, near that of guessing"
 
 
 def k_answers(trial: Trial) -> Iterator[str]:
@@ -46,7 +43,7 @@ def k_answers(trial: Trial) -> Iterator[str]:
     for mode, ids in _modes(trial):
         short = (ids < 0).any(axis=1)
         if short.any():
-            yield f"{mode}: query {np.flatnonzero(short)[0]} got fewer than k = {K} of {N} vectors"
+            yield f"{mode}: query {np.flatnonzero(short)[0]} got fewer than k = {K} of {trial.n} vectors"
 
 
 def nearest_first(trial: Trial) -> Iterator[str]:
@@ -76,8 +73,8 @@ def inputs_unchanged(trial: Trial) -> Iterator[str]:
 def same_answer_twice(trial: Trial) -> Iterator[str]:
     """The same queries get the same answer again."""
     search = trial.bind()
-    batches = [as_neighbors(search(trial.queries, K), QUERIES, K, N) for _ in range(2)]
-    singles = [singly(search, trial.queries, K, N) for _ in range(2)]
+    batches = [as_neighbors(search(trial.queries, K), QUERIES, K, trial.n) for _ in range(2)]
+    singles = [singly(search, trial.queries, K, trial.n) for _ in range(2)]
     if (batches[0] != batches[1]).any():
         yield "the same batch gave another answer the second time"
     if (singles[0] != singles[1]).any():
@@ -88,7 +85,7 @@ def settings_apart(trial: Trial) -> Iterator[str]:
     """A setting that was bound, used and bound over leaves nothing behind when the first one is bound again."""
     expected = trial.one_by_one
     trial.bind(0)(trial.queries, K)
-    if (singly(trial.bind(), trial.queries, K, N) != expected).any():
+    if (singly(trial.bind(), trial.queries, K, trial.n) != expected).any():
         yield "the answer changed after another setting was bound in between"
 
 
@@ -96,11 +93,11 @@ def earlier_answers_stay(trial: Trial) -> Iterator[str]:
     """What a call returned is the caller's: later calls don't write to it."""
     search = trial.bind()
     several, one = search(trial.queries, K), search(trial.queries[:1], K)
-    kept = np.array(as_neighbors(several, QUERIES, K, N)), np.array(as_neighbors(one, 1, K, N))
+    kept = np.array(as_neighbors(several, QUERIES, K, trial.n)), np.array(as_neighbors(one, 1, K, trial.n))
     search(trial.queries[1:], K)
     search(trial.queries[-1:], K)
-    singly(trial.bind(0), trial.queries, K, N)
-    now = as_neighbors(several, QUERIES, K, N), as_neighbors(one, 1, K, N)
+    singly(trial.bind(0), trial.queries, K, trial.n)
+    now = as_neighbors(several, QUERIES, K, trial.n), as_neighbors(one, 1, K, trial.n)
     if any((before != after).any() for before, after in zip(kept, now, strict=True)):
         yield "a later call changed what an earlier one had returned"
 

@@ -15,6 +15,11 @@ from harness.contract import Algorithm, Search, as_neighbors
 from harness.metric import Metric, neighbour_distances
 
 N, QUERIES, K = 600, 24, 10
+# For plug-ins whose parameters are made for large sets: thousands of clusters or trees want as many vectors.
+MANY = 5000
+# An index on 600 vectors with a sensible setting finds most neighbours; a random answer finds 10 of 600. Of those made
+# for large sets the coarsest setting may be the one that is checked: chance finds 10 of 5000.
+LEAST_RECALL, LEAST_RECALL_OF_MANY = 0.3, 0.05
 COMPILE_ROWS = 256
 
 Resolve = Callable[[Mapping[str, int]], tuple[Mapping[str, Any], list[Mapping[str, Any]]]]
@@ -23,7 +28,11 @@ Resolve = Callable[[Mapping[str, int]], tuple[Mapping[str, Any], list[Mapping[st
 
 @dataclass(frozen=True)
 class Subject:
-    """The plug-in under check: its class, what it claims, and how its parameters follow from the data."""
+    """The plug-in under check: its class, what it claims, and how its parameters follow from the data.
+
+    Without `edges` it is another harness's: it owes neither answers on fewer vectors than k nor all of k ids, is asked
+    for more vectors, and promises nothing to people.
+    """
 
     name: str
     make: type[Algorithm]
@@ -31,9 +40,20 @@ class Subject:
     claimed: tuple[Metric, ...]
     ordered: bool
     is_floor: bool
+    edges: bool
     resolve: Resolve
     builds: Callable[[Mapping[str, int]], list[Mapping[str, Any]]]
     """(n, dim, k) -> the build parameters of every grid that its config has for the metric."""
+
+    @property
+    def size(self) -> int:
+        """How many vectors the index has that most checks look at."""
+        return N if self.edges else MANY
+
+    @property
+    def least_recall(self) -> float:
+        """The recall below which an answer is as good as guessed."""
+        return LEAST_RECALL if self.edges else LEAST_RECALL_OF_MANY
 
     def construct(self, n: int) -> tuple[Algorithm, list[Mapping[str, Any]]]:
         """Make an index that is not built yet; return it with the search settings for `n` vectors."""
@@ -49,11 +69,12 @@ class Subject:
 
 
 class Trial:
-    """One plug-in under check: an index on 600 vectors and its answers, made when the first check asks for them."""
+    """One plug-in under check: an index on `n` vectors and its answers, made when the first check asks for them."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.train = sample(subject.metric, N, seed=1)
+        self.n = subject.size
+        self.train = sample(subject.metric, self.n, seed=1)
         self.queries = sample(subject.metric, QUERIES, seed=2)
         self.prints = (fingerprint(self.train), fingerprint(self.queries))
 
@@ -73,12 +94,12 @@ class Trial:
     @cached_property
     def together(self) -> NDArray[np.int64]:
         """The answer to all queries in one call, (24, 10) ids."""
-        return as_neighbors(self.bind()(self.queries, K), QUERIES, K, N)
+        return as_neighbors(self.bind()(self.queries, K), QUERIES, K, self.n)
 
     @cached_property
     def one_by_one(self) -> NDArray[np.int64]:
         """The answers to the queries one a call, (24, 10) ids."""
-        return singly(self.bind(), self.queries, K, N)
+        return singly(self.bind(), self.queries, K, self.n)
 
     def distances(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Compute the exact distances of (24, 10) ids from the queries."""

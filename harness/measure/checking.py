@@ -116,8 +116,7 @@ def check_job(entry: Entry, metric: str, preferred: Sequence[GroupConfig], check
     return Job(
         kind="check",
         build=build,
-        config=str(entry.file),
-        plugin=str(entry.plugin or ""),
+        plugin=entry.to_json(),
         data="",  # a check brings its own data, and leaves no results
         results="",
         passes=1,

@@ -6,11 +6,9 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import ConfigError
-from harness.registry import Entry, plugin_entries, read_config
+from harness.registry import Entry
 from harness.spec import BuildSpec
 
 
@@ -20,8 +18,7 @@ class Job:
 
     kind: Literal["measure", "check", "serve"]
     build: BuildSpec
-    config: str  # the plug-in's config.yml
-    plugin: str  # its folder where it was given by hand, else ""
+    plugin: Mapping[str, Any]  # the algorithm, as `Entry.to_json` gives it
     data: str
     results: str
     passes: int
@@ -36,13 +33,8 @@ class Job:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     def entry(self) -> Entry:
-        """Read the plug-in's entry again from its config."""
-        config = Path(self.config)
-        entries = plugin_entries(config) if self.plugin else read_config(config)
-        for entry in entries:
-            if entry.name == self.build.algorithm:
-                return entry
-        raise ConfigError(f"{config}: {self.build.algorithm!r} is gone from it")
+        """Return the algorithm's entry."""
+        return Entry.from_json(self.plugin)
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""

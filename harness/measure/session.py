@@ -150,8 +150,7 @@ def job_for(
     return Job(
         kind=kind,
         build=build,
-        config=str(entry.file),
-        plugin=str(entry.plugin or ""),
+        plugin=entry.to_json(),
         data=str(options.data.resolve()),
         results=str(options.results.resolve()),
         passes=suite.passes,

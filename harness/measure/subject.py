@@ -36,6 +36,7 @@ def subject_of(job: Job) -> Subject:
         claimed=entry.config.metrics,
         ordered=entry.config.ordered,
         is_floor=entry.config.purpose == "floor",
+        edges=entry.config.edges,
         resolve=resolve,
         builds=builds,
     )

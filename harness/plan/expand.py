@@ -13,7 +13,7 @@ from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Half, Provenance, SearchSpec
 from harness.store import FAILURE_SUFFIX, ResultStore, read_failure
 
-WORDS = ("all", "from-scratch", "core")
+WORDS = ("all", "from-scratch", "core", "ann-benchmarks")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
 
 
 def chosen(registry: Registry, names: Sequence[str]) -> list[Entry]:
-    """Resolve algorithm names and the words all, from-scratch and core; the floor comes first, and always."""
+    """Resolve algorithm names and the words in WORDS; the floor comes first, and always."""
     found: dict[str, Entry] = {}
     for name in names:
         for entry in _matching(registry, name):
@@ -64,9 +64,10 @@ def _matching(registry: Registry, name: str) -> list[Entry]:
     if name not in WORDS:
         return [registry[name]]
     entries = [entry for entry in registry.values() if entry.config.purpose == "index"]
-    if name == "from-scratch":
-        return [entry for entry in entries if entry.config.origin == "from-scratch"]
-    return [entry for entry in entries if name == "all" or entry.config.extra is None]
+    if name in ("from-scratch", "ann-benchmarks"):
+        return [entry for entry in entries if entry.config.origin == name]
+    core = [e for e in entries if e.config.extra is None and e.config.origin != "ann-benchmarks"]
+    return entries if name == "all" else core
 
 
 def expand_suite(
@@ -106,6 +107,8 @@ def unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
         return f"knows {', '.join(entry.config.metrics)}, not {dataset.metric}"
     if entry.name not in suite.grids and suite.group not in entry.config.groups:
         return f"has no group {suite.group!r}"
+    if dataset.metric in entry.config.disabled and entry.name not in suite.algorithms:
+        return f"disabled in its config; to run it all the same: -a {entry.name}"
     return ""
 
 

@@ -39,8 +39,9 @@ def resolve(value: Any, variables: Mapping[str, int]) -> Any:
     """Return `value`, or the rounded integer that it stands for where it is an expression over n, dim and k.
 
     A string is an expression when it is made of the variables, numbers, + - * / // % ** and sqrt, log, log2, min, max,
-    round, ceil, floor; a plain word such as `"sq8"` or `"auto"` stays as it is. Raises ConfigError, naming the string,
-    where it has operators or calls but is not such an expression, or can't be computed.
+    round, ceil, floor; a plain word such as `"sq8"` or `"auto"` stays as it is, and one in quotes of its own, such as
+    `"'sw-graph'"` or `"'n'"`, is the word between them. Raises ConfigError, naming the string, where it has operators
+    or calls but is not such an expression, or can't be computed.
     """
     if not isinstance(value, str):
         return value
@@ -48,6 +49,8 @@ def resolve(value: Any, variables: Mapping[str, int]) -> Any:
         tree = ast.parse(value.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return value  # not even the form of an expression: a path, a factory string, a phrase
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        return tree.value
     if isinstance(tree, ast.Name) and tree.id not in VARIABLES:
         return value
     if not isinstance(tree, ast.BinOp | ast.UnaryOp | ast.Call | ast.Name):

@@ -81,16 +81,28 @@ def test_builds_that_differ_a_lot_leave_it_open(factory: Any) -> None:
     assert kinds(factory, 40, slower=1.02, layout=0.05)["unsure"] >= 0.8
 
 
+def test_one_pair_with_a_neighbour_is_not_believed(factory: Any) -> None:
+    """Of ten pairs one is off by a quarter, on one side alone: still a tie, and not by much wider."""
+    rng = np.random.default_rng(3)
+    pairs = simulate(factory, rng, pairs=10, layout=0.006)
+    hit = pairs[4].b[0]
+    pairs[4] = Pair(pairs[4].a, [replace(hit, latencies_ns=hit.latencies_ns * 5 // 4)])
+    verdict = compare_pairs(pairs, None).verdict
+    assert verdict is not None
+    assert verdict.kind == "tied"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("pairs", [3, 5, 6, 10])
+@pytest.mark.parametrize("layout", [0.0, 0.02])
 @pytest.mark.parametrize("own", [0.01, 0.05])
-def test_intervals_of_ratios_cover(factory: Any, layout: float, own: float) -> None:
+def test_intervals_of_ratios_cover(factory: Any, layout: float, own: float, pairs: int) -> None:
     """Over 400 comparisons the interval holds the true ratio in 95% less at most 4, whatever the noise is made of."""
     rng = np.random.default_rng(5)
     hits = 0
     for _ in range(400):
         verdict = compare_pairs(
-            simulate(factory, rng, slower=1.1, layout=layout, own=own), None, replicates=400
+            simulate(factory, rng, slower=1.1, layout=layout, own=own, pairs=pairs), None, replicates=400
         ).verdict
         assert verdict is not None
         hits += verdict.interval.low <= 1.1 <= verdict.interval.high

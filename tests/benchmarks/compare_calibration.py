@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from harness.folders import data_folder
 from harness.measure.session import Options
 from harness.registry import load_registry
 from harness.sources.prepare import prepare
-from harness.store import ResultStore
+from harness.store import Result, ResultStore
 
 KINDS = {"itself": 0.0, "slowed by 5%": 0.05}
 
@@ -124,21 +125,33 @@ def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
         (row,) = compare(request, lambda *_: None).rows
         verdict = row.comparison.verdict
         assert verdict is not None
-        children = [result for one in (folder / "results").rglob("A") for result in ResultStore(one).results()]
-        alone, together = interval(children[0]), interval(join(children))
+        ours, theirs = (
+            [result for one in sorted((folder / "results").rglob(side)) for result in ResultStore(one).results()]
+            for side in ("A", "B")
+        )
+        alone, together = interval(ours[0]), interval(join(ours))
         return {
             "verdict": verdict.kind,
             "ratio": verdict.ratio,
             "low": verdict.interval.low,
             "high": verdict.interval.high,
             "qps": row.comparison.a.qps,
-            "qps_of_one": MEASURES["qps"](children[0]),
+            "qps_of_one": MEASURES["qps"](ours[0]),
+            "rounds": [logs(a, b) for a, b in zip(ours, theirs, strict=True)],
             "interval_of_one": list(alone.qps),
             "interval_of_five": list(together.qps),
             "disturbed": row.comparison.disturbed / row.comparison.passes,
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def logs(a: Result, b: Result) -> list[float]:
+    """Return the log ratio of each round of a pair, as it was measured."""
+    time_a, time_b = (
+        [float(side.latencies_ns[side.repetition_pass == i].mean()) for i in range(side.passes)] for side in (a, b)
+    )
+    return [round(math.log(y / x), 5) for x, y in zip(time_a, time_b, strict=True)]
 
 
 def report(rows: list[dict[str, Any]]) -> None:
@@ -155,10 +168,11 @@ def report(rows: list[dict[str, Any]]) -> None:
             high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
             parts.append(f"{verdict} {hits / n:.0%} ({low:.0%}-{high:.0%})")
         held = np.mean([row["low"] <= truth <= row["high"] for row in mine])
+        pairs = np.mean([len(row["rounds"]) for row in mine])
         ratios = [row["ratio"] for row in mine]
         say(
             f"{kind}: {len(mine)} comparisons: {', '.join(parts)}; ratio {np.median(ratios):.3f}, spread "
-            f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; "
+            f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; {pairs:.1f} pairs; "
             f"{np.mean([row['disturbed'] for row in mine]):.0%} of rounds disturbed"
         )
     middle = np.median([row["qps"] for row in rows])

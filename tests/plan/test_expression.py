@@ -33,10 +33,16 @@ def test_computes(text, value):
     assert type(resolve(text, DATA)) is int
 
 
-@pytest.mark.parametrize("text", ["sq8", "auto", "IVF1024,PQ32x4fs", "l2", "", "not an expression", "a.b", "'n'"])
+@pytest.mark.parametrize("text", ["sq8", "auto", "IVF1024,PQ32x4fs", "l2", "", "not an expression", "a.b"])
 def test_words_stay_words(text):
     """A plain word or phrase is a parameter like any other."""
     assert resolve(text, DATA) == text
+
+
+@pytest.mark.parametrize("text", ["n", "sw-graph", "2*n", "it's", 'a "b"', "", "auto"])
+def test_quotes_make_a_word_of_anything(text):
+    """A string in quotes of its own is the word between them, even where that would be an expression."""
+    assert resolve(repr(text), DATA) == text
 
 
 @pytest.mark.parametrize("value", [3, 0.5, None, True, [1, 2]])

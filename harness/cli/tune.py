@@ -1,0 +1,148 @@
+"""`annbench tune`: search the parameters of algorithms, each within the same time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.compare import parse_recalls
+from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+from harness.cli.run import Mode
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.tune.session import Terms, Tuned
+
+
+def tune(
+    algorithms: Annotated[list[str], typer.Argument(help="Algorithms by name; each has the whole budget.")],
+    budget: Annotated[float, typer.Option(min=0.05, help="Minutes for each algorithm.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Dataset.")] = "fashion-mnist-784-euclidean",
+    recall: Annotated[str, typer.Option(help="Recalls to be fast at, with commas.")] = "0.9,0.95,0.99",
+    out: Annotated[Path | None, typer.Option(help="Suite file to write [default: tuned-DATASET.yml].")] = None,
+    queries: Annotated[int, typer.Option(min=1, help="Queries of each half: one to choose by, one to tell.")] = 1000,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
+    mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
+    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    timeout: Annotated[str, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = "2h",
+    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    data: Data = None,
+    results: Results = None,
+    plugin: Plugins = None,
+) -> None:
+    """Search parameters for the most queries per second at a recall, and write them as a suite.
+
+    Ranges are those that the groups of an algorithm's config span. Settings are chosen on every other query, and what
+    is told of them was measured afterwards, on the rest: nobody tunes on the test. The same command with a larger
+    budget goes on where it stopped. Needs: pip install 'annbench[tune]'.
+
+    Example: annbench tune hnsw hnswlib --budget 10 -d fashion-mnist-784-euclidean
+
+    Example: annbench tune mine --plugin ./mine --budget 2 -d digits-64-euclidean --recall 0.95
+    """
+    from importlib.util import find_spec
+
+    from rich.console import Console
+
+    if find_spec("optuna") is None:
+        raise ConfigError("tuning needs Optuna; get it with: pip install 'annbench[tune]'")
+    from harness.compare.request import compare_suite
+    from harness.dataset import read_header
+    from harness.folders import data_folder, results_folder
+    from harness.measure.machine import describe_machine, usable_cores
+    from harness.measure.session import Options
+    from harness.plan.expand import Settings
+    from harness.registry import load_registry
+    from harness.sources.prepare import prepare
+    from harness.tune.session import Terms, write_suite
+    from harness.tune.session import tune as tune_one
+
+    console = Console(stderr=True, highlight=False)
+    registry = load_registry(plugin or [])
+    entries = [registry[name] for name in dict.fromkeys(algorithms)]
+    targets = parse_recalls(recall)
+    options = Options(
+        data=data_folder(data),
+        results=results_folder(results),
+        threads=threads,
+        build_threads=build_threads,
+        memory=parse_bytes(memory),
+    )
+    prepare(dataset, folder=options.data, console=console)
+    suite = compare_suite(
+        dataset, k=k, mode=str(mode), queries=queries, timeout=parse_seconds(timeout), group="default"
+    )
+    settings = Settings(
+        threads=threads,
+        build_threads=build_threads or len(usable_cores()),
+        machine=str(describe_machine()["key"]),
+        memory=options.limit,
+    )
+    terms = Terms(read_header(options.data, dataset), suite, settings, options, targets, budget * 60)
+    display = _Display(console)
+    tuned = []
+    for entry in entries:
+        console.print(f"[bold]{entry.name}[/]: {budget:g} minutes")
+        try:
+            tuned.append(tune_one(entry, terms, display))
+        except KeyboardInterrupt:
+            console.print("\n[bold]Interrupted.[/] Every trial that ended is kept; the same command goes on from here.")
+            raise typer.Exit(130) from None
+    target = out or Path(f"tuned-{dataset}.yml")
+    write_suite(target, tuned, terms)
+    _print(tuned, terms)
+    console.print(f"written to {target}; measure it with: annbench run {target}", markup=False)
+
+
+def _print(tuned: list[Tuned], terms: Terms) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from harness.spec import label
+    from harness.tune.session import told_of
+
+    table = Table(title=f"{terms.header.name}: chosen on every other query, measured on the rest")
+    for head in ("algorithm", "for recall", "recall", "QPS", "95% interval", "build", "search"):
+        table.add_column(head, justify="left" if head in ("algorithm", "build", "search") else "right")
+    for found in tuned:
+        for target in terms.targets:
+            if target in found.missed:
+                table.add_row(escape(found.name), f"{target:g}", "not reached", "", "", "", "")
+                continue
+            build, search = found.chosen[target]
+            recall, qps, low, high = told_of(found.results[target])
+            table.add_row(
+                *(escape(found.name), f"{target:g}", f"{recall:.4f}", f"{qps:,.0f}", f"{low:,.0f}-{high:,.0f}"),
+                *(escape(label(build)), escape(label(search))),
+            )
+    Console(highlight=False).print(table)
+
+
+class _Display:
+    """Shows a search: a line for each build that was tried."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, event: str, content: dict[str, Any]) -> None:
+        from rich.markup import escape
+
+        from harness.spec import label
+
+        if event == "trial":
+            trial = content["trial"]
+            best = max((point.recall for point in trial.points), default=0.0)
+            self._console.print(
+                f"  {escape(label(trial.build)) or 'default'}: {len(trial.points)} settings, recall up to {best:.4f}, "
+                f"{trial.seconds:.0f} s; {max(0.0, content['left']):.0f} s left"
+            )
+        elif event == "again":
+            self._console.print(f"  measuring what was chosen for {content['target']:g} on the other queries")
+        elif event == "note":
+            self._console.print(f"  [dim]{escape(str(content['text']))}[/]")

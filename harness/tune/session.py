@@ -1,0 +1,351 @@
+"""Tune algorithms: each has the same time, settings are chosen on half of the queries, and told on the other half."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from harness.analyse.frontier import Frontier, fastest_at, qps_at
+from harness.analyse.statistics import interval
+from harness.atomic import reason, write_text
+from harness.compare.live import measure_alone
+from harness.compare.request import CHOOSING, JUDGING
+from harness.compare.sides import LiveSide
+from harness.dataset import Header
+from harness.errors import ConfigError, PluginError, StoreError
+from harness.measure.child import Limits
+from harness.measure.session import Options, alone, conformance, job_for
+from harness.plan.expand import Settings, builds_of, check_depth, unusable
+from harness.plan.suites import Suite
+from harness.registry import Entry, GroupConfig
+from harness.spec import BuildSpec, SearchSpec, freeze, label
+from harness.store import Result
+from harness.tune.probe import Point, Prober, Told, prober
+from harness.tune.space import Space, defaults, spaces
+
+if TYPE_CHECKING:
+    import optuna
+
+FOLDER = ".tune"
+
+# Searches tried on a build: as many as fit into the time that it took, or into this.
+_LEAST_SEARCH_SECONDS = 10.0
+_MOST_SEARCHES = 24
+_MOST_REPEATS = 30
+# A build is let run for what is left of the time, but never less than this.
+_LEAST_LIMIT = 60.0
+# Children in which the chosen settings are measured again.
+_CHILDREN = 3
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what is tuned: the recalls, the time for each algorithm in seconds, how passes are made, and where."""
+
+    header: Header
+    suite: Suite
+    settings: Settings
+    options: Options
+    targets: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A build with what was tried on it; `score` is that of the function of its name."""
+
+    build: dict[str, Any]
+    points: tuple[Point, ...]
+    score: float
+    seconds: float
+
+
+@dataclass
+class Tuned:
+    """What came of an algorithm: its trials, the settings chosen for each recall, and what these gave afterwards."""
+
+    name: str
+    trials: list[Trial]
+    chosen: dict[float, tuple[dict[str, Any], dict[str, Any]]]
+    missed: tuple[float, ...]
+    results: dict[float, Result] = field(default_factory=dict)
+    expected: dict[float, Point] = field(default_factory=dict)
+
+
+def tune(entry: Entry, terms: Terms, told: Told) -> Tuned:
+    """Search an algorithm's parameters within the time, then measure what was chosen on the other queries.
+
+    Trials are kept, so that the same call goes on where an earlier one stopped. Raises ConfigError where it can't be
+    measured on the dataset or has nothing to tune, PluginError where it breaks its contract or no setting works.
+    """
+    search = _Search(entry, terms, told)
+    with alone(terms.options.results / FOLDER):
+        trials = search.run()
+        found = _choose(entry.name, trials, terms.targets)
+        if not found.chosen:
+            best = max((point.recall for trial in trials for point in trial.points), default=0.0)
+            raise PluginError(f"{entry.name}: no setting reaches {min(terms.targets):g} (at best {best:.4f})")
+        search.measure_again(found)
+    return found
+
+
+class _Search:
+    """The search for one algorithm: a study over builds, and within each build one over its searches."""
+
+    def __init__(self, entry: Entry, terms: Terms, told: Told) -> None:
+        header, metric = terms.header, str(terms.header.metric)
+        variables = {"n": header.n, "dim": header.dimension, "k": terms.suite.k}
+        self._entry, self._terms, self._told = entry, terms, told
+        self._builds, self._searches = spaces(entry, metric, variables)
+        self._first_builds = defaults(entry, metric, variables, "build")
+        self._first_searches = defaults(entry, metric, variables, "search")
+        group = next(name for name in ("default", "quick", "full") if name in entry.config.groups)
+        suite = terms.suite.model_copy(update={"group": group})
+        check_depth(suite, header)
+        if why := unusable(entry, header, suite):
+            raise ConfigError(f"{entry.name}: {why}")
+        self._example = builds_of(suite, header, entry, replace(terms.settings, half=CHOOSING))[0]
+        self._limits = Limits(suite.timeout, terms.options.limit)
+        if breaches := conformance(entry, self._example, suite, terms.options, self._limits):
+            raise PluginError(f"{entry.name}: not conforming ({breaches[0]}); see: annbench check {entry.name}")
+        self._folder = terms.options.results / FOLDER / f"{entry.name}-{_key(entry, self._example, terms)}"
+
+    def run(self) -> list[Trial]:
+        """Try builds until the time is used up; one at least."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        kept = self._folder / "trials.jsonl"
+        trials = _read(kept)
+        study = optuna.create_study(direction="maximize", sampler=_sampler())
+        for trial in trials:
+            _tell(study, self._builds, trial)
+        seen = {_name(trial.build): trial for trial in trials}
+        for params in self._first_builds:
+            drawn = self._builds.as_trial(params)
+            if drawn is not None and _name(params) not in seen:
+                study.enqueue_trial(drawn)
+        repeats = 0
+        while not trials or sum(trial.seconds for trial in trials) < self._terms.seconds:
+            asked = study.ask()
+            params = self._builds.suggest(asked)
+            known = seen.get(_name(params))
+            if known is not None:
+                study.tell(asked, known.score)
+                repeats += 1
+                if repeats > _MOST_REPEATS:
+                    break  # a space of few builds: all of them were tried
+                continue
+            trial = self._try(params, trials)
+            study.tell(asked, trial.score)
+            trials.append(trial)
+            seen[_name(params)] = trial
+            _write(kept, trials)
+            self._told("trial", {"trial": trial, "left": self._left(trials)})
+        return trials
+
+    def _left(self, trials: Sequence[Trial]) -> float:
+        return self._terms.seconds - sum(trial.seconds for trial in trials)
+
+    def _try(self, params: dict[str, Any], earlier: Sequence[Trial]) -> Trial:
+        """Build once, and try search settings on it for as long as the build took."""
+        began = time.monotonic()
+        build = replace(self._example, params=freeze(params), searches=())
+        self._told("build", {"algorithm": self._entry.name, "params": params})
+        scratch = Path(tempfile.mkdtemp(prefix="annbench-tune-"))
+        points: list[Point] = []
+        terms = self._terms
+        try:
+            job = job_for("serve", self._entry, build, terms.suite, replace(terms.options, results=scratch))
+            seconds = min(self._limits.seconds, max(self._left(earlier), _LEAST_LIMIT))
+            with prober(job, replace(self._limits, seconds=seconds), self._told) as built:
+                self._try_searches(built, earlier, points)
+        except PluginError as problem:
+            self._told("note", {"text": f"{label(params)}: {problem}"})
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return Trial(params, tuple(points), score(points, terms.targets), time.monotonic() - began)
+
+    def _try_searches(self, built: Prober, earlier: Sequence[Trial], points: list[Point]) -> None:
+        """Try settings, `points` growing: those that were best before, then what a study of this build asks for."""
+        import optuna
+
+        until = time.monotonic() + max(built.build_seconds, _LEAST_SEARCH_SECONDS)
+        study = optuna.create_study(direction="maximize", sampler=_sampler())
+        ahead = sorted(earlier, key=lambda trial: -trial.score)[:2]
+        best = [point.params for trial in ahead for point in _useful(trial, self._terms.targets)]
+        for params in [*best, *self._first_searches]:
+            if (drawn := self._searches.as_trial(params)) is not None:
+                study.enqueue_trial(drawn, skip_if_exists=True)
+        tried: dict[str, Point | None] = {}
+        for _ in range(4 * _MOST_SEARCHES):
+            asked = study.ask()
+            params = self._searches.suggest(asked)
+            if _name(params) not in tried:
+                point = tried[_name(params)] = built.measure(params)
+                points += [point] if point is not None else []
+            study.tell(asked, _worth(tried[_name(params)], self._terms.targets))
+            if time.monotonic() > until or len(tried) >= _MOST_SEARCHES or self._searches.settled:
+                return
+
+    def measure_again(self, found: Tuned) -> None:
+        """Measure what was chosen on the queries that weren't asked before, in children of its own."""
+        side = LiveSide(self._entry.name, self._entry, ())
+        options = replace(self._terms.options, results=self._folder)
+        for target, (build, search) in found.chosen.items():
+            spec = replace(self._example, params=freeze(build), searches=(SearchSpec(freeze(search)),))
+            self._told("again", {"target": target})
+            (found.results[target],) = measure_alone(
+                *(side, [spec], _CHILDREN, self._terms.suite, options),
+                lambda _, event, content: self._told(event, content),
+                half=JUDGING,
+            )
+
+
+def _name(params: dict[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)
+
+
+def _sampler() -> Any:
+    import warnings
+
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that `multivariate` is experimental
+        return optuna.samplers.TPESampler(seed=_SEED, multivariate=True, n_startup_trials=8)
+
+
+def _tell(study: optuna.Study, space: Space, trial: Trial) -> None:
+    """Give a kept trial back to a study."""
+    drawn = space.as_trial(trial.build)
+    if drawn is not None:
+        study.enqueue_trial(drawn)
+        asked = study.ask()
+        space.suggest(asked)
+        study.tell(asked, trial.score)
+
+
+def _useful(trial: Trial, targets: Sequence[float]) -> list[Point]:
+    line = Frontier.of([p.recall for p in trial.points], [p.qps for p in trial.points])
+    found = [fastest_at(target, line) for target in targets]
+    return [trial.points[i] for i in dict.fromkeys(i for i in found if i is not None)]
+
+
+def _worth(point: Point | None, targets: Sequence[float]) -> float:
+    """Return the best that one setting is good for: log QPS at a recall that it reaches, less what it falls short."""
+    if point is None:
+        return -100.0
+    return max(
+        math.log(point.qps)
+        - (0.0 if point.recall >= target else 50 * (target - point.recall) + 1)
+        - 5 * max(0.0, point.recall - target)
+        for target in targets
+    )
+
+
+def score(points: Sequence[Point], targets: Sequence[float]) -> float:
+    """Return the mean over recalls of log QPS on the frontier of some points; a recall that is missed costs 20."""
+    if not points:
+        return -100.0
+    line = Frontier.of([p.recall for p in points], [p.qps for p in points])
+    found = [qps_at(target, line) for target in targets]
+    best = max(p.recall for p in points)
+    return sum(
+        math.log(at.value) if at.relation != "not reached" else -20.0 - 10 * (target - best)
+        for target, at in zip(targets, found, strict=True)
+    ) / len(targets)
+
+
+def _choose(name: str, trials: Sequence[Trial], targets: Sequence[float]) -> Tuned:
+    """Choose for each recall the fastest setting, of all builds, that reaches it."""
+    flat = [(trial.build, point) for trial in trials for point in trial.points]
+    line = Frontier.of([point.recall for _, point in flat], [point.qps for _, point in flat])
+    found = Tuned(name, list(trials), {}, ())
+    for target in targets:
+        index = fastest_at(target, line)
+        if index is None:
+            found.missed = (*found.missed, target)
+        else:
+            build, point = flat[index]
+            found.chosen[target] = build, point.params
+            found.expected[target] = point
+    return found
+
+
+def group_of(found: Tuned) -> list[GroupConfig]:
+    """Return the settings that were chosen as grids: a build each, with its searches."""
+    searches: dict[str, list[dict[str, Any]]] = {}
+    builds: dict[str, dict[str, Any]] = {}
+    for build, search in found.chosen.values():
+        key = json.dumps(build, sort_keys=True)
+        builds[key] = build
+        if search not in searches.setdefault(key, []):
+            searches[key].append(search)
+    return [GroupConfig(build=builds[key], search=searches[key]) for key in builds]
+
+
+def write_suite(path: Path, tuned: Sequence[Tuned], terms: Terms) -> None:
+    """Write what was chosen as a suite, which `annbench run FILE` measures; whole, in place of an older one."""
+    content = {
+        "tuned": {
+            "about": f"tuned for recall {', '.join(f'{t:g}' for t in terms.targets)} on every other query of "
+            f"{terms.header.name}, {terms.seconds / 60:g} minutes an algorithm",
+            "datasets": [terms.header.name],
+            "algorithms": [found.name for found in tuned],
+            "k": terms.suite.k,
+            "mode": terms.suite.mode,
+            "grids": {
+                found.name: [grid.model_dump(exclude_none=True, exclude_defaults=True) for grid in group_of(found)]
+                for found in tuned
+            },
+        }
+    }
+    try:
+        write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    except OSError as refused:
+        raise StoreError(f"{path}: could not be written ({reason(refused)})") from None
+
+
+def told_of(result: Result) -> tuple[float, float, float, float]:
+    """Return recall, QPS and its interval of what was measured again."""
+    from harness.analyse.measures import MEASURES
+
+    bounds = interval(result).qps
+    return MEASURES["recall"](result), MEASURES["qps"](result), bounds.low, bounds.high
+
+
+def _key(entry: Entry, example: BuildSpec, terms: Terms) -> str:
+    identity = example.identity(None)
+    del identity["build"]
+    text = json.dumps([identity, terms.targets, entry.config.model_dump(mode="json")], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _write(path: Path, trials: Sequence[Trial]) -> None:
+    lines = [
+        json.dumps({"build": t.build, "points": [list(p) for p in t.points], "score": t.score, "seconds": t.seconds})
+        for t in trials
+    ]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _read(path: Path) -> list[Trial]:
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Trial(row["build"], tuple(Point(*point) for point in row["points"]), row["score"], row["seconds"])
+        for row in rows
+    ]

@@ -1,0 +1,101 @@
+"""`annbench tune` as a person meets it: builds really run, on data that is always there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.plan.suites import read_suites
+from harness.store import ResultStore
+
+_CONFIG = """
+part:
+  constructor: part:Part
+  origin: library
+  metrics: [euclidean]
+  groups:
+    quick: {build: {seed: [0, 4]}, search: {rows: [40, 1597]}}
+"""
+
+_SOURCE = """
+import numpy as np
+
+from harness.contract import Algorithm
+
+
+class Part(Algorithm):
+    '''Looks at some of the rows, drawn once: the more, the better and the slower.'''
+
+    def __init__(self, metric, *, seed):
+        self.seed = seed
+
+    def fit(self, train, *, threads=1):
+        self.order = np.random.default_rng(self.seed).permutation(len(train))
+        self.rows = train[self.order]
+
+    def searcher(self, *, threads=1, rows):
+        part = self.rows[:rows]
+
+        def search(queries, k):
+            away = ((queries[:, None, :] - part[None, :, :]) ** 2).sum(axis=2)
+            return self.order[np.argsort(away, axis=1, kind="stable")[:, :k]]
+
+        return search
+"""
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    """Write a plug-in that trades recall for time."""
+    folder = tmp_path / "part"
+    folder.mkdir()
+    (folder / "config.yml").write_text(_CONFIG, encoding="utf-8")
+    (folder / "__init__.py").write_text(_SOURCE, encoding="utf-8")
+    return folder
+
+
+def test_what_is_chosen_reaches_the_recall_and_goes_on(annbench: Any, part: Path, tmp_path: Path) -> None:
+    """Chosen on one half, told on the other, written as a suite; a second call with the same budget tries nothing."""
+    command = (
+        *("tune", "part", "--plugin", str(part), "--budget", "0.1", "-d", "digits-64-euclidean"),
+        *("--recall", "0.8", "--queries", "50", "--out", "kept/tuned.yml"),
+    )
+    status, out, err = annbench(*command)
+    assert status == 0, err
+    assert "0.8" in out
+    (suite,) = read_suites(tmp_path / "kept" / "tuned.yml").values()
+    (grid,) = suite.grids["part"]
+    (search,) = grid.search if isinstance(grid.search, list) else [grid.search]
+    assert 1597 * 0.7 < search["rows"] < 1597 * 0.95
+    (kept,) = (tmp_path / "results" / ".tune").glob("part-*")
+    trials = [json.loads(line) for line in (kept / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert sum(trial["seconds"] for trial in trials) >= 6
+    (again,) = ResultStore(kept / ".compare" / "alone").results()
+    assert again.spec["half"] == "odd"
+    assert len(again.document.processes) == 3
+    status, _, err = annbench(*command)
+    assert status == 0, err
+    assert len((kept / "trials.jsonl").read_text(encoding="utf-8").splitlines()) == len(trials)
+    status, _, err = annbench(
+        *("run", "kept/tuned.yml", "--plugin", str(part), "--passes", "1", "--queries", "10"),
+    )
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("hnws", "--budget", "1"), "did you mean hnsw"),
+        (("brute_force", "--budget", "1"), "brute_force has nothing to tune"),
+        (("hnsw", "--budget", "1", "--recall", "2"), "'2' is no recall"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(annbench: Any, arguments: tuple[str, ...], said: str) -> None:
+    """Nothing is measured before a mistake is found."""
+    status, _, err = annbench("tune", *arguments, "-d", "digits-64-euclidean")
+    assert status == 2
+    assert said in err
+    assert "Traceback" not in err
