@@ -66,14 +66,19 @@ class GroupConfig(BaseModel):
 
 
 class AlgorithmConfig(BaseModel):
-    """What `config.yml` says under an algorithm's name."""
+    """What `config.yml` says under an algorithm's name.
+
+    Three fields are for plug-ins that another harness's contract describes: `adapts`, keyword arguments with which
+    `constructor`, a function then, makes the class; `edges`, whether data at the edges are its business (fewer vectors
+    than k or than clusters); `disabled`, metrics under which it only runs when it is asked for by name.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     constructor: str = Field(pattern=r"^[\w.]+:\w+$")
     """Where the class is: `module:Class`. Of a plug-in that is no package, the module is its folder's name."""
     origin: Literal["from-scratch", "library", "ann-benchmarks"]
-    """`from-scratch` (the shared kernels are part of its source), `library`, or `ann-benchmarks` for one of theirs."""
+    """Who wrote it; the shared kernels count as source of what is from scratch."""
     metrics: tuple[_MetricName, ...] = Field(min_length=1)
     """The metrics that it searches under; the constructor refuses all others."""
     requires: tuple[str, ...] = ()
@@ -87,9 +92,9 @@ class AlgorithmConfig(BaseModel):
     about: str = ""
     """A line for `annbench list`."""
     adapts: dict[str, Any] | None = None
-    """Keyword arguments with which `constructor`, a function then, makes the class of a plug-in of another harness."""
+    """Of a plug-in of another harness: arguments with which `constructor`, a function then, makes the class."""
     edges: bool = True
-    """Whether data at the edges are its business: fewer vectors than k or than clusters."""
+    """Whether data at the edges are its business: fewer vectors than k, or than clusters."""
     disabled: tuple[_MetricName, ...] = ()
     """Metrics under which it only runs when it is asked for by name."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]

@@ -11,14 +11,9 @@ from harness.conformance.samples import fingerprint
 from harness.conformance.subject import QUERIES, K, Trial, recall, singly
 from harness.contract import as_neighbors
 
-# An index on 600 vectors with a sensible setting finds most neighbours; a random answer finds 10 of 600.
-LEAST_RECALL = 0.3
-# Of 5,000, with a setting that may be its coarsest: chance finds 10.
-_LEAST_RECALL_OF_MANY = 0.05
-
 
 def builds(trial: Trial) -> Iterator[str]:
-    """It is constructed, compiled and built over a few hundred vectors, and a searcher can be bound."""
+    """It is constructed, compiled and built over some hundred vectors, and a searcher can be bound."""
     trial.bind()
     yield from ()
 
@@ -39,7 +34,7 @@ def finds_neighbours(trial: Trial) -> Iterator[str]:
     """Its most thorough setting finds far more of the true neighbours than guessing would."""
     for mode, ids in _modes(trial):
         share = recall(trial.subject.metric, trial.queries, trial.train, ids)
-        if share < (LEAST_RECALL if trial.subject.edges else _LEAST_RECALL_OF_MANY):
+        if share < trial.subject.least_recall:
             yield f"{mode}: recall {share:.3f} on {trial.n} vectors at its last setting, near that of guessing"
 
 

@@ -24,17 +24,17 @@ def _is_index(subject: Subject) -> bool:
     return not subject.is_floor
 
 
-def _owes_k(subject: Subject) -> bool:
-    return subject.edges and not subject.is_floor
+def _is_ordered(subject: Subject) -> bool:
+    return subject.ordered and not subject.is_floor
 
 
-def _has_edges(subject: Subject) -> bool:
-    """Say whether small and odd sets are its business."""
+def _is_ours(subject: Subject) -> bool:
+    """Say whether it was written for this contract, edges included; the floor was."""
     return subject.edges
 
 
-def _is_ordered(subject: Subject) -> bool:
-    return subject.ordered and not subject.is_floor
+def _promises(subject: Subject) -> bool:
+    return subject.edges and not subject.is_floor
 
 
 CHECKS: tuple[Check, ...] = (
@@ -42,30 +42,30 @@ CHECKS: tuple[Check, ...] = (
     Check("inputs unchanged", answers.inputs_unchanged, needs=_BUILT),
     Check("valid ids", answers.valid_ids, needs=_BUILT),
     Check("finds neighbours", answers.finds_neighbours, needs=_ANSWERS, applies=_is_index),
-    Check("k ids where there are k", answers.k_answers, needs=_ANSWERS, applies=_owes_k),
+    Check("k ids where there are k", answers.k_answers, needs=_ANSWERS, applies=_promises),
     Check("nearest first", answers.nearest_first, needs=_ANSWERS, applies=_is_ordered),
     Check("same answer twice", answers.same_answer_twice, needs=_ANSWERS),
     Check("settings kept apart", answers.settings_apart, needs=_REPEATABLE),
     Check("earlier answers stay", answers.earlier_answers_stay, needs=_ANSWERS),
     Check("index_bytes", answers.counts_bytes, needs=_BUILT),
-    Check("counters", answers.counts_work, needs=_ANSWERS),
-    Check("k > n", edges.more_than_there_are, needs=_BUILT, applies=_has_edges),
-    Check("one vector", edges.one_vector, needs=_BUILT, applies=_has_edges),
-    Check("every vector twice", edges.every_vector_twice, needs=_BUILT, applies=_has_edges),
-    Check("constant data", edges.constant_data, needs=_BUILT, applies=_has_edges),
-    Check("another k", edges.another_k, needs=_REPEATABLE, before_timing=False),
-    Check("read-only views", edges.views, needs=_BUILT, before_timing=False),
-    Check("several threads", edges.several_threads, needs=_BUILT, before_timing=False),
-    Check("its grids", promises.grids, before_timing=False, applies=_has_edges),
-    Check("unknown build parameter", promises.unknown_build_parameter, before_timing=False, applies=_has_edges),
+    Check("counters", answers.counts_work, needs=_ANSWERS, applies=_is_ours),
+    Check("k > n", edges.more_than_there_are, needs=_BUILT, applies=_is_ours),
+    Check("one vector", edges.one_vector, needs=_BUILT, applies=_is_ours),
+    Check("every vector twice", edges.every_vector_twice, needs=_BUILT, applies=_is_ours),
+    Check("constant data", edges.constant_data, needs=_BUILT, applies=_is_ours),
+    Check("another k", edges.another_k, needs=_REPEATABLE, before_timing=False, applies=_is_ours),
+    Check("read-only views", edges.views, needs=_BUILT, before_timing=False, applies=_is_ours),
+    Check("several threads", edges.several_threads, needs=_BUILT, before_timing=False, applies=_is_ours),
+    Check("its grids", promises.grids, before_timing=False, applies=_is_ours),
+    Check("unknown build parameter", promises.unknown_build_parameter, before_timing=False, applies=_is_ours),
     Check(
         "unknown search parameter",
         promises.unknown_search_parameter,
         needs=_BUILT,
         before_timing=False,
-        applies=_has_edges,
+        applies=_is_ours,
     ),
-    Check("unclaimed metrics", promises.unclaimed_metrics, before_timing=False, applies=_is_index),
+    Check("unclaimed metrics", promises.unclaimed_metrics, before_timing=False, applies=_promises),
     Check(
         "exact neighbours", promises.exact_neighbours, needs=_BUILT, before_timing=False, applies=_can(ExactNeighbors)
     ),

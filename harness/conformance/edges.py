@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.conformance.answers import LEAST_RECALL
 from harness.conformance.samples import fingerprint, repeat, sample, twice
-from harness.conformance.subject import QUERIES, K, N, Trial, recall
+from harness.conformance.subject import QUERIES, K, Trial, recall
 from harness.contract import Sets, as_neighbors
 from harness.errors import PluginError
 
@@ -59,12 +58,12 @@ def _edge(trial: Trial, title: str, train: Any) -> Iterator[str]:
 def another_k(trial: Trial) -> Iterator[str]:
     """One searcher answers calls with different k: 10, then 1, then 10 again."""
     search = trial.bind()
-    wide = as_neighbors(search(trial.queries, K), QUERIES, K, N)
-    one = as_neighbors(search(trial.queries, 1), QUERIES, 1, N)
-    single = as_neighbors(search(trial.queries[:1], 1), 1, 1, N)
-    again = as_neighbors(search(trial.queries, K), QUERIES, K, N)
+    wide = as_neighbors(search(trial.queries, K), QUERIES, K, trial.n)
+    one = as_neighbors(search(trial.queries, 1), QUERIES, 1, trial.n)
+    single = as_neighbors(search(trial.queries[:1], 1), 1, 1, trial.n)
+    again = as_neighbors(search(trial.queries, K), QUERIES, K, trial.n)
     if (one < 0).any() or (single < 0).any():
-        yield f"k = 1: no neighbour among {N} vectors"
+        yield f"k = 1: no neighbour among {trial.n} vectors"
     if (wide != again).any():
         yield f"k = {K}: the answer changed after a call with k = 1 in between"
 
@@ -103,5 +102,5 @@ def _poor(trial: Trial, title: str, queries: Any, train: Any, ids: Any) -> Itera
     if trial.subject.is_floor:
         return
     share = recall(trial.subject.metric, queries, train, np.asarray(ids))
-    if share < LEAST_RECALL:
+    if share < trial.subject.least_recall:
         yield f"{title}: recall {share:.3f} on {len(train)} vectors at its last setting, near that of guessing"

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.conformance.answers import LEAST_RECALL
 from harness.conformance.samples import DIM, fingerprint, join, sample
-from harness.conformance.subject import QUERIES, K, N, Trial, singly, true_distances
+from harness.conformance.subject import LEAST_RECALL, QUERIES, K, N, Trial, singly, true_distances
 from harness.contract import ExactNeighbors, Grows, Saves, as_neighbors
 from harness.errors import AnnbenchError
 from harness.metric import Metric

@@ -17,6 +17,9 @@ from harness.metric import Metric, neighbour_distances
 N, QUERIES, K = 600, 24, 10
 # For plug-ins whose parameters are made for large sets: thousands of clusters or trees want as many vectors.
 MANY = 5000
+# An index on 600 vectors with a sensible setting finds most neighbours; a random answer finds 10 of 600. Of those made
+# for large sets the coarsest setting may be the one that is checked: chance finds 10 of 5000.
+LEAST_RECALL, LEAST_RECALL_OF_MANY = 0.3, 0.05
 COMPILE_ROWS = 256
 
 Resolve = Callable[[Mapping[str, int]], tuple[Mapping[str, Any], list[Mapping[str, Any]]]]
@@ -27,7 +30,8 @@ Resolve = Callable[[Mapping[str, int]], tuple[Mapping[str, Any], list[Mapping[st
 class Subject:
     """The plug-in under check: its class, what it claims, and how its parameters follow from the data.
 
-    Without `edges`, it owes neither answers on fewer vectors than k nor all of k ids, and is asked for more vectors.
+    Without `edges` it is another harness's: it owes neither answers on fewer vectors than k nor all of k ids, is asked
+    for more vectors, and promises nothing to people.
     """
 
     name: str
@@ -36,15 +40,20 @@ class Subject:
     claimed: tuple[Metric, ...]
     ordered: bool
     is_floor: bool
+    edges: bool
     resolve: Resolve
     builds: Callable[[Mapping[str, int]], list[Mapping[str, Any]]]
     """(n, dim, k) -> the build parameters of every grid that its config has for the metric."""
-    edges: bool = True
 
     @property
-    def n(self) -> int:
-        """The number of vectors that most checks build an index over."""
+    def size(self) -> int:
+        """How many vectors the index has that most checks look at."""
         return N if self.edges else MANY
+
+    @property
+    def least_recall(self) -> float:
+        """The recall below which an answer is as good as guessed."""
+        return LEAST_RECALL if self.edges else LEAST_RECALL_OF_MANY
 
     def construct(self, n: int) -> tuple[Algorithm, list[Mapping[str, Any]]]:
         """Make an index that is not built yet; return it with the search settings for `n` vectors."""
@@ -64,7 +73,7 @@ class Trial:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.n = subject.n
+        self.n = subject.size
         self.train = sample(subject.metric, self.n, seed=1)
         self.queries = sample(subject.metric, QUERIES, seed=2)
         self.prints = (fingerprint(self.train), fingerprint(self.queries))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,15 @@ def test_a_crash_at_once_is_told_once() -> None:
     assert found["builds"].breaches[0].startswith("crashed (SIGSEGV) during the check")
     assert found["nearest first"].not_run == "crashed (SIGSEGV) at 'builds'"
     assert found["unclaimed metrics"].kept
+
+
+def test_a_hang_ends_the_check() -> None:
+    """A plug-in that hangs is ended at the limit of one rule, blamed for it, and not waited for again."""
+    limits = replace(check_limits(), seconds=5.0)
+    found = {v.check: v for v in verdicts(REGISTRY["hangs-at-the-edge"], "euclidean", limits)}
+    assert found["one vector"].breaches[0].startswith("timeout (5 s) during the check")
+    assert found["k > n"].kept
+    assert found["constant data"].not_run == "timeout (5 s) at 'one vector'"
 
 
 def test_a_missing_library_is_an_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 
 import numpy as np
 
@@ -285,6 +286,15 @@ class CrashesAtTheEdge(Exact):
             ctypes.string_at(0)
         if len(train) == 300 and (train == train[0]).all():
             raise ZeroDivisionError("no spread")
+
+
+class HangsAtTheEdge(Exact):
+    """Waits for ever where there is one vector."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        while len(train) == 1:
+            time.sleep(1)
 
 
 class CrashesAtOnce(Exact):
