@@ -90,12 +90,17 @@ def run(
 
 
 def load_results(results: Path | str | None = None) -> pd.DataFrame:
-    """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals."""
-    from harness.analyse.table import tidy
+    """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals.
+
+    Rows of ann-benchmarks' tables that were merged into the store are among them.
+    """
+    from harness.analyse.table import joined, tidy
+    from harness.interop.tables import foreign_rows
     from harness.store import ResultStore
 
     folder = results_folder(Path(results) if results else None)
-    table = tidy(ResultStore(folder).results())
+    store = ResultStore(folder)
+    table = joined(tidy(store.results()), foreign_rows(store))
     table["path"] = [str(Path(path).relative_to(folder)) for path in table["path"]]
     return table.drop(columns=["qps_samples", "recall_samples"])
 
@@ -114,6 +119,7 @@ def report(
     """
     from harness.embedding.joint import joint_rows
     from harness.embedding.records import read_records
+    from harness.interop.tables import foreign_rows
     from harness.report.derived import derive
     from harness.report.html.page import Content, write_page
     from harness.report.html.studies import study_cards
@@ -128,7 +134,7 @@ def report(
     datasets = data_folder(Path(data) if data else None)
     records = list(read_records(chosen))
     quality = write_quality(records, folder) if records else []
-    derived = derive(store).only(dataset)
+    derived = derive(store, foreign_rows(store)).only(dataset)
     paths = [] if records and derived.table.empty else write_tidy(derived.table, folder, dataset=dataset)
     judged = judged_datasets(set(derived.table["dataset"]), datasets)
     joint = joint_rows((store.read(path) for path in derived.paths_of(judged)), judged)

@@ -68,9 +68,9 @@ class GroupConfig(BaseModel):
 class AlgorithmConfig(BaseModel):
     """What `config.yml` says under an algorithm's name.
 
-    Three fields are for plug-ins that another harness's contract describes: `adapts`, keyword arguments with which
-    `constructor`, a function then, makes the class; `edges`, whether data at the edges are its business (fewer vectors
-    than k or than clusters); `disabled`, metrics under which it only runs when it is asked for by name.
+    Three fields are for plug-ins that another harness's contract describes: with `adapts`, `constructor` is a function
+    that makes the class, called as `(name, folder, **adapts)`; `edges` says whether data at the edges are its business
+    (fewer vectors than k or than clusters); under the metrics in `disabled` it only runs when it is asked for by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -195,7 +195,7 @@ class Entry:
         self._came_from_plugin(module_name)
         found = getattr(module, class_name, None)
         if self.config.adapts is not None and callable(found):
-            found = found(self.name, **self.config.adapts)
+            found = found(self.name, self.folder, **self.config.adapts)
         if not (isinstance(found, type) and issubclass(found, Algorithm)):
             raise PluginError(f"{self.name}: {self.config.constructor} is not a subclass of harness.contract.Algorithm")
         return found

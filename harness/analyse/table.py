@@ -76,6 +76,27 @@ def tidy(
     return tidy_frame([*rows, *map(failure_row, failures)])
 
 
+def summaries(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows that hold measures and no passes, as another tool's table does, in the columns of `tidy`.
+
+    Each gives cells by column, `dataset`, `k`, `build` and `search` among them; what it leaves out is not known.
+    """
+    unknown: dict[str, Any] = dict.fromkeys((*MEASURES, *_BOUNDS), math.nan)
+    unknown |= dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_TEXT, "")
+    unknown |= {"purpose": "index", "status": MEASURED, "notes": []}
+    unknown |= {"qps_samples": np.empty(0), "recall_samples": np.empty(0)}
+    return tidy_frame([unknown | _spec_cells(row) | dict(row) for row in rows])
+
+
+def joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Put two tables of the columns of `tidy` one below the other."""
+    import pandas as pd
+
+    # An empty one has no types to agree on.
+    parts = [part for part in (table, more) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else table
+
+
 def tidy_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Make the tidy table of rows, each as `result_row` or `failure_row` gives it."""
     import pandas as pd
@@ -294,9 +315,10 @@ def targets_table(
 def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor: float, level: float) -> dict[str, Any]:
     line = Frontier.of(mine["recall"].to_numpy(float), mine["qps"].to_numpy(float))
     points = mine.iloc[line.indices]
-    recalls, speeds = _stacked(points, "recall_samples"), _stacked(points, "qps_samples")
     # One pass alone gives no interval: nor does a reading that rests on it.
-    known = bool(points["qps_low"].notna().all()) and recalls.shape == speeds.shape
+    known = bool(points["qps_low"].notna().all())
+    recalls, speeds = (_stacked(points if known else points[:0], name) for name in ("recall_samples", "qps_samples"))
+    known &= recalls.shape == speeds.shape
     row: dict[str, Any] = {
         "algorithm": name,
         "origin": mine["origin"].iloc[0],
@@ -347,7 +369,13 @@ def caveats(rows: pd.DataFrame) -> list[str]:
     if len(asked_for) > 1:
         counts = ", ".join(f"{int(count):,}" for count in asked_for)
         said.append(f"settings were asked for with different numbers of queries: {counts}")
-    lone = int((measured["passes"] < 2).sum())
+    told = int((measured["passes"] == 0).sum())
+    if told:
+        said.append(
+            f"{told} of {len(measured)} settings come from another tool's table: their QPS is the fastest of its runs, "
+            "their recall by its definition"
+        )
+    lone = int((measured["passes"] == 1).sum())
     if lone:
         said.append(f"{lone} of {len(measured)} settings have a single pass, so no interval for QPS")
     disturbed, passes = int(measured["disturbed"].sum()), int(measured["passes"].sum())

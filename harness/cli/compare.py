@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
 from harness.cli.run import Group, Mode
 from harness.errors import ConfigError
 
@@ -62,6 +62,7 @@ def compare(
     data: Data = None,
     results: Results = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
 ) -> None:
     """Say which of two is faster at equal recall, by how much, and how sure that is.
 
@@ -83,7 +84,6 @@ def compare(
     from harness.compare.sides import LiveSide, read_side
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options
-    from harness.registry import load_registry
     from harness.report.comparison import FORMATS, render
     from harness.sources.prepare import prepare
 
@@ -94,7 +94,7 @@ def compare(
     if b is None and save_baseline is None:
         raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
     console = Console(stderr=True, highlight=False)
-    registry = load_registry(plugin or [])
+    registry = registry_with(plugin, ann_benchmarks)
     sides = tuple(read_side(text, registry, str(group)) for text in (a, b) if text is not None)
     live = [side for side in sides if isinstance(side, LiveSide)]
     options = Options(

@@ -95,16 +95,21 @@ def rm(
 
 @app.command()
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Other folders of results.")],
+    folders: Annotated[list[Path], typer.Argument(help="Other folders of results; a CSV file with --foreign.")],
     results: Results = None,
     data: Data = None,
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="The folders were written by ann-benchmarks; import them.")
+        bool,
+        typer.Option(
+            "--foreign", help="They were written by ann-benchmarks: its results/, or its data_export.py's CSV."
+        ),
     ] = False,
 ) -> None:
     """Copy results of other folders into this one; where both have a setting, the one with more passes stays.
 
     Example: annbench results merge ../other-machine/results
+
+    Example: annbench results merge --foreign ~/ann-benchmarks/results ~/ann-benchmarks/exported.csv
     """
     from harness.folders import data_folder
 
@@ -112,8 +117,9 @@ def merge(
     for folder in folders:
         if foreign:
             from harness.interop.ann_benchmarks import import_folder
+            from harness.interop.tables import import_csv
 
-            counts = import_folder(folder, store, data_folder(data))
+            counts = import_csv(folder, store) if folder.is_file() else import_folder(folder, store, data_folder(data))
             typer.echo(f"{folder}: {counts}")
         else:
             copied, known = store.merge(folder)

@@ -48,7 +48,8 @@ class Match:
 def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> list[BuildSpec]:
     """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there, with such a k."""
     check_depth(suite, header)
-    chosen = suite.model_copy(update={"grids": {side.entry.name: list(side.grids)}})
+    name = side.entry.name
+    chosen = suite.model_copy(update={"algorithms": (name,), "grids": {name: list(side.grids)}})
     if why := unusable(side.entry, header, chosen):
         raise ConfigError(f"{side.text}: {why}")
     found = builds_of(chosen, header, side.entry, settings)

@@ -104,15 +104,18 @@ def _metric(key: Any, point_type: str) -> Metric:
 
 
 def _definition(name: str, metric: Metric, content: Any) -> Definition:
-    base = content.get("base_args", [])
+    # An empty table, as some configs have it, stands for no arguments.
+    base = content.get("base_args") or []
+    if not isinstance(base, list):
+        raise ConfigError(f"{name}: base_args should be a list, not {base!r:.80}")
     groups = _table(_field(content, "run_groups", name), f"{name}: run_groups", "groups of arguments")
     return Definition(
         name=name,
         metric=metric,
         module=str(_field(content, "module", name)),
         constructor=str(_field(content, "constructor", name)),
-        base=list(base),  # of an empty table, which stands for none in some configs, too
-        groups=tuple(_group(f"{name}: {key}", list(base), group) for key, group in groups.items()),
+        base=base,
+        groups=tuple(_group(f"{name}: {key}", base, group) for key, group in groups.items()),
         disabled=bool(content.get("disabled", False)),
     )
 

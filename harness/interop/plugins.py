@@ -108,7 +108,7 @@ def _entry(folder: Path, name: str, definitions: Sequence[Definition]) -> Entry:
         ordered=False,  # their contract says nothing of an order
         about=f"{definitions[0].constructor} of ann-benchmarks' {folder.name}",
         groups={"quick": grids["quick"], "default": grids["full"], "full": grids["full"]},
-        adapts={"root": str(folder.parent), "definitions": adapts},
+        adapts={"definitions": adapts},
         edges=False,
         disabled=tuple(definition.metric for definition in definitions if definition.disabled),
     )

@@ -178,14 +178,14 @@ def provide(root: Path) -> None:
 
 
 def _install() -> None:
-    base, data = [BaseANN], {function.__name__: function for function in _DATA}
+    data = {function.__name__: function for function in _DATA}
     # Files that a plug-in writes must not be found by the next run, which would skip its build.
     constants = {"INDEX_DIR": str(Path(tempfile.gettempdir()) / "indices")}
     parts: dict[str, dict[str, Any]] = {
         PACKAGE: {"__path__": [], "__annbench__": True},
         ALGORITHMS: {"__path__": []},
         f"{ALGORITHMS}.base": {"__path__": []},
-        f"{ALGORITHMS}.base.module": {cls.__name__: cls for cls in base},
+        f"{ALGORITHMS}.base.module": {"BaseANN": BaseANN},
         f"{ALGORITHMS}.data": data,  # one of theirs looks for it there
         f"{PACKAGE}.data": data,
         f"{PACKAGE}.distance": {"metrics": metrics, **{function.__name__: function for function in _DISTANCE}},

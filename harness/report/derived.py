@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from harness.analyse.table import MEASURED, failure_row, result_row, tidy_frame
+from harness.analyse.table import MEASURED, failure_row, joined, result_row, tidy_frame
 from harness.atomic import replacing
 from harness.errors import UnknownNameError
 from harness.folders import cache_folder
@@ -60,7 +60,7 @@ class Derived(NamedTuple):
     def paths_of(self, datasets: Collection[str]) -> list[Path]:
         """Return the files of what was measured on some datasets."""
         rows = self.table[(self.table["status"] == MEASURED) & self.table["dataset"].isin(list(datasets))]
-        return [Path(path) for path in rows["path"]]
+        return [Path(path) for path in rows["path"] if path in self.details]
 
 
 class Entry(NamedTuple):
@@ -75,11 +75,18 @@ class Entry(NamedTuple):
     missed: NDArray[np.float32]
 
 
-def derive(store: ResultStore, *, cache: Path | None = None, workers: int | None = None) -> Derived:
+def derive(
+    store: ResultStore,
+    more: pd.DataFrame | None = None,
+    *,
+    cache: Path | None = None,
+    workers: int | None = None,
+) -> Derived:
     """Read every result and failure of a store; raises StoreError for a file that can't be read.
 
-    `cache` is a folder to keep what was derived in, by default one in the user's cache folder; `workers` how many
-    processes read what isn't there yet, by default as many as there are cores.
+    `more` are rows of the tidy table that no result stands behind, such as those of another tool's table. `cache` is a
+    folder to keep what was derived in, by default one in the user's cache folder; `workers` how many processes read
+    what isn't there yet, by default as many as there are cores.
     """
     kept = _kept(store, cache_folder() if cache is None else cache)
     known = read_entries(kept)
@@ -101,7 +108,8 @@ def derive(store: ResultStore, *, cache: Path | None = None, workers: int | None
     for failure in store.failures():
         rows.append(failure_row(failure))
         details[str(failure.path)] = describe_failure(failure)
-    return Derived(tidy_frame(rows), details)
+    table = tidy_frame(rows)
+    return Derived(table if more is None else joined(table, more), details)
 
 
 def derive_file(path: Path) -> Entry | None:

@@ -1,12 +1,13 @@
 """Plug-ins of ann-benchmarks against our wrappers of the same libraries, at the same parameters, in turns.
 
-`taskset -c 0 python tests/benchmarks/ann_benchmarks_plugins.py ALGORITHMS [DATA]`, where ALGORITHMS is the folder
-ann_benchmarks/algorithms of a checkout, and DATA the folder of datasets. A ratio is theirs to ours in queries a second:
-1 says that the way through the adapter costs nothing that can be seen. Each ratio is of PAIRS pairs of children.
+`taskset -c 0 python tests/benchmarks/ann_benchmarks_plugins.py ALGORITHMS`, where ALGORITHMS is the folder
+ann_benchmarks/algorithms of a checkout. A ratio is theirs to ours in queries a second: 1 says that the way through the
+adapter costs nothing that can be seen. With --results, a run that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.measure.session import Options
 from harness.registry import Registry, load_registry
 from harness.report.comparison import sentence
 
-DATASET, PAIRS = "fashion-mnist-784-euclidean", 3
+DATASET = "fashion-mnist-784-euclidean"
 
 # Theirs, then ours: build parameters before the semicolon, search parameters after it.
 SIDES = (
@@ -46,29 +47,41 @@ SIDES = (
 )
 
 
-def measured(theirs: str, ours: str, registry: Registry, data: Path, results: Path) -> Report:
+def measured(theirs: str, ours: str, registry: Registry, options: Options, pairs: int) -> Report:
     """Measure one pair of sides, each of a single setting."""
     sides = tuple(read_side(text, registry, "full") for text in (theirs, ours))
-    request = Request(sides, compare_suite(DATASET), Options(data, results, build_threads=1), pairs=PAIRS)
-    return compare(request, lambda *_: None)
+    return compare(Request(sides, compare_suite(DATASET), options, pairs=pairs), lambda *_: None)
+
+
+def line(report: Report) -> str:
+    """Write the verdict on a pair of sides."""
+    (row,) = report.rows
+    a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
+    assert verdict is not None
+    low, high = verdict.interval
+    return (
+        f"{report.names[0][:60]:60} {a.qps:9,.0f} {b.qps:9,.0f}  {verdict.ratio:.3f}  {low:.3f} - {high:.3f}  "
+        f"{a.recall[0]:.4f} / {b.recall[0]:.4f}  {sentence(row)}\n"
+    )
 
 
 def main() -> None:
     """Print a line for each pair of plug-ins."""
-    registry = load_registry([], plugin_entries(Path(sys.argv[1])))
-    data = data_folder(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader.add_argument("algorithms", type=Path)
+    reader.add_argument("--only", default="", help="sides whose text holds this")
+    reader.add_argument("--pairs", type=int, default=3, help="pairs of child processes, each with builds of its own")
+    reader.add_argument("--data", type=Path)
+    reader.add_argument("--results", type=Path)
+    given = reader.parse_args()
+    registry = load_registry([], plugin_entries(given.algorithms))
     sys.stdout.write(f"{'theirs':60} {'QPS':>9} {'ours':>9}  ratio  95% interval   recalls\n")
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as scratch:
+        options = Options(data_folder(given.data), given.results or Path(scratch), build_threads=1)
         for theirs, ours in SIDES:
-            (row,) = measured(theirs, ours, registry, data, Path(results)).rows
-            a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
-            assert verdict is not None
-            low, high = verdict.interval
-            sys.stdout.write(
-                f"{theirs[:60]:60} {a.qps:9,.0f} {b.qps:9,.0f}  {verdict.ratio:.3f}  {low:.3f} - {high:.3f}  "
-                f"{a.recall[0]:.4f} / {b.recall[0]:.4f}  {sentence(row)}\n"
-            )
-            sys.stdout.flush()
+            if given.only in theirs:
+                sys.stdout.write(line(measured(theirs, ours, registry, options, given.pairs)))
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import pytest
 from harness.analyse.measures import MEASURES
 from harness.dataset import Dataset
 from harness.interop.ann_benchmarks import MACHINE, import_folder, read_foreign
+from harness.interop.tables import annb_table, export_folder, import_csv
 from harness.store import Result, ResultStore
 
 VARIABLE = "ANNBENCH_ANN_BENCHMARKS"
@@ -95,6 +96,28 @@ def test_their_export_agrees_with_our_measures(checkout: Path, ours: dict[str, R
         assert result.document == ours[name].document
         assert (result.latencies_ns == ours[name].latencies_ns).all()
         assert (result.distances == ours[name].distances).all()
+
+
+def test_our_tables_are_theirs(checkout: Path, ours: dict[str, Result], tmp_path: Path) -> None:
+    """Their CSV over an exported folder is ours, but for what no result holds, and comes back as rows of ours."""
+    store = ResultStore(checkout / "results")
+    mine = annb_table(store.results())
+    (checkout / "results").rename(tmp_path / "store")
+    assert export_folder(ResultStore(tmp_path / "store"), checkout / "results") == len(ours)
+    _run(checkout, "data_export.py", "--output", "out.csv")
+    theirs = list(_rows(checkout / "out.csv"))
+    assert list(theirs[0]) == list(mine.columns)
+    key = ["algorithm", "parameters", "count"]
+    rows = {tuple(str(row[name]) for name in key): row for row in mine.to_dict("records")}
+    for row in theirs:
+        own = rows.pop(tuple(row[name] for name in key))
+        for name in set(own) - {*key, "dataset", "rel", "distcomps"}:
+            assert float(row[name]) == pytest.approx(own[name], rel=1e-9), name
+        # Theirs divides by all queries of the dataset, of which one of these results asked 50.
+        asked = 50 if "ef=7" in row["parameters"] else 200
+        assert float(row["distcomps"]) == pytest.approx(own["distcomps"] * asked / 200)
+    assert not rows
+    assert str(import_csv(checkout / "out.csv", ResultStore(tmp_path / "new"))).startswith("8 imported")
 
 
 @pytest.mark.parametrize("batch", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_parameters_that_make_no_call_are_refused(values: dict[str, Any], compla
 def test_what_json_does_not_hold_is_refused() -> None:
     """An argument that can't cross to another process, such as YAML's date, is an error that names it."""
     with pytest.raises(ConfigError, match="neither number, word, list nor table"):
-        list(leaves([{"day": [__import__("datetime").date(2020, 1, 1)]}]))
+        list(leaves([{"day": [dt.date(2020, 1, 1)]}]))
 
 
 def test_signatures_are_read_and_nothing_is_run(tmp_path: Path) -> None:

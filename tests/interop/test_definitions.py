@@ -130,6 +130,7 @@ def test_absent_and_empty_arguments(tmp_path: Path) -> None:
         ({"float": {"any": [7]}}, "a definition: should be a table"),
         ({"float": {"any": [_definition(name=None)]}}, "name is missing; it has module, constructor"),
         ({"float": {"any": [_definition(constructor=None)]}}, "mine: constructor is missing"),
+        ({"float": {"any": [_definition(base_args=5)]}}, "mine: base_args should be a list, not 5"),
         ({"float": {"any": [_definition(run_groups=[1])]}}, "mine: run_groups: should be a table"),
         ({"float": {"any": [_definition(run_groups={"g": {"query_args": []}})]}}, "mine: g: has neither args nor"),
         ({"float": {"any": [_definition(run_groups={"g": {"args": 5}})]}}, "mine: g: arguments should be a list or a"),

@@ -82,6 +82,7 @@ def test_what_a_result_depends_on_is_in_its_key(tmp_path: Path) -> None:
     before = _entries(PLUGINS)
     copy = _copy(tmp_path, "cells", lambda _: None)
     alike = {name: entry.source_hash() for name, entry in _entries(copy).items()}
+    assert alike == {name: entry.source_hash() for name, entry in before.items()}  # wherever the folder is
     copy.joinpath("exact", "module.py").write_text((PLUGINS / "exact" / "module.py").read_text() + "\n# edited\n")
     edited = {name: entry.source_hash() for name, entry in _entries(copy).items()}
     assert {name for name, digest in edited.items() if digest != alike[name]} == {
@@ -125,8 +126,9 @@ def test_algorithms_of_one_name_in_two_folders_stay_apart(tmp_path: Path) -> Non
         (CLUSTERS, "annb-prepared"),
     ],
 )
-def test_every_metric_end_to_end(tmp_path: Path, dataset: str, algorithm: str) -> None:
-    """Exact plug-ins of theirs are planned, checked, measured and filed with recall 1 under each metric."""
+def test_every_metric_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, algorithm: str) -> None:
+    """Exact plug-ins of theirs are planned, checked, measured, ended and filed with recall 1 under each metric."""
+    monkeypatch.setenv("ANNBENCH_TEST_ENDED", str(tmp_path / "ended"))
     table = harness.run(
         "smoke", dataset=dataset, algorithm=[algorithm], group="quick", ann_benchmarks=[PLUGINS],
         data=tmp_path / "data", results=tmp_path / "results", **FAST,
@@ -134,6 +136,7 @@ def test_every_metric_end_to_end(tmp_path: Path, dataset: str, algorithm: str) -
     mine = table[table["algorithm"] == algorithm]
     assert len(mine) == {"annb-exact": 1, "annb-prepared": 4}[algorithm]
     assert (mine["recall"] == 1.0).all()
+    assert (tmp_path / "ended").exists() is (algorithm == "annb-prepared")
     assert (mine["origin"] == "ann-benchmarks").all()
 
 

@@ -1,5 +1,8 @@
 """A plug-in whose queries are prepared, and which notes what is called."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 from ...constants import INDEX_DIR  # noqa: TID252 - what is tested
@@ -56,4 +59,6 @@ class Prepared(BaseANN):
 
     def done(self):
         type(self).ended += 1
+        if place := os.environ.get("ANNBENCH_TEST_ENDED"):
+            Path(place).touch()
         raise RuntimeError("a server that is gone already")
