@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -21,13 +21,15 @@ _EXAMPLE = "write it like M=16, or M=[16, 32] for several"
 class Selection:
     """An algorithm by name, and parameters in place of those of its config.
 
-    `build` and `search` hold what stood before and after a semicolon; `mixed` what was given without one.
+    `build` and `search` hold what stood before and after a semicolon; `mixed` what was given without one. `group` is
+    the one that was named, if any.
     """
 
     name: str
-    mixed: Mapping[str, Any]
-    build: Mapping[str, Any]
-    search: Mapping[str, Any]
+    mixed: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
 
 
 def read_values(pairs: Iterable[str]) -> dict[str, Any]:
@@ -51,22 +53,26 @@ def read_values(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def read_selection(text: str) -> Selection:
-    """Read `hnsw`, `hnsw(M=16, ef=40)` or, where a name could be of either kind, `hnsw(M=16; ef=40)`."""
+    """Read `hnsw`, `hnsw@full` for a group of its config, or `hnsw(M=16, ef=40)`.
+
+    Where a parameter could be of either kind, a semicolon stands between build and search: `hnsw(M=16; ef=40)`.
+    """
     match = _CALL.fullmatch(text.strip())
-    if match is None:
-        if "(" in text or ")" in text:
-            raise ConfigError(f"{text!r} is no selection; write it like 'hnsw(M=16, ef=40)'")
-        return Selection(text.strip(), {}, {}, {})
-    parts = _split(match["params"], ";")
+    if match is None and ("(" in text or ")" in text):
+        raise ConfigError(f"{text!r} is no selection; write it like 'hnsw(M=16, ef=40)'")
+    name, at, group = (match["name"] if match else text).strip().partition("@")
+    parts = _split(match["params"], ";") if match else []
     if len(parts) > 2:
         raise ConfigError(f"{text!r} has more than one semicolon; it stands between build and search parameters")
     grids = [read_values(_split(part, ",")) for part in parts]
-    mixed, build, search = (grids[0], {}, {}) if len(grids) == 1 else ({}, *grids)
-    return Selection(match["name"].strip(), mixed, build, search)
+    found = Selection(name.strip(), group=group.strip() if at else None)
+    if len(grids) == 2:
+        return replace(found, build=grids[0], search=grids[1])
+    return replace(found, mixed=grids[0]) if grids else found
 
 
 def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig]:
-    """Return the grids of a selection: those of the config's group, and what was given in place of them.
+    """Return the grids of a selection: those of its group, or of `group`, and what was given in place of them.
 
     Build parameters that are given replace the group's build grids whole, search parameters its search grids; what
     stands in neither keeps the algorithm's own default. A name that the config's grids have tells by itself which of
@@ -83,7 +89,7 @@ def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig
                 f"{names}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
             )
         (build if kinds[0] == "build" else search)[key] = value
-    return replaced(entry, group, build, search)
+    return replaced(entry, selection.group or group, build, search)
 
 
 def grids_for(
