@@ -33,12 +33,14 @@ class Selection:
 
 
 def read_values(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read `KEY=VALUE` pairs as a grid: values are YAML, so a list `[16, 32]` is a choice.
+    """Read `KEY=VALUE` pairs as a grid: values are YAML, so a list `[16, 32]` is a choice; an empty one says nothing.
 
     Raises ConfigError, naming the pair, where it isn't one or a key stands twice.
     """
     grid: dict[str, Any] = {}
     for pair in pairs:
+        if not pair.strip():
+            continue
         key, separator, text = pair.partition("=")
         key = key.strip()
         if not separator or not _KEY.fullmatch(key):
@@ -89,26 +91,37 @@ def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig
                 f"{names}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
             )
         (build if kinds[0] == "build" else search)[key] = value
-    return replaced(entry, selection.group or group, build, search)
+    return replaced(entry, selection.group or group, build or None, search or None)
 
 
 def grids_for(
-    entries: Iterable[Entry], group: str, build: Sequence[str], search: Sequence[str]
+    entries: Iterable[Entry], group: str, build: Sequence[str] | None, search: Sequence[str] | None
 ) -> dict[str, list[GroupConfig]]:
-    """Return the suite's `grids` that `--build` and `--search` of `annbench run` stand for, as `grids_of` does."""
-    chosen = read_values(build), read_values(search)
-    return {entry.name: replaced(entry, group, *chosen) for entry in entries if entry.config.purpose == "index"}
+    """Return the suite's `grids` that `--build` and `--search` of `annbench run` stand for, as `grids_of` does.
+
+    None leaves the group's; an empty pair alone (`--build ''`) is the algorithm's own defaults.
+    """
+    chosen = [None if pairs is None else read_values(pairs) for pairs in (build, search)]
+    return {
+        entry.name: replaced(entry, group, chosen[0], chosen[1]) for entry in entries if entry.config.purpose == "index"
+    }
 
 
-def replaced(entry: Entry, group: str, build: Mapping[str, Any], search: Mapping[str, Any]) -> list[GroupConfig]:
-    """Return the grids of an algorithm's group with `build` and `search`, where not empty, in place of its own."""
-    found = entry.config.groups.get(group)  # type: ignore[call-overload]
-    if build and search:
+def replaced(
+    entry: Entry, group: str, build: Mapping[str, Any] | None, search: Mapping[str, Any] | None
+) -> list[GroupConfig]:
+    """Return the grids of an algorithm's group with `build` and `search`, where given, in place of its own."""
+    if build is not None and search is not None:
         return [GroupConfig(build=dict(build), search=dict(search))]
+    found = entry.config.groups.get(group)  # type: ignore[call-overload]
     if found is None:
         raise ConfigError(f"{entry.name} has no group {group!r}; it has {', '.join(entry.config.groups)}")
     changed = [
-        GroupConfig(build=dict(build) or grid.build, search=dict(search) or grid.search, metrics=grid.metrics)
+        GroupConfig(
+            build=grid.build if build is None else dict(build),
+            search=grid.search if search is None else dict(search),
+            metrics=grid.metrics,
+        )
         for grid in found
     ]
     return list({grid.model_dump_json(): grid for grid in changed}.values())

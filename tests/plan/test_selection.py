@@ -104,6 +104,8 @@ def test_a_selection_reads_what_was_written(params: dict[str, object]) -> None:
 def test_options_are_for_the_algorithms_that_were_chosen(hnsw: Entry) -> None:
     """The floor has no parameters, so it keeps its own."""
     grids = grids_for([hnsw, load_registry()["null"]], "quick", ["M=16"], ["ef=40"])
+    (defaults,) = grids_for([hnsw], "quick", [""], ["ef=40"])["hnsw"]
+    assert (defaults.build, defaults.search) == ({}, {"ef": 40})
     assert {name: [(grid.build, grid.search) for grid in found] for name, found in grids.items()} == {
         "hnsw": [({"M": 16}, {"ef": 40})]
     }

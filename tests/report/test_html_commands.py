@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ def test_a_whole_command_line() -> None:
     parts = command_head("my data", "hnsw", 10, "batch", 2), parameter_words("build", {"M": 16})
     line = command_line(*parts, parameter_words("search", {}), 1000)
     assert line == (
-        "annbench run -d 'my data' -a hnsw --k 10 --mode batch --threads 2 --build M=16 --queries 1000"
+        "annbench run -d 'my data' -a hnsw --k 10 --mode batch --threads 2 --build M=16 --search '' --queries 1000"
     )  # fmt: skip
 
 
@@ -110,3 +112,9 @@ def test_the_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = names["table"]
     (row,) = table[table["algorithm"] == "hnswlib"].to_dict("records")
     assert (row["build"], row["search"], row["queries"]) == ({"M": 8, "ef_construction": 40}, {"ef": 20}, 50)
+    line = command_line(head, build, search, 50)
+    assert line is not None
+    words = [sys.executable, "-m", "harness.cli.main", *shlex.split(line)[1:]]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    # It is the same setting, so it counts as done; the floor, too.
+    assert "0 builds with 0 settings to measure, 2 done" in said

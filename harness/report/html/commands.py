@@ -43,7 +43,7 @@ def parameter_words(kind: str, parameters: Mapping[str, Any]) -> Words:
         word
         for name, value in parameters.items()
         for word in _option(f"--{kind}", f"--{kind}", f"{name}={_flow(_choice(value))}")
-    ]
+    ] or [f"--{kind}", ""]  # none at all: without it the group's own would be run
     inside = ", ".join(f"{name!r}: {_literal(_choice(value))}" for name, value in parameters.items())
     return Words(_quoted(words), f"{{{inside}}}")
 
