@@ -36,7 +36,7 @@ def told(words: list[str], kind: str) -> dict[str, Any]:
         elif word.startswith(f"--{kind}="):
             pairs.append(word.removeprefix(f"--{kind}="))
     found = {}
-    for pair in pairs:
+    for pair in filter(None, pairs):  # an empty one says that there are none
         name, value = pair.split("=", 1)
         found[name] = yaml.safe_load(value)
     return found
