@@ -9,12 +9,13 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_EMBED := $(VENV)/.installed-embed
 INSTALLED_ENGINES := $(VENV)/.installed-engines
+INSTALLED_DOCS := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage clean
+.PHONY: help bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage docs clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
@@ -28,6 +29,7 @@ help:
 	@echo "make bounds       the tests of kernels with every index checked"
 	@echo "make simd         the tests of kernels as on processors with fewer instructions"
 	@echo "make lint         ruff and mypy --strict"
+	@echo "make docs         the documentation, in build/site"
 	@echo "make coverage     the fast tests, and those of kernels interpreted so that coverage sees them"
 
 $(VENV)/bin/python:
@@ -50,6 +52,10 @@ $(INSTALLED_DEV): $(INSTALLED_EMBED)
 
 $(INSTALLED_ENGINES): $(INSTALLED)
 	$(PIP) install --constraint constraints.txt --editable ".[engines]"
+	@touch $@
+
+$(INSTALLED_DOCS): $(INSTALLED)
+	$(PIP) install --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
 bench: $(INSTALLED_EMBED)
@@ -128,6 +134,10 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A link that leads nowhere, a name that is gone and a page that would ask another server for something are errors.
+docs: $(INSTALLED_DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 coverage: $(INSTALLED_DEV)
 	$(PYTEST) --cov=harness --cov=algorithms --cov-report=

@@ -112,34 +112,38 @@ def report(
     dataset: str | None = None,
     data: Path | str | None = None,
 ) -> list[Path]:
-    """Draw the plots and write the tables of a store; return the files.
+    """Draw the plots and write the tables of a store, and `report.html`, which shows all; return the files, it first.
 
     Those of embedding quality are among them where models were evaluated, and the joint table where indexes were
     measured on what a model embedded and that dataset is still in `data`.
     """
+    from harness.embedding.joint import joint_rows
     from harness.embedding.records import read_records
     from harness.interop.tables import foreign_rows
+    from harness.report.derived import derive
+    from harness.report.html.page import Content, write_page
+    from harness.report.html.studies import study_cards
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
-    from harness.report.write import write_report
+    from harness.report.write import write_tidy
     from harness.store import ResultStore
 
     chosen = results_folder(Path(results) if results else None)
     store = ResultStore(chosen)
     folder = plots_folder(Path(plots) if plots else None)
+    datasets = data_folder(Path(data) if data else None)
     records = list(read_records(chosen))
     quality = write_quality(records, folder) if records else []
-    more = foreign_rows(store)
-    if records and not store.paths() and more.empty:
-        return quality
-    paths = write_report(store.results(), store.failures(), folder, dataset=dataset, more=more)
-    names = {path.relative_to(chosen).parts[0] for path in store.paths()}
-    judged = judged_datasets(names, data_folder(Path(data) if data else None))
-    wanted = (
-        one for one in store.results() if one.spec["dataset"] in judged and dataset in (None, one.spec["dataset"])
+    derived = derive(store, foreign_rows(store)).only(dataset)
+    paths = [] if records and derived.table.empty else write_tidy(derived.table, folder, dataset=dataset)
+    judged = judged_datasets(set(derived.table["dataset"]), datasets)
+    joint = joint_rows((store.read(path) for path in derived.paths_of(judged)), judged)
+    pictures = write_joint(joint, folder)
+    page = write_page(
+        Content(derived.table, derived.details, records, joint, study_cards(folder), datasets),
+        folder,
     )
-    joint = write_joint(wanted, judged, folder) if judged else []
-    return [*paths, *quality, *joint]
+    return [page, *paths, *quality, *pictures]
 
 
 def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:

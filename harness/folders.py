@@ -13,6 +13,11 @@ def home() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or Path.cwd())
 
 
+def cache_folder() -> Path:
+    """Return the user's folder for what can be computed again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "annbench"
+
+
 def data_folder(chosen: Path | None = None) -> Path:
     """Return the folder of dataset files."""
     return chosen if chosen is not None else home() / "datasets"

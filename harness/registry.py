@@ -58,8 +58,11 @@ class GroupConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     build: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    """Build parameters: a table of values or lists, every combination of which is built; or several such tables."""
     search: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=dict)
+    """Search parameters, written likewise; each build is searched with every combination."""
     metrics: tuple[_MetricName, ...] | None = None
+    """The metrics that this grid is for; all that the algorithm claims where it is left out."""
 
 
 class AlgorithmConfig(BaseModel):
@@ -73,17 +76,29 @@ class AlgorithmConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     constructor: str = Field(pattern=r"^[\w.]+:\w+$")
+    """Where the class is: `module:Class`. Of a plug-in that is no package, the module is its folder's name."""
     origin: Literal["from-scratch", "library", "ann-benchmarks"]
+    """Who wrote it; the shared kernels count as source of what is from scratch."""
     metrics: tuple[_MetricName, ...] = Field(min_length=1)
+    """The metrics that it searches under; the constructor refuses all others."""
     requires: tuple[str, ...] = ()
+    """Distributions that it imports: without them it is listed as not installed; their versions go with each result."""
     ordered: bool = True
+    """Whether ids come nearest first."""
     purpose: Literal["index", "floor"] = "index"
+    """`index`, or `floor` for what does nothing and shows the cost of a call."""
     extra: str | None = None
+    """The extra of annbench that installs what it requires."""
     about: str = ""
+    """A line for `annbench list`."""
     adapts: dict[str, Any] | None = None
+    """Of a plug-in of another harness: arguments with which `constructor`, a function then, makes the class."""
     edges: bool = True
+    """Whether data at the edges are its business: fewer vectors than k, or than clusters."""
     disabled: tuple[_MetricName, ...] = ()
+    """Metrics under which it only runs when it is asked for by name."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
+    """Grids by the names `quick`, `default` and `full`: one grid, or a list of them."""
 
 
 _CODE = frozenset({".py", ".pyx", ".pxd", ".so", ".pyd", ".dylib", ".dll", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs"})
@@ -224,12 +239,15 @@ def _version(distribution: str) -> str | None:
 
 
 class Registry(Mapping[str, Entry]):
-    """Algorithms by name; an unknown name suggests the nearest."""
+    """Algorithms by name; an unknown name suggests the nearest.
+
+    Two entries of one name are an error unless they come from one file: an installed plug-in may be given by hand, too.
+    """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries: dict[str, Entry] = {}
         for entry in entries:
-            if entry.name in self._entries:
+            if entry.name in self._entries and self._entries[entry.name].file != entry.file:
                 raise ConfigError(
                     f"two algorithms are called {entry.name!r}: {self._entries[entry.name].folder} and {entry.folder}"
                 )
@@ -313,6 +331,12 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError where `name` can't be an algorithm's."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} can't be an algorithm's name; use letters, digits, '-', '_', '.', '+'")
+
+
 def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
     """Read one `config.yml`: a table of algorithm names; raise ConfigError that names file, key and value."""
     try:
@@ -323,8 +347,10 @@ def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
         raise ConfigError(f"{path}: should be a table of algorithm names, each with its constructor")
     entries = []
     for name, content in document.items():
-        if not _NAME.fullmatch(str(name)):
-            raise ConfigError(f"{path}: {name!r} can't be an algorithm's name; use letters, digits, '-', '_', '.', '+'")
+        try:
+            check_name(str(name))
+        except ConfigError as problem:
+            raise ConfigError(f"{path}: {problem}") from None
         try:
             config = AlgorithmConfig.model_validate(content)
         except ValidationError as problem:

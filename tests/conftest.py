@@ -33,3 +33,9 @@ def factory() -> ModuleType:
 def toy() -> ModuleType:
     """Load `tests/embedding/toy.py`, which makes small models and a task that they can learn."""
     return _load(Path(__file__).parent / "embedding" / "toy.py")
+
+
+@pytest.fixture(scope="session")
+def browser_tool() -> ModuleType:
+    """Load `tests/report/browser.py`, which starts a headless browser."""
+    return _load(Path(__file__).parent / "report" / "browser.py")

@@ -35,6 +35,8 @@ class USearch(Algorithm, Saves, Grows):
         if dtype == "i8" and self.metric is not Metric.ANGULAR:
             # The library scales each vector to fit 8 bits, so lengths are lost.
             raise ParameterError(f"usearch: dtype = 'i8' loses the lengths that {metric} needs; use f16 or bf16")
+        if self.metric is Metric.HAMMING and dtype != "f32":
+            raise ParameterError(f"usearch: dtype = {dtype!r} is for floats; under hamming bits are kept as they are")
         self.connectivity, self.expansion_add, self.dtype = connectivity, expansion_add, dtype
 
     def _empty(self, columns: int) -> Any:

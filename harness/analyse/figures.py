@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,15 @@ _LEAST_SLACK = 1e-12
 _ANNB_SLACK = 1e-3
 _WORST_SHARE = 0.05
 
+# Several figures of a result rest on the same arrays; a table takes one result at a time, so that the last few suffice.
+_LAST = 4
+
 # --- recall --------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=_LAST)
 def hits_within(result: Result, slack: float) -> NDArray[np.float64]:
-    """Return each query's share of returned ids no farther than `d_k + slack |d_k|`, (q,) float64.
+    """Return each query's share of returned ids no farther than `d_k + slack |d_k|`, (q,) float64, read-only.
 
     `d_k` is the exact distance of the true k-th neighbour, so that ties count and negative inner products work.
     Padding (inf) is a miss. Where fewer than k true neighbours exist, `d_k` is inf: then every real id counts, and the
@@ -46,6 +51,7 @@ def hits_within(result: Result, slack: float) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = np.minimum(hits.sum(axis=1) / exist, 1.0)
     # An import without its dataset doesn't know the true distances: that is no recall of 0.
     shares[np.isnan(bound)] = np.nan
+    shares.flags.writeable = False
     return shares
 
 
@@ -73,6 +79,7 @@ def recall_worst(result: Result) -> float:
 # --- time ----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=_LAST)
 def quoted_passes(result: Result) -> NDArray[np.intp]:
     """Return the numbers of the passes that figures come from: the undisturbed ones, or all if those are too few."""
     measured = np.bincount(result.repetition_pass, minlength=result.passes)[: result.passes] > 0
@@ -80,8 +87,9 @@ def quoted_passes(result: Result) -> NDArray[np.intp]:
     return quiet if len(quiet) >= MIN_UNDISTURBED else np.flatnonzero(measured)
 
 
+@lru_cache(maxsize=_LAST)
 def pass_latencies(result: Result) -> NDArray[np.float64]:
-    """Return seconds for each query in each quoted pass, the mean over its repetitions.
+    """Return seconds for each query in each quoted pass, the mean over its repetitions, read-only.
 
     (passes, q) float64 in single mode; (passes, 1) in batch mode, where it is the time of the call over its queries.
     """
@@ -91,7 +99,9 @@ def pass_latencies(result: Result) -> NDArray[np.float64]:
         out[row] = result.latencies_ns[result.repetition_pass == number].mean(axis=0)
     if result.spec["mode"] == "batch":
         out /= max(result.queries, 1)
-    return out * 1e-9
+    out *= 1e-9
+    out.flags.writeable = False
+    return out
 
 
 def pass_qps(result: Result) -> NDArray[np.float64]:
@@ -121,11 +131,19 @@ def latency_percentile(share: float) -> Callable[[Result], float]:
     """Return a function that gives a percentile of latency in microseconds."""
 
     def latency(result: Result) -> float:
-        rows = np.isin(result.repetition_pass, quoted_passes(result))
-        values = result.latencies_ns[rows]
+        values = sorted_latencies(result)
         return float(np.percentile(values, share)) / 1e3 if values.size else math.nan
 
     return latency
+
+
+@lru_cache(maxsize=_LAST)
+def sorted_latencies(result: Result) -> NDArray[np.int64]:
+    """Return the latencies of all quoted passes in nanoseconds, ascending and read-only."""
+    rows = np.isin(result.repetition_pass, quoted_passes(result))
+    values = np.sort(result.latencies_ns[rows], axis=None)
+    values.flags.writeable = False
+    return values
 
 
 # --- what the build cost -------------------------------------------------------------------------------------------
@@ -138,6 +156,8 @@ def over_processes(
 
     def figure(result: Result) -> float:
         values = [value for process in result.document.processes if (value := pick(process)) is not None]
+        if len(values) == 1:  # what all ways to combine make of one, at a hundredth of the cost
+            return float(values[0])
         return float(combine(values)) if values else math.nan
 
     return figure

@@ -284,8 +284,12 @@ def break_even_queries(result: Result, reference: Result) -> float:
     `build_seconds / (1 / qps_reference - 1 / qps)`: inf where the index is not faster, nan where a figure is missing.
     The reference's own build is not counted: it is meant to be brute force.
     """
-    build, qps, other = (MEASURES["build_seconds"](result), MEASURES["qps"](result), MEASURES["qps"](reference))
-    if math.isnan(build + qps + other):
+    return break_even(MEASURES["build_seconds"](result), MEASURES["qps"](result), MEASURES["qps"](reference))
+
+
+def break_even(build_seconds: float, qps: float, reference_qps: float) -> float:
+    """Count the queries as `break_even_queries` does, of the figures themselves."""
+    if math.isnan(build_seconds + qps + reference_qps):
         return math.nan
-    saved = 1.0 / other - 1.0 / qps
-    return build / saved if saved > 0 else math.inf
+    saved = 1.0 / reference_qps - 1.0 / qps
+    return build_seconds / saved if saved > 0 else math.inf

@@ -32,6 +32,7 @@ DEFAULT_REPLICATES = 1000
 
 # Two passes have one degree of freedom, and a t quantile of 12.7: beyond this factor in logs (1e6) a bound is no news.
 _WIDEST_LOG = 13.8
+_MOST_LOG = 700.0  # exp of more than this is no float
 
 
 class Range(NamedTuple):
@@ -120,7 +121,27 @@ def mean_range(
     return percentile_range(mean + moved, level)
 
 
-@lru_cache(maxsize=2)
+def ratio_range(above: float, above_range: Range, below: float, below_range: Range) -> Range:
+    """Return the interval of `above / below`, two positive figures measured independently of each other.
+
+    From their own intervals, which need not be symmetric, in logs (MOVER: Zou and Donner 2008). A low end of 0 gives
+    one without a bound on that side; (nan, nan) where a figure or an end is nan or not positive.
+    """
+    known = (above, above_range.high, below, below_range.high)
+    if any(math.isnan(value) or value <= 0 for value in known) or not (above_range.low >= 0 and below_range.low >= 0):
+        return Range(math.nan, math.nan)
+    ratio = math.log(above / below)
+    down = math.hypot(_log_ratio(above, above_range.low), _log_ratio(below_range.high, below))
+    up = math.hypot(_log_ratio(above_range.high, above), _log_ratio(below, below_range.low))
+    return Range(math.exp(ratio - down), math.exp(min(ratio + up, _MOST_LOG)) if math.isfinite(up) else math.inf)
+
+
+def _log_ratio(larger: float, smaller: float) -> float:
+    """Return how far apart two ends are in logs, 0 where rounding turned them about."""
+    return math.inf if smaller == 0 else max(math.log(larger / smaller), 0.0)
+
+
+@lru_cache(maxsize=8)
 def query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
     """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""
     rng = np.random.default_rng((seed, 0))
@@ -184,12 +205,20 @@ def nested_samples(
     estimate = float(np.median(by_pass))
     layout = _layout(process)
     drawn = _drawn_passes(layout, by_query.shape[1], rng)
-    samples = np.median(np.take_along_axis(by_query, drawn, axis=0), axis=0)
-    query_variance = float(np.median(by_query, axis=0).var(ddof=1))
-    pass_variance = float(np.median(by_pass[drawn], axis=0).var(ddof=1))
+    samples = _medians(np.take_along_axis(by_query, drawn, axis=0))
+    query_variance = float(_medians(by_query).var(ddof=1))
+    pass_variance = float(_medians(by_pass[drawn]).var(ddof=1))
     factor = _stretch(by_pass[layout.order], layout, query_variance, pass_variance, queries, level)
     moved: NDArray[np.float64] = np.clip((samples - estimate) * factor, -_WIDEST_LOG, _WIDEST_LOG)
     return estimate + moved
+
+
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each column of (n, m), n > 0: as numpy's, which is slower where n is small."""
+    ordered = np.sort(values, axis=0)
+    middle, odd = divmod(len(values), 2)
+    medians: NDArray[np.float64] = ordered[middle] if odd else (ordered[middle - 1] + ordered[middle]) / 2
+    return medians
 
 
 def _layout(process: NDArray[np.integer[Any]]) -> _Layout:

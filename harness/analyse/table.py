@@ -72,8 +72,8 @@ def tidy(
     that failed after some passes has a row of each kind; `newest` drops failures that were mended. `near_floor` marks
     rows whose QPS is within twice of the no-op plug-in's on the same dataset, k, mode, threads and machine.
     """
-    rows = [_result_row(result, level, replicates, seed) for result in results]
-    return _frame([*rows, *map(_failure_row, failures)])
+    rows = [result_row(result, level=level, replicates=replicates, seed=seed) for result in results]
+    return tidy_frame([*rows, *map(failure_row, failures)])
 
 
 def summaries(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def summaries(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     unknown |= dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_TEXT, "")
     unknown |= {"purpose": "index", "status": MEASURED, "notes": []}
     unknown |= {"qps_samples": np.empty(0), "recall_samples": np.empty(0)}
-    return _frame([unknown | _spec_cells(row) | dict(row) for row in rows])
+    return tidy_frame([unknown | _spec_cells(row) | dict(row) for row in rows])
 
 
 def joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +97,8 @@ def joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else table
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def tidy_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make the tidy table of rows, each as `result_row` or `failure_row` gives it."""
     import pandas as pd
 
     table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name)) for name in COLUMNS[:-6]})
@@ -135,7 +136,10 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _result_row(result: Result, level: float, replicates: int, seed: int) -> dict[str, Any]:
+def result_row(
+    result: Result, *, level: float = DEFAULT_LEVEL, replicates: int = DEFAULT_REPLICATES, seed: int = 0
+) -> dict[str, Any]:
+    """Return the row of a result: a value for each of `COLUMNS` but `near_floor`, which only all rows tell."""
     document = result.document
     bounds = interval(result, level=level, replicates=replicates, seed=seed)
     cells = _spec_cells(result.spec)
@@ -167,7 +171,8 @@ def _result_row(result: Result, level: float, replicates: int, seed: int) -> dic
     return cells | {name: measure(result) for name, measure in MEASURES.items()}
 
 
-def _failure_row(failure: Failure) -> dict[str, Any]:
+def failure_row(failure: Failure) -> dict[str, Any]:
+    """Return the row of what did not finish: figures nan, counts 0, and its reason as `status`."""
     cells = dict.fromkeys((*MEASURES, *_BOUNDS), math.nan) | dict.fromkeys(_COUNTS, 0)
     cells |= _spec_cells(failure.spec) | {
         "origin": "",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AnnBenchmarks, Plugins, Results, registry_with
+from harness.cli.options import AnnBenchmarks, Plugins, registry_with
+
+if TYPE_CHECKING:
+    from harness.conformance import Verdict
 
 
 def check(
@@ -14,30 +17,43 @@ def check(
     metric: Annotated[str | None, typer.Option(help="Only under this metric; all that it claims otherwise.")] = None,
     plugin: Plugins = None,
     ann_benchmarks: AnnBenchmarks = None,
-    results: Results = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every rule, kept ones too.")] = False,
 ) -> None:
-    """Check that a plug-in does what the contract says, in a child process, before anyone times it.
+    """Check that a plug-in does what the contract says, in a child process that it may crash.
+
+    The same rules as tests, one item a rule: pytest --annbench PLUGIN
 
     Example: annbench check hnswlib --metric euclidean
 
-    Example: annbench check mine --plugin ./my_index
+    Example: annbench check mine --plugin ./my_index --verbose
     """
-    from harness.folders import data_folder, results_folder
-    from harness.measure.session import Options
-    from harness.measure.session import check as check_one
+    from harness.measure.checking import check_limits, verdicts
     from harness.metric import Metric
 
     registry = registry_with(plugin, ann_benchmarks)
     names = [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else algorithms
-    options = Options(data_folder(), results_folder(results))
     broken = 0
     for name in names:
         entry = registry[name]
         for one in [Metric(metric)] if metric else entry.config.metrics:
-            found = check_one(entry, str(one), "quick", options)
-            typer.echo(f"{name} under {one}: {'keeps the contract' if not found else f'{len(found)} findings'}")
-            for finding in found:
-                typer.echo(f"  - {finding}")
-            broken += bool(found)
+            found = list(verdicts(entry, str(one), check_limits()))
+            broken += not _say(f"{name} under {one}", found, verbose=verbose)
     if broken:
         raise typer.Exit(1)
+
+
+def _say(title: str, found: list[Verdict], *, verbose: bool) -> bool:
+    """Print what was found of one algorithm under one metric, and say whether it keeps the contract."""
+    breaches = [breach for verdict in found for breach in verdict.breaches]
+    unseen = [verdict for verdict in found if verdict.promised and verdict.not_run]
+    summary = f"{len(breaches)} findings" if breaches else "keeps the contract"
+    if unseen:
+        summary += f", and {len(unseen)} rules could not be checked"
+    typer.echo(f"{title}: {summary}")
+    for verdict in found:
+        if verbose:
+            state = "kept" if verdict.kept else verdict.not_run or "broken"
+            typer.echo(f"  {verdict.check}: {state}")
+        for breach in verdict.breaches:
+            typer.echo(f"  - {breach}")
+    return not breaches and not unseen

@@ -66,10 +66,10 @@ def compare(
 ) -> None:
     """Say which of two is faster at equal recall, by how much, and how sure that is.
 
-    A side is an algorithm (hnsw), one with parameters ('hnsw(M=16, ef=40)'), the folder of a plug-in, so that two
-    versions of it can meet (old/mine, old/mine::name), a folder of results (old/results, old/results::hnsw), or a
-    baseline file. Two algorithms are measured in turns, pass by pass, in pairs of pinned children. The same command
-    goes on where it stopped, and with more --pairs adds to those that it has.
+    A side is an algorithm (hnsw), a group of its config (hnsw@full), one with parameters ('hnsw(M=16, ef=40)'), the
+    folder of a plug-in, so that two versions of it can meet (old/mine, old/mine::name), a folder of results
+    (old/results, old/results::hnsw), or a baseline file. Two algorithms are measured in turns, pass by pass, in pairs
+    of pinned children. The same command goes on where it stopped, and with more --pairs adds to those that it has.
 
     Example: annbench compare hnsw hnswlib -d digits-64-euclidean --recall 0.95
 

@@ -16,6 +16,7 @@ from harness.cli import (
     evaluate,
     export,
     listing,
+    new_plugin,
     prepare,
     report,
     results,
@@ -31,7 +32,7 @@ app = typer.Typer(
     name="annbench",
     help="Measure approximate nearest-neighbour indexes on real data, and draw figures that say how far to trust them.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     epilog="Example: annbench run quick && annbench report",
 )
@@ -45,6 +46,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("study")(study.study)
 app.command("check")(check.check)
+app.command("new-plugin")(new_plugin.new_plugin)
 app.command("embed")(embed.embed)
 app.command("train")(train.train)
 app.command("synthesise")(synthesise.synthesise)

@@ -15,7 +15,7 @@ def report(
     data: Data = None,
     dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
 ) -> None:
-    """Draw recall against queries a second, build, memory and latency, and write tables in Markdown and CSV.
+    """Draw recall against queries a second, build, memory and latency, write tables, and report.html that shows all.
 
     Example: annbench report --dataset fashion-mnist-784-euclidean
     """

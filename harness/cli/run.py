@@ -101,8 +101,8 @@ def run(
         passes=passes,
         timeout=parse_seconds(timeout),
     )
-    if build or search:
-        grids = grids_for(chosen(registry, wanted.algorithms), wanted.group, build or (), search or ())
+    if build is not None or search is not None:
+        grids = grids_for(chosen(registry, wanted.algorithms), wanted.group, build, search)
         wanted = wanted.model_copy(update={"grids": grids})
     options = Options(
         data=data_folder(data),

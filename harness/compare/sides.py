@@ -15,8 +15,8 @@ from harness.registry import CONFIG_NAME, Entry, GroupConfig, Registry, plugin_e
 BASELINE_SUFFIX = ".json"
 _SEPARATOR = "::"
 _FORMS = (
-    "an algorithm such as hnsw or 'hnsw(M=16, ef=40)', a plug-in's folder such as old/mine or old/mine::mine, a folder "
-    "of results, or a baseline file"
+    "an algorithm such as hnsw, hnsw@full or 'hnsw(M=16, ef=40)', a plug-in's folder such as old/mine or "
+    "old/mine::mine, a folder of results, or a baseline file"
 )
 
 
@@ -69,7 +69,7 @@ def read_side(text: str, registry: Registry, group: str) -> Side:
     chosen = read_selection(selected) if separator else None
     if path.name.endswith((".yml", ".yaml")) or (path / CONFIG_NAME).exists():
         entry = _plugin(path, chosen)
-        return LiveSide(text, entry, tuple(grids_of(chosen or Selection(entry.name, {}, {}, {}), entry, group)))
+        return LiveSide(text, entry, tuple(grids_of(chosen or Selection(entry.name), entry, group)))
     if path.is_dir() or path.suffix == BASELINE_SUFFIX:
         params = {**chosen.mixed, **chosen.build, **chosen.search} if chosen else {}
         return StoredSide(text, path, chosen.name if chosen else None, params)

@@ -27,6 +27,7 @@ class Job:
     cores: tuple[int, ...]
     search_cores: tuple[int, ...]
     parent: int
+    checks: tuple[str, ...] = ()  # of a job of that kind: the rules by name
     anew: bool = False  # ignore what was measured before, and replace it with the first pass
     machine: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +45,8 @@ class Job:
         """Read a job."""
         content = json.loads(text)
         content["build"] = BuildSpec.from_json(content["build"])
-        content["cores"], content["search_cores"] = tuple(content["cores"]), tuple(content["search_cores"])
+        for key in ("cores", "search_cores", "checks"):
+            content[key] = tuple(content[key])
         return cls(**content)
 
 

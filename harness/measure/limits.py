@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+# What a child may hold of the machine's memory; the operating system and the parent need the rest.
+MEMORY_SHARE = 0.9
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 

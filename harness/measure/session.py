@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
-from harness import conformance as conformance_rules
 from harness.atomic import reason, write_text
 from harness.dataset import read_header
 from harness.errors import ConfigError, StoreError
 from harness.lock import held_alone
-from harness.measure.child import Limits, Listener, Outcome
+from harness.measure.checking import breaches_before_timing, rules_source
+from harness.measure.child import Limits, Listener
 from harness.measure.job import Job
+from harness.measure.limits import MEMORY_SHARE
 from harness.measure.machine import describe_code, describe_machine, usable_cores
-from harness.measure.runner import run_build, run_child
+from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
-from harness.registry import Entry, GroupConfig, Registry
-from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.registry import Entry, Registry
+from harness.spec import BuildSpec
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
-
-CHECK_SECONDS = 300.0
-# What the operating system and the parent need beside the child.
-_MEMORY_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Options:
     @property
     def limit(self) -> int:
         """Return the most memory that one build may hold, in bytes."""
-        return self.memory or int(psutil.virtual_memory().total * _MEMORY_SHARE)
+        return self.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
 
 
 @dataclass
@@ -177,9 +173,8 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
     grids = suite.grids.get(entry.name, entry.config.groups.get(suite.group, []))
-    outcome = _check(entry, build.metric, grids, options, limits)
-    found = _findings(outcome)
-    if outcome.finished:
+    found, finished = breaches_before_timing(entry, build.metric, grids, limits)
+    if finished:
         # Only what the check itself found is kept: a time-out or a lack of memory may pass.
         content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
         write_text(note, json.dumps(content, indent=1) + "\n")
@@ -187,68 +182,9 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
 
 
 def _note_path(entry: Entry, build: BuildSpec, options: Options) -> Path:
-    rules = Path(conformance_rules.__file__).read_bytes()
-    key = (entry.config.model_dump_json(), build.metric, build.provenance, rules)
+    key = (entry.config.model_dump_json(), build.metric, build.provenance, rules_source())
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
     return options.results / ".conformance" / f"{entry.name}-{build.metric}-{digest}.json"
-
-
-def check(entry: Entry, metric: str, group: str, options: Options) -> list[str]:
-    """Check that a plug-in keeps its contract, with the first build of a group; return what it breaks."""
-    groups: Mapping[str, Sequence[GroupConfig]] = {str(name): grids for name, grids in entry.config.groups.items()}
-    return _findings(_check(entry, metric, groups.get(group, ()), options, Limits(CHECK_SECONDS, options.limit)))
-
-
-def _findings(outcome: Outcome) -> list[str]:
-    if outcome.finished:
-        return outcome.findings
-    return [*outcome.findings, f"{outcome.reason} during the check; {_last_line(outcome.detail)}"]
-
-
-def _check(entry: Entry, metric: str, preferred: Sequence[GroupConfig], options: Options, limits: Limits) -> Outcome:
-    if why := entry.why_not():
-        raise ConfigError(f"{entry.name}: {why}")
-    ordered = [*preferred, *(grid for grids in entry.config.groups.values() for grid in grids)]
-    grids = [grid for grid in ordered if grid.metrics is None or metric in grid.metrics]
-    if not grids:
-        raise ConfigError(f"{entry.name}: no group has a grid for {metric}")
-    searches = _ends(grids[0].search)
-    build = BuildSpec(
-        dataset="check",
-        metric=metric,
-        k=10,
-        mode="single",
-        threads=1,
-        build_threads=1,
-        queries=1,
-        algorithm=entry.name,
-        params=freeze(_firsts(grids[0].build)),
-        provenance=Provenance("", "", (), ""),
-        searches=tuple(SearchSpec(freeze(search)) for search in searches),
-    )
-    suite = Suite(datasets=("check",))
-    bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
-    return run_child(job_for("check", entry, build, suite, options), bounded, lambda *_: None)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return f"last words: {lines[-1][:200]}" if lines else "it printed nothing"
-
-
-def _firsts(grid: Any) -> dict[str, Any]:
-    one = grid[0] if isinstance(grid, list) and grid else grid
-    return {key: value[0] if isinstance(value, list) else value for key, value in dict(one or {}).items()}
-
-
-def _ends(grid: Any) -> list[dict[str, Any]]:
-    """Return the first and the last setting of a grid: the least and the most thorough, as grids are written."""
-    grids = grid if isinstance(grid, list) else [grid]
-    last = grids[-1] if grids else {}
-    return [
-        _firsts(grids),
-        {key: value[-1] if isinstance(value, list) else value for key, value in dict(last or {}).items()},
-    ]
 
 
 def _record_breaches(store: ResultStore, build: BuildSpec, breaches: list[str]) -> None:

@@ -19,21 +19,22 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.conformance import Subject, findings, fingerprint
+from harness.conformance import Check, examine, find_checks, fingerprint
 from harness.contract import Algorithm, Saves, Search
 from harness.dataset import Dataset, open_dataset
 from harness.errors import AnnbenchError, PluginError, StoreError
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.recorder import ExactDistances, Recorder, prefix
+from harness.measure.subject import subject_of
 from harness.measure.timing import Yardstick, call_once, run_pass
 from harness.metric import Metric
-from harness.plan.grid import expand
 from harness.registry import Entry
 from harness.spec import SearchSpec, freeze
 from harness.store import Process
@@ -72,25 +73,13 @@ def main() -> int:
 
 
 def _check(job: Job, events: Events) -> None:
-    entry = job.entry()
+    def before(check: Check) -> None:
+        events.send("stage", name=check.name, search=None)
 
-    def resolve(variables: Any) -> Any:
-        # The job's parameters are expressions still: they follow the size of the small sets of the check.
-        build = expand(dict(job.build.params), variables)[0]
-        searches = [expand(dict(search.params), variables)[0] for search in job.build.searches]
-        return dict(build), [dict(search) for search in searches]
-
-    subject = Subject(
-        name=entry.name,
-        make=entry.load(),
-        metric=Metric(job.build.metric),
-        ordered=entry.config.ordered,
-        is_floor=entry.config.purpose == "floor",
-        resolve=resolve,
-        edges=entry.config.edges,
-    )
-    for finding in findings(subject):
-        events.send("finding", text=finding)
+    for verdict in examine(subject_of(job), find_checks(job.checks), before):
+        for breach in verdict.breaches:
+            events.send("finding", text=breach)
+        events.send("verdict", **asdict(verdict))
 
 
 class _Build:

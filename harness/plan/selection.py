@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -21,22 +21,26 @@ _EXAMPLE = "write it like M=16, or M=[16, 32] for several"
 class Selection:
     """An algorithm by name, and parameters in place of those of its config.
 
-    `build` and `search` hold what stood before and after a semicolon; `mixed` what was given without one.
+    `build` and `search` hold what stood before and after a semicolon; `mixed` what was given without one. `group` is
+    the one that was named, if any.
     """
 
     name: str
-    mixed: Mapping[str, Any]
-    build: Mapping[str, Any]
-    search: Mapping[str, Any]
+    mixed: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
 
 
 def read_values(pairs: Iterable[str]) -> dict[str, Any]:
-    """Read `KEY=VALUE` pairs as a grid: values are YAML, so a list `[16, 32]` is a choice.
+    """Read `KEY=VALUE` pairs as a grid: values are YAML, so a list `[16, 32]` is a choice; an empty one says nothing.
 
     Raises ConfigError, naming the pair, where it isn't one or a key stands twice.
     """
     grid: dict[str, Any] = {}
     for pair in pairs:
+        if not pair.strip():
+            continue
         key, separator, text = pair.partition("=")
         key = key.strip()
         if not separator or not _KEY.fullmatch(key):
@@ -51,22 +55,26 @@ def read_values(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def read_selection(text: str) -> Selection:
-    """Read `hnsw`, `hnsw(M=16, ef=40)` or, where a name could be of either kind, `hnsw(M=16; ef=40)`."""
+    """Read `hnsw`, `hnsw@full` for a group of its config, or `hnsw(M=16, ef=40)`.
+
+    Where a parameter could be of either kind, a semicolon stands between build and search: `hnsw(M=16; ef=40)`.
+    """
     match = _CALL.fullmatch(text.strip())
-    if match is None:
-        if "(" in text or ")" in text:
-            raise ConfigError(f"{text!r} is no selection; write it like 'hnsw(M=16, ef=40)'")
-        return Selection(text.strip(), {}, {}, {})
-    parts = _split(match["params"], ";")
+    if match is None and ("(" in text or ")" in text):
+        raise ConfigError(f"{text!r} is no selection; write it like 'hnsw(M=16, ef=40)'")
+    name, at, group = (match["name"] if match else text).strip().partition("@")
+    parts = _split(match["params"], ";") if match else []
     if len(parts) > 2:
         raise ConfigError(f"{text!r} has more than one semicolon; it stands between build and search parameters")
     grids = [read_values(_split(part, ",")) for part in parts]
-    mixed, build, search = (grids[0], {}, {}) if len(grids) == 1 else ({}, *grids)
-    return Selection(match["name"].strip(), mixed, build, search)
+    found = Selection(name.strip(), group=group.strip() if at else None)
+    if len(grids) == 2:
+        return replace(found, build=grids[0], search=grids[1])
+    return replace(found, mixed=grids[0]) if grids else found
 
 
 def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig]:
-    """Return the grids of a selection: those of the config's group, and what was given in place of them.
+    """Return the grids of a selection: those of its group, or of `group`, and what was given in place of them.
 
     Build parameters that are given replace the group's build grids whole, search parameters its search grids; what
     stands in neither keeps the algorithm's own default. A name that the config's grids have tells by itself which of
@@ -83,26 +91,37 @@ def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig
                 f"{names}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
             )
         (build if kinds[0] == "build" else search)[key] = value
-    return replaced(entry, group, build, search)
+    return replaced(entry, selection.group or group, build or None, search or None)
 
 
 def grids_for(
-    entries: Iterable[Entry], group: str, build: Sequence[str], search: Sequence[str]
+    entries: Iterable[Entry], group: str, build: Sequence[str] | None, search: Sequence[str] | None
 ) -> dict[str, list[GroupConfig]]:
-    """Return the suite's `grids` that `--build` and `--search` of `annbench run` stand for, as `grids_of` does."""
-    chosen = read_values(build), read_values(search)
-    return {entry.name: replaced(entry, group, *chosen) for entry in entries if entry.config.purpose == "index"}
+    """Return the suite's `grids` that `--build` and `--search` of `annbench run` stand for, as `grids_of` does.
+
+    None leaves the group's; an empty pair alone (`--build ''`) is the algorithm's own defaults.
+    """
+    chosen = [None if pairs is None else read_values(pairs) for pairs in (build, search)]
+    return {
+        entry.name: replaced(entry, group, chosen[0], chosen[1]) for entry in entries if entry.config.purpose == "index"
+    }
 
 
-def replaced(entry: Entry, group: str, build: Mapping[str, Any], search: Mapping[str, Any]) -> list[GroupConfig]:
-    """Return the grids of an algorithm's group with `build` and `search`, where not empty, in place of its own."""
-    found = entry.config.groups.get(group)  # type: ignore[call-overload]
-    if build and search:
+def replaced(
+    entry: Entry, group: str, build: Mapping[str, Any] | None, search: Mapping[str, Any] | None
+) -> list[GroupConfig]:
+    """Return the grids of an algorithm's group with `build` and `search`, where given, in place of its own."""
+    if build is not None and search is not None:
         return [GroupConfig(build=dict(build), search=dict(search))]
+    found = entry.config.groups.get(group)  # type: ignore[call-overload]
     if found is None:
         raise ConfigError(f"{entry.name} has no group {group!r}; it has {', '.join(entry.config.groups)}")
     changed = [
-        GroupConfig(build=dict(build) or grid.build, search=dict(search) or grid.search, metrics=grid.metrics)
+        GroupConfig(
+            build=grid.build if build is None else dict(build),
+            search=grid.search if search is None else dict(search),
+            metrics=grid.metrics,
+        )
         for grid in found
     ]
     return list({grid.model_dump_json(): grid for grid in changed}.values())

@@ -31,17 +31,29 @@ class Suite(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     about: str = ""
+    """A line for `annbench list suites`."""
     datasets: tuple[str, ...] = Field(min_length=1)
+    """Datasets by name; one that isn't there is prepared."""
     algorithms: tuple[str, ...] = ("core",)
+    """Algorithms by name, or the words `all`, `core` (all but the extras) and `from-scratch`."""
     group: Group = "default"
+    """Which grids of each algorithm are measured."""
     grids: Annotated[dict[str, _Grids], BeforeValidator(in_lists)] = Field(default_factory=dict)
+    """Grids in place of an algorithm's own, by its name."""
     k: int = Field(default=10, ge=1)
+    """Neighbours that are asked for."""
     mode: Mode = "single"
+    """`single`, one query a call, or `batch`, all in one."""
     queries: int | None = Field(default=None, ge=1)
+    """Only the first so many queries; all where it is left out."""
     passes: int = Field(default=DEFAULT_PASSES, ge=1)
+    """Undisturbed passes that each setting should have."""
     pass_seconds: float = Field(default=60.0, gt=0)
+    """Longest time of a pass: a slow setting answers fewer queries, and its result says so."""
     least_pass_seconds: float = Field(default=0.25, ge=0)
+    """Least time of a pass: a fast setting answers its queries several times over."""
     timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0)
+    """Longest time of a build, or of a pass, in seconds."""
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from harness.analyse.paired import Standing
 from harness.analyse.verdict import Verdict
-from harness.compare.request import Report, Row
+from harness.compare.request import DEFAULT_PAIRS, Report, Row
 from harness.report import tables
 
 Format = Literal["table", "markdown", "csv", "json"]
@@ -77,6 +77,8 @@ def footnotes(report: Report) -> list[str]:
         passes = min(row.passes for row in rows)
         pairs = f"{report.pairs} pairs of children, " if report.pairs else ""
         said.insert(0, f"{pairs}at least {passes} passes of each setting and side")
+        if 0 < report.pairs < DEFAULT_PAIRS:
+            said.append(f"fewer than {DEFAULT_PAIRS} pairs: one build hides 1-3% of memory layout and seed")
         if disturbed:
             said.append(f"{disturbed} of {made} rounds were disturbed; they count only where fewer than 3 were not")
         if any(side.relation == ">=" for row in rows for side in (row.a, row.b)):

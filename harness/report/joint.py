@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.analyse.statistics import Range
 from harness.atomic import write_text
-from harness.embedding.joint import JointRow, Onset, joint_rows, onsets
+from harness.embedding.joint import JointRow, Onset, onsets
 from harness.embedding.judged import Judged, read_judged
 from harness.embedding.measures.intervals import SURE
 from harness.report.figure import add_axes, log_scale, new_figure, padded, save, short_count
@@ -17,9 +17,14 @@ from harness.report.labels import End, label_ends
 from harness.report.style import drawing, styles
 from harness.report.tables import escape, markdown, to_csv
 from harness.spec import label
-from harness.store import Result
 
 STEM = "joint"
+JOINT_WORDS = 6
+JOINT_NOTE = (
+    "Settings that no other on the same embeddings beats in both loss and speed. Intervals: 95%, over queries. "
+    "Loss: exact search's nDCG less the index's, on the same queries; * where chance alone hardly makes so much "
+    f"(paired randomisation test, p < {SURE} by Holm's correction over the dataset's settings)."
+)
 
 
 def judged_datasets(names: Iterable[str], data: Path) -> dict[str, Judged]:
@@ -33,11 +38,8 @@ def judged_datasets(names: Iterable[str], data: Path) -> dict[str, Judged]:
     return found
 
 
-def write_joint(
-    results: Iterable[Result], judged: dict[str, Judged], folder: Path, formats: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Write table and pictures of what was measured on judged datasets; return the files, none without results."""
-    rows = joint_rows(results, judged)
+def write_joint(rows: Sequence[JointRow], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write table and pictures of the rows of the joint table; return the files, none without rows."""
     if not rows:
         return []
     table = folder / f"{STEM}.md"
@@ -51,15 +53,23 @@ def write_joint(
 
 def joint_markdown(rows: Sequence[JointRow]) -> str:
     """Write the settings that no other beats in both quality and speed, and where the loss begins."""
+    header, cells = joint_cells(rows)
+    lines = [[*map(escape, line[:JOINT_WORDS]), *line[JOINT_WORDS:]] for line in cells]
+    said = [f"- {escape(text, 400)}" for text in onset_sentences(rows)]
+    return markdown(header, lines, range(JOINT_WORDS, len(header))) + f"\n{JOINT_NOTE}\n\n" + "\n".join(said) + "\n"
+
+
+def joint_cells(rows: Sequence[JointRow]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the cells of the settings on the frontier, the first `JOINT_WORDS` of each line words."""
     header = ["dataset", "model", "variant", "index", "build", "search", "nDCG@10", "exact", "loss", "recall@k", "QPS"]
     lines = [
         [
-            escape(row.dataset),
-            escape(row.model),
-            escape(row.variant),
-            escape(row.algorithm),
-            escape(label(row.build)) or "-",
-            escape(label(row.search)) or "-",
+            row.dataset,
+            row.model,
+            row.variant,
+            row.algorithm,
+            label(row.build) or "-",
+            label(row.search) or "-",
             f"{row.ndcg:.4f} ({row.ndcg_range.low:.3f}-{row.ndcg_range.high:.3f})",
             f"{row.exact:.4f}",
             _loss(row),
@@ -69,13 +79,12 @@ def joint_markdown(rows: Sequence[JointRow]) -> str:
         for row in rows
         if row.on_frontier
     ]
-    said = [f"- {_onset(found)}" for found in onsets(rows)]
-    note = (
-        "Settings that no other on the same embeddings beats in both loss and speed. Intervals: 95%, over queries. "
-        "Loss: exact search's nDCG less the index's, on the same queries; * where chance alone hardly makes so much "
-        f"(paired randomisation test, p < {SURE} by Holm's correction over the dataset's settings)."
-    )
-    return markdown(header, lines, range(6, len(header))) + f"\n{note}\n\n" + "\n".join(said) + "\n"
+    return header, lines
+
+
+def onset_sentences(rows: Sequence[JointRow]) -> list[str]:
+    """Say of each dataset where the loss begins."""
+    return [_onset(found) for found in onsets(rows)]
 
 
 def _loss(row: JointRow) -> str:
@@ -89,7 +98,7 @@ def _range(row: JointRow) -> str:
 
 
 def _onset(found: Onset) -> str:
-    name = escape(found.dataset)
+    name = found.dataset
     if math.isnan(found.recall):
         return f"{name}: no setting lost measurably; the lowest recall was {found.clean:.4f}."
     above = "" if math.isnan(found.clean) else f", and at {found.clean:.4f} and above it is not measurable"
@@ -143,23 +152,35 @@ def joint_figure(rows: Sequence[JointRow]) -> Any:
     axes.set_xlabel("nDCG@10")
     axes.set_ylabel("Queries per second (log)")
     looks = styles({row.algorithm: row.origin for row in rows})
-    curves: dict[tuple[str, str], list[JointRow]] = {}
-    for row in rows:
-        curves.setdefault((row.dataset, row.algorithm), []).append(row)
-    # A slow setting answers fewer queries, which may be easier or harder: its loss is what compares.
-    ceilings = {row.dataset: row.exact for row in sorted(rows, key=lambda row: row.queries)}
+    ceilings = exact_quality(rows)
     ends = []
-    for (_, algorithm), mine in curves.items():
-        best, look = _skyline(mine), looks[algorithm]
+    for (_, algorithm), best in joint_curves(rows).items():
+        look = looks[algorithm]
         x, y = [ceilings[row.dataset] - row.loss for row in best], [row.qps for row in best]
         axes.plot(x, y, color=look.colour, marker=look.marker, ms=look.size, ls=look.line, lw=look.width, mew=0)
-        first = mine[0]
+        first = best[0]
         name = f"{algorithm}, {first.model} {first.variant}".removesuffix(" full") if several else algorithm
         ends.append(End(name, x[-1], y[-1], look))
     for exact in ceilings.values():
         axes.axvline(exact, linestyle="--", linewidth=0.8, color="0.45")
     label_ends(axes, ends, limit=44)
     return figure
+
+
+def joint_curves(rows: Sequence[JointRow]) -> dict[tuple[str, str], list[JointRow]]:
+    """Return for each dataset and algorithm what is fastest for its quality, in ascending order of quality."""
+    curves: dict[tuple[str, str], list[JointRow]] = {}
+    for row in rows:
+        curves.setdefault((row.dataset, row.algorithm), []).append(row)
+    return {key: _skyline(mine) for key, mine in curves.items()}
+
+
+def exact_quality(rows: Sequence[JointRow]) -> dict[str, float]:
+    """Return the nDCG of exact search on each dataset, over the most queries that a setting answered.
+
+    A slow setting answers fewer, which may be easier or harder: its loss is what compares.
+    """
+    return {row.dataset: row.exact for row in sorted(rows, key=lambda row: row.queries)}
 
 
 def _skyline(rows: Sequence[JointRow]) -> list[JointRow]:

@@ -32,7 +32,7 @@ _GEOMETRY = {
     "hubness": "hubness",
     "relative_contrast": "contrast",
 }
-_NOTE = (
+QUALITY_NOTE = (
     "Quality with its 95% interval (bootstrap over queries or pairs). Bold: the best of a column; =: not told apart "
     f"from it (paired randomisation test, p > {SURE}). Texts/s: one pass over the task's texts, on this machine."
 )
@@ -116,9 +116,9 @@ def render(table: Quality, kind: str) -> str:
     """Write the table as `table` (Markdown), csv, html, latex or json; raises UnknownNameError."""
     match kind:
         case "table":
-            header, rows = _cells(table)
+            header, rows = quality_cells(table)
             body = [[f"**{escape(text)}**" if best else escape(text) for text, best in row] for row in rows]
-            return markdown([escape(name) for name in header], body, range(2, len(header))) + f"\n{_NOTE}\n"
+            return markdown([escape(name) for name in header], body, range(2, len(header))) + f"\n{QUALITY_NOTE}\n"
         case "csv":
             return _csv(table)
         case "html":
@@ -140,8 +140,8 @@ def _known(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
-    """Return the header and the cells."""
+def quality_cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
+    """Return the header and the rows of cells, which all formats and the interactive report share."""
     header = ["model", "variant", *_headings(table.columns)]
     header += ["dimensions", "bytes", "parameters", "training min", "texts/s", *_GEOMETRY.values()]
     marks = [_marks(table, number) for number in range(len(table.columns))]
@@ -236,8 +236,8 @@ def _csv(table: Quality) -> str:
 
 
 def _html(table: Quality) -> str:
-    header, rows = _cells(table)
-    lines = ["<table>", f"<caption>{escape_html(_NOTE)}</caption>"]
+    header, rows = quality_cells(table)
+    lines = ["<table>", f"<caption>{escape_html(QUALITY_NOTE)}</caption>"]
     lines.append(
         "<thead><tr>" + "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header) + "</tr></thead>"
     )
@@ -252,12 +252,12 @@ def _html(table: Quality) -> str:
 
 
 def _latex(table: Quality) -> str:
-    header, rows = _cells(table)
+    header, rows = quality_cells(table)
     body = [
         " & ".join(rf"\textbf{{{_tex(text)}}}" if best else _tex(text) for text, best in row) + r" \\" for row in rows
     ]
     lines = [
-        rf"% {_NOTE}".replace("\n", " "),
+        rf"% {QUALITY_NOTE}".replace("\n", " "),
         rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
         r"\hline",
         " & ".join(map(_tex, header)) + r" \\",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.analyse.table import Group, caveats, groups, joined, newest, targets_table, tidy
+from harness.analyse.table import Group, caveats, groups, newest, targets_table, tidy
 from harness.atomic import write_text
 from harness.errors import AnnbenchError, UnknownNameError
 from harness.report import tables
@@ -51,35 +51,33 @@ def write_report(
     *,
     dataset: str | None = None,
     formats: Sequence[str] = ("png", "svg"),
-    more: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write pictures and tables of all results, or of one dataset's, into `folder`; return the files, `index.md` first.
 
-    `more` are rows of the tidy table that no result stands behind, such as those of another tool's table. Results are
-    read one at a time, so a generator serves. Results of different machines are never mixed: each gets a section.
-    Raises AnnbenchError where there is nothing to report, an unknown format is asked for, or a file can't be written.
+    Results are read one at a time, so a generator serves. Results of different machines are never mixed: each gets a
+    section. Raises AnnbenchError where there is nothing to report, an unknown format is asked for, or a file can't be
+    written.
     """
     for kind in formats:
         if kind not in FORMATS:
             raise AnnbenchError(f"pictures can't be written as {kind!r}; choose from {', '.join(FORMATS)}")
     seen: set[str] = set()
     table = tidy(_of(dataset, results, seen), _of(dataset, failures, seen))
-    if more is not None and len(more):
-        seen |= set(more["dataset"])
-        table = joined(table, more if dataset is None else more[more["dataset"] == dataset])
+    if table.empty and dataset is not None and seen:
+        raise UnknownNameError("dataset with results", dataset, seen)
+    return write_tidy(table, folder, dataset=dataset, formats=formats)
+
+
+def write_tidy(
+    table: pd.DataFrame, folder: Path, *, dataset: str | None = None, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write the report of a tidy table, as `write_report` does; `dataset` says which one all its rows are of."""
     if table.empty:
-        if dataset is not None and seen:
-            raise UnknownNameError("dataset with results", dataset, seen)
         what = f" of {dataset}" if dataset is not None else ""
         raise AnnbenchError(
             f"there are no results{what} to report; measure some first with: annbench run"
             + (f" --dataset {dataset}" if dataset is not None else "")
         )
-    return write_tidy(table, folder, formats=formats)
-
-
-def write_tidy(table: pd.DataFrame, folder: Path, *, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write the report of a tidy table, as `write_report` does."""
     latest = newest(table)
     parts = groups(latest)
     stems = _stems([part.key for part in parts])

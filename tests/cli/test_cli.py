@@ -19,7 +19,8 @@ import pytest
 from harness.cli.options import parse_bytes, parse_seconds
 from harness.errors import ConfigError
 
-VERBS = ["list", "prepare", "run", "results", "report", "export", "study", "check", "embed", "train", "evaluate"]
+VERBS = ["list", "prepare", "run", "results", "report", "export", "study", "check", "new-plugin", "embed", "train"]
+VERBS += ["evaluate"]
 NESTED = [["results", verb] for verb in ("list", "show", "rm", "merge")]
 SMALL = ["-d", "digits-64-euclidean", "-a", "brute_force", "--queries", "20", "--passes", "1", "--group", "quick"]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.conformance import Subject, findings, sample
+from harness.conformance import CHECKS, Subject, examine
+from harness.conformance.samples import sample
 from harness.contract import Algorithm, Sets, as_neighbors
 from harness.errors import ParameterError, PluginError
 from harness.interop.plugins import plugin_entries
@@ -69,22 +70,31 @@ def test_vectors_bits_and_sets_reach_them_in_their_form(metric: Metric) -> None:
 def test_liberties_of_theirs_are_no_breach(metric: Metric) -> None:
     """Writing to its copies, lazy answers, and answers in any order pass the check of our contract."""
     entry = _entry("annb-exact")
-    subject = Subject(entry.name, entry.load(), metric, ordered=False, is_floor=False, resolve=_nothing, edges=False)
-    assert list(findings(subject)) == []
+    assert _breaches(entry.name, entry.load(), metric) == []
 
 
-def _nothing(variables: Any) -> Any:
-    return {}, [{}]
+def _breaches(name: str, make: type[Algorithm], metric: Metric, **build: Any) -> list[str]:
+    """Return what breaks the rules on which figures rest."""
+    subject = Subject(
+        name=name,
+        make=make,
+        metric=metric,
+        claimed=(metric,),
+        ordered=False,
+        is_floor=False,
+        resolve=lambda _: (build, [{}]),
+        builds=lambda _: [build],
+        edges=False,
+    )
+    checks = [check for check in CHECKS if check.before_timing]
+    return [breach for verdict in examine(subject, checks) for breach in verdict.breaches]
 
 
 def test_a_true_breach_is_found() -> None:
     """The same id over and over is a finding, however the answer is given."""
     entry = _entry("annb-cells-broken")
-    subject = Subject(
-        entry.name, entry.load(), Metric.EUCLIDEAN, ordered=False, is_floor=False,
-        resolve=lambda variables: ({"number": 1}, [{}]), edges=False,
-    )  # fmt: skip
-    assert list(findings(subject)) == ["small set: query 0 got id 0 twice"]
+    found = _breaches(entry.name, entry.load(), Metric.EUCLIDEAN, number=1)
+    assert found == ["valid ids: query 0 got id 0 twice"]
 
 
 def test_parameters_counters_and_memory() -> None:

@@ -64,6 +64,14 @@ def test_a_bare_name_keeps_the_group(hnsw: Entry) -> None:
     assert grids_of(read_selection("hnsw"), hnsw, "quick") == hnsw.config.groups["quick"]
 
 
+def test_a_group_may_be_named(hnsw: Entry) -> None:
+    """It comes before the one that is asked for, and may have parameters in place of some of its own."""
+    assert grids_of(read_selection("hnsw@full"), hnsw, "quick") == hnsw.config.groups["full"]
+    assert all(grid.search == {"ef": 40} for grid in grids_of(read_selection("hnsw@full(ef=40)"), hnsw, "quick"))
+    with pytest.raises(ConfigError, match="no group 'huge'"):
+        grids_of(read_selection("hnsw@huge"), hnsw, "quick")
+
+
 def test_an_absent_group_is_named(hnsw: Entry) -> None:
     """The error lists the groups that there are; parameters for both kinds need none."""
     with pytest.raises(ConfigError, match="no group 'huge'; it has quick"):
@@ -96,6 +104,8 @@ def test_a_selection_reads_what_was_written(params: dict[str, object]) -> None:
 def test_options_are_for_the_algorithms_that_were_chosen(hnsw: Entry) -> None:
     """The floor has no parameters, so it keeps its own."""
     grids = grids_for([hnsw, load_registry()["null"]], "quick", ["M=16"], ["ef=40"])
+    (defaults,) = grids_for([hnsw], "quick", [""], ["ef=40"])["hnsw"]
+    assert (defaults.build, defaults.search) == ({}, {"ef": 40})
     assert {name: [(grid.build, grid.search) for grid in found] for name, found in grids.items()} == {
         "hnsw": [({"M": 16}, {"ef": 40})]
     }

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from harness.analyse.statistics import Range
-from harness.embedding.joint import JointRow
+from harness.embedding.joint import JointRow, joint_rows
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
 from harness.errors import DatasetError
@@ -124,10 +124,10 @@ def judged(**parts: Any) -> Judged:
 def test_files_are_written(factory: ModuleType, tmp_path: Path) -> None:
     """Table, CSV and pictures of what was measured; nothing at all where nothing was."""
     result = factory.make_result(dataset="some-data", queries=2)
-    written = write_joint([result], {"some-data": judged()}, tmp_path)
+    written = write_joint(joint_rows([result], {"some-data": judged()}), tmp_path)
     assert [path.name for path in written] == ["joint.md", "joint.csv", "joint.png", "joint.svg"]
     assert all(path.stat().st_size for path in written)
-    assert write_joint([result], {"other": judged()}, tmp_path / "none") == []
+    assert write_joint(joint_rows([result], {"other": judged()}), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
 
 

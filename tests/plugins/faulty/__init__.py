@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.contract import Algorithm, Saves
+from harness.errors import ParameterError
 
 # The check before timing uses fewer vectors than this; faults that wait for more get past it.
 REAL = 700
@@ -23,7 +24,8 @@ class Exact(Algorithm):
     """A correct exact search in NumPy; `setting` changes nothing."""
 
     def __init__(self, metric):
-        self.metric = metric
+        if metric != "euclidean":
+            raise ParameterError(f"metric {metric} is not supported")
 
     def fit(self, train, *, threads=1):
         self.train = train

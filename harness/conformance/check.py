@@ -1,0 +1,79 @@
+"""What a check is, and how checks are run one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.conformance.subject import Subject, Trial
+from harness.errors import AnnbenchError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule of the contract, and the function that looks for breaches of it.
+
+    `examine` yields a sentence for each breach, and its docstring is the rule. `needs` names the checks without which
+    this one has nothing to look at. A rule on which the figures rest is checked before timing; the others are promises
+    to people, checked by `annbench check` and `pytest --annbench`. `applies` says whether a subject made the promise.
+    """
+
+    name: str
+    examine: Callable[[Trial], Iterator[str]]
+    needs: tuple[str, ...] = ()
+    before_timing: bool = True
+    applies: Callable[[Subject], bool] = lambda _: True
+
+    @property
+    def rule(self) -> str:
+        """The rule in a sentence."""
+        return (self.examine.__doc__ or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: breaches of its rule, or why it wasn't run; neither means that the rule is kept."""
+
+    check: str
+    breaches: tuple[str, ...] = ()
+    not_run: str = ""
+    promised: bool = True
+    """Whether the plug-in is held to the rule; one that can't be saved owes nobody a file."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the rule was checked, and is kept."""
+        return not self.breaches and not self.not_run
+
+
+def examine(
+    subject: Subject, checks: Sequence[Check], before: Callable[[Check], None] = lambda _: None
+) -> Iterator[Verdict]:
+    """Run checks in order; `before` is told of each before it starts, so that a crash can be placed.
+
+    Whatever a plug-in raises is a breach of the rule that was being checked.
+    """
+    trial = Trial(subject)
+    failed: set[str] = set()
+    for check in checks:
+        if not check.applies(subject):
+            yield Verdict(check.name, not_run="it makes no such promise", promised=False)
+            continue
+        if broken := [name for name in check.needs if name in failed]:
+            failed.add(check.name)
+            yield Verdict(check.name, not_run=f"{broken[0]!r} failed")
+            continue
+        before(check)
+        breaches = tuple(_breaches(check, trial))
+        if breaches:
+            failed.add(check.name)
+        yield Verdict(check.name, breaches)
+
+
+def _breaches(check: Check, trial: Trial) -> Iterator[str]:
+    try:
+        yield from check.examine(trial)
+    except AnnbenchError as problem:
+        yield f"{check.name}: {problem}"
+    except Exception as problem:  # noqa: BLE001 - whatever a plug-in raises is a breach
+        yield f"{check.name}: raised {type(problem).__name__}: {problem}"

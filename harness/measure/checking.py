@@ -1,0 +1,149 @@
+"""Check plug-ins in child processes: before they are timed, and on request, with a verdict on each rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.conformance import CHECKS, Check, Verdict
+from harness.errors import ConfigError
+from harness.measure.child import Limits, Outcome
+from harness.measure.job import Job
+from harness.measure.limits import MEMORY_SHARE
+from harness.measure.machine import usable_cores
+from harness.measure.runner import run_child
+from harness.registry import Entry, GroupConfig
+from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
+
+# One check may take so long, and so may the build of the index that most of them look at.
+CHECK_SECONDS = 300.0
+_BEFORE_TIMING = tuple(check.name for check in CHECKS if check.before_timing)
+_RULES = Path(__file__).resolve().parents[1] / "conformance"
+
+
+def rules_source() -> bytes:
+    """Return the source of all rules: what was found by others of them has to be found again."""
+    return b"".join(file.read_bytes() for file in sorted(_RULES.glob("*.py")))
+
+
+def breaches_before_timing(
+    entry: Entry, metric: str, preferred: Sequence[GroupConfig], limits: Limits
+) -> tuple[list[str], bool]:
+    """Check, in one child, the rules on which figures rest; return sentences, and whether the child finished.
+
+    `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.
+    """
+    bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
+    outcome = run_child(check_job(entry, metric, preferred, _BEFORE_TIMING), bounded, lambda *_: None)
+    if outcome.finished:
+        return outcome.findings, True
+    return [*outcome.findings, _ending(outcome)], False
+
+
+def verdicts(
+    entry: Entry, metric: str, limits: Limits, *, group: str = "quick", checks: Sequence[Check] = CHECKS
+) -> Iterator[Verdict]:
+    """Check every rule with the first build of a group, and yield a verdict on each.
+
+    A crash is a breach of the rule at which it happened; another child goes on with those that come after it. A child
+    that hangs or eats memory is ended, and no other is started. Raises ConfigError where the plug-in can't be used.
+    """
+    groups: Mapping[str, Sequence[GroupConfig]] = {str(name): grids for name, grids in entry.config.groups.items()}
+    left, failed = list(checks), set[str]()
+    while left:
+        found: list[Verdict] = []
+        job = check_job(entry, metric, groups.get(group, ()), tuple(check.name for check in left))
+        outcome = run_child(job, limits, _collecting(found))
+        yield from found
+        failed |= {verdict.check for verdict in found if verdict.promised and not verdict.kept}
+        left = left[len(found) :]
+        if not left:
+            return
+        at = left.pop(0)
+        yield Verdict(at.name, (_ending(outcome),))
+        failed.add(at.name)
+        going_on = outcome.stage == at.name and outcome.reason.startswith(("crashed", "exited"))
+        lost = [check for check in left if not going_on or failed & {*check.needs}]
+        yield from (Verdict(check.name, not_run=f"{outcome.reason} at {at.name!r}") for check in lost)
+        failed |= {check.name for check in lost}
+        left = [check for check in left if check not in lost]
+
+
+def _collecting(found: list[Verdict]) -> Callable[[str, dict[str, Any]], None]:
+    def listen(event: str, content: dict[str, Any]) -> None:
+        if event == "verdict":
+            found.append(Verdict(**{**content, "breaches": tuple(content["breaches"])}))
+
+    return listen
+
+
+def _ending(outcome: Outcome) -> str:
+    lines = [line for line in outcome.detail.splitlines() if line.strip()]
+    words = f"last words: {lines[-1][:200]}" if lines else "it printed nothing"
+    return f"{outcome.reason} during the check; {words}"
+
+
+def check_job(entry: Entry, metric: str, preferred: Sequence[GroupConfig], checks: tuple[str, ...]) -> Job:
+    """Make the job that checks a plug-in, by the rules of those names, under a metric.
+
+    `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.
+    """
+    if why := entry.why_not():
+        raise ConfigError(f"{entry.name}: {why}")
+    ordered = [*preferred, *(grid for grids in entry.config.groups.values() for grid in grids)]
+    grids = [grid for grid in ordered if grid.metrics is None or metric in grid.metrics]
+    if not grids:
+        raise ConfigError(f"{entry.name}: no group has a grid for {metric}")
+    build = BuildSpec(
+        dataset="check",
+        metric=metric,
+        k=10,
+        mode="single",
+        threads=1,
+        build_threads=1,
+        queries=1,
+        algorithm=entry.name,
+        params=freeze(_firsts(grids[0].build)),
+        provenance=Provenance("", "", (), ""),
+        searches=tuple(SearchSpec(freeze(search)) for search in _ends(grids[0].search)),
+    )
+    cores = (usable_cores()[-1],)  # the last one: the first serves most interrupts
+    return Job(
+        kind="check",
+        build=build,
+        plugin=entry.to_json(),
+        data="",  # a check brings its own data, and leaves no results
+        results="",
+        passes=1,
+        pass_seconds=0.0,
+        least_pass_seconds=0.0,
+        cores=cores,
+        search_cores=cores,
+        parent=os.getpid(),
+        checks=checks,
+    )
+
+
+def _firsts(grid: Any) -> dict[str, Any]:
+    one = grid[0] if isinstance(grid, list) and grid else grid
+    return {key: value[0] if isinstance(value, list) else value for key, value in dict(one or {}).items()}
+
+
+def _ends(grid: Any) -> list[dict[str, Any]]:
+    """Return the first and the last setting of a grid: the least and the most thorough, as grids are written."""
+    grids = grid if isinstance(grid, list) else [grid]
+    last = grids[-1] if grids else {}
+    return [
+        _firsts(grids),
+        {key: value[-1] if isinstance(value, list) else value for key, value in dict(last or {}).items()},
+    ]
+
+
+def check_limits() -> Limits:
+    """Return the limits of a check on request: five minutes a rule, and nine tenths of the machine's memory."""
+    return Limits(CHECK_SECONDS, int(psutil.virtual_memory().total * MEMORY_SHARE))

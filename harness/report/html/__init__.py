@@ -1,0 +1,1 @@
+"""The interactive report: one file of HTML that opens from disk, offline."""

@@ -1,0 +1,81 @@
+// What is in view: one group of comparable results, chosen by dataset, k, how queries were asked, and machine.
+
+const view = { group: null, hidden: new Set(), point: null, target: 0.95, listeners: [], pointListeners: [] };
+
+const viewFields = [
+  ["view-dataset", (key) => key.dataset, (key) => key.dataset],
+  ["view-k", (key) => String(key.k), (key) => String(key.k)],
+  ["view-asked", (key) => `${key.mode} ${key.threads}`, askedOf],
+  ["view-machine", (key) => key.machine, (key, group) => group.machine],
+];
+
+function askedOf(key) {
+  if (key.mode !== "batch") return "one query at a time";
+  return `all in one call, ${key.threads} thread${key.threads === 1 ? "" : "s"}`;
+}
+
+/** Show the group that has the field just chosen and as many of the other fields as one group has. */
+function chooseView(changed) {
+  const wanted = viewFields.map(([id]) => byId(id).value);
+  const score = (group) =>
+    viewFields.reduce((sum, [id, value], place) => sum + (value(group.key) === wanted[place]) * (id === changed ? 10 : 1), 0);
+  show([...shared.groups].sort((first, second) => score(second) - score(first))[0].id);
+}
+
+function fillView() {
+  for (const [id, value, text] of viewFields) {
+    const options = new Map(shared.groups.map((group) => [value(group.key), text(group.key, group)]));
+    const select = byId(id);
+    select.replaceChildren(...[...options].map(([key, name]) => make("option", { value: key }, name)));
+    select.value = value(view.group.key);
+    select.closest(".field").hidden = options.size < 2 && id !== "view-dataset";
+    select.onchange = () => chooseView(id);
+  }
+  const { key, machine } = view.group;
+  document.querySelector(".view").dataset.shown = `${key.dataset}, k = ${key.k}, ${askedOf(key)}, ${machine}`;
+}
+
+function show(id) {
+  view.group = groupOf(id);
+  view.hidden = new Set();
+  const rows = rowsOf(view.group);
+  const { qps, recall } = view.group.columns;
+  view.point = fastest(rows, qps, (row) => recall[row] >= 0.95) ?? fastest(rows, qps, () => true);
+  fillView();
+  view.listeners.forEach((listener) => listener());
+}
+
+/** Choose a point: its row in the group in view. */
+function pick(row) {
+  view.point = row;
+  view.pointListeners.forEach((listener) => listener());
+}
+
+/** Choose the recall at which costs and latencies are compared. */
+function setTarget(target) {
+  view.target = target;
+  fillTargets();
+  view.listeners.filter((listener) => listener.byTarget).forEach((listener) => listener());
+}
+
+function fillTargets() {
+  for (const id of ["at-cost", "at-latency"]) {
+    // The group that has the focus keeps its buttons.
+    const place = byId(id);
+    if (place.childElementCount) {
+      place.querySelectorAll("input").forEach((input) => { input.checked = Number(input.value) === view.target; });
+    } else {
+      segments(place, id, shared.targets.map((target) => [target, String(target)]), view.target, (value) => setTarget(value));
+    }
+  }
+}
+
+/** Return of each algorithm the fastest setting with a recall of at least the target: [algorithm, row] pairs. */
+function chosenRows(group, target) {
+  const { algorithm, recall, qps } = group.columns;
+  const rows = rowsOf(group);
+  return group.algorithms
+    .map((one, number) => [one, fastest(rows, qps, (row) => algorithm[row] === number && recall[row] >= target - 1e-9)])
+    .filter(([, row]) => row !== null)
+    .sort(([, first], [, second]) => qps[second] - qps[first]);
+}

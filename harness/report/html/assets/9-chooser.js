@@ -1,0 +1,144 @@
+// "Which index should I use?": of every dataset the fastest setting within what was asked for.
+
+const limits = { memory: { column: "index_bytes", unit: 1024 * 1024 }, build: { column: "build_seconds", unit: 1 } };
+
+// Recalls are spread like nines on their slider: 0 is a half, 100 is 1.
+const recallAt = (place) => (place >= 100 ? 1 : 1 - 0.5 * 10 ** (-place / 27));
+const placeOf = (recall) => (recall >= 0.9999 ? 100 : Math.min(Math.max(-27 * Math.log10((1 - recall) / 0.5), 0), 99));
+
+function howOf(group) {
+  const { k, mode, threads, machine } = group.key;
+  return JSON.stringify([k, mode, threads, machine]);
+}
+
+function limitOf(name) {
+  const text = byId(`choose-${name}`).value.trim();
+  const value = Number(text);
+  return text === "" || !(value >= 0) ? Infinity : value * limits[name].unit;
+}
+
+/** Pick from a group: the fastest row within all limits, those tied with it, or what stands in the way. */
+function pickFrom(group, recall) {
+  const { columns } = group;
+  const within = (name, row) => limitOf(name) === Infinity || (columns[limits[name].column] && known(columns[limits[name].column][row]) && columns[limits[name].column][row] <= limitOf(name));
+  const rows = rowsOf(group).filter((row) => known(columns.qps[row]) && columns.recall[row] >= recall - 1e-9);
+  const fit = rows.filter((row) => within("memory", row) && within("build", row));
+  const best = fastest(fit, columns.qps, () => true);
+  if (best === null) {
+    const top = columns.recall.reduce((most, value) => Math.max(most, value ?? 0), 0);
+    if (!rows.length) return { group, best, why: `the best recall measured is ${write.share(top)}` };
+    const least = (name) => rows.reduce((low, row) => Math.min(low, (columns[limits[name].column] || [])[row] ?? Infinity), Infinity);
+    const short = [];
+    if (!rows.some((row) => within("memory", row))) short.push(least("memory") < Infinity ? `the smallest index at this recall has ${write.bytes(least("memory"))}` : "no index states its size");
+    if (!rows.some((row) => within("build", row))) short.push(`the quickest build at this recall takes ${write.seconds(least("build"))}`);
+    return { group, best, why: short.join("; ") || "each setting at this recall is too large or too slow to build" };
+  }
+  const alike = group.algorithms
+    .map((_, number) => fastest(fit, columns.qps, (row) => columns.algorithm[row] === number))
+    .filter((row) => row !== null && columns.algorithm[row] !== columns.algorithm[best] && tied(group, best, row));
+  return { group, best, alike };
+}
+
+function chosenTable(picked) {
+  const at = (name) => (one) => (one.best === null ? null : figureOf(one.group, name, one.best));
+  const blank = (one, cell) => (one.best === null ? missing : cell());
+  return dataTable({
+    caption: "The fastest that meets it", label: "The index to use, by dataset", rows: picked,
+    columns: [
+      { title: "Dataset", words: true, key: (one) => one.group.key.dataset, cell: (one) => one.group.key.dataset },
+      { title: "Algorithm", key: (one) => (one.best === null ? "" : one.group.algorithms[at("algorithm")(one)].name), cell: (one) => algorithmCell(one) },
+      { title: "Setting", words: true, key: (one) => blank(one, () => settingOf(one.group, one.best)), cell: (one) => blank(one, () => settingOf(one.group, one.best) || missing) },
+      figureColumn("Recall", at("recall"), write.share),
+      figureColumn("QPS", at("qps"), (value, one) => make("span", {}, write.count(value), rangeBelow(one))),
+      figureColumn("Build", at("build_seconds"), write.seconds, { low: true }),
+      figureColumn("Index", at("index_bytes"), write.bytes, { low: true }),
+      { title: "Command line", key: (one) => one.group.key.dataset, cell: (one) => commandCell(one) },
+    ],
+  });
+}
+
+function rangeBelow(one) {
+  if (one.best === null) return null;
+  const range = write.range(figureOf(one.group, "qps_low", one.best), figureOf(one.group, "qps_high", one.best), write.count);
+  return range ? make("span", { class: "soft" }, range) : null;
+}
+
+function algorithmCell(one) {
+  if (one.best === null) return make("span", { class: "soft inline" }, `none: ${one.why}`);
+  const algorithm = one.group.algorithms[one.group.columns.algorithm[one.best]];
+  const others = one.alike.map((row) => make("span", { class: "tied" }, make("span", { class: "tag" }, "tied"), " ", named(one.group.algorithms[one.group.columns.algorithm[row]])));
+  return make("span", {}, named(algorithm), ...others);
+}
+
+function commandCell(one) {
+  if (one.best === null) return missing;
+  const text = commandOf(one.group, one.best);
+  if (text === null) return make("span", { class: "soft inline" }, "none: a name holds control characters");
+  return make("span", { class: "line" }, copyButton(() => text, `Copy the command line for ${one.group.key.dataset}`), make("code", {}, text));
+}
+
+let announcing = 0;
+
+function choose() {
+  const recall = Number(byId("choose-recall").value);
+  const how = byId("choose-how").value;
+  const picked = shared.groups.filter((group) => howOf(group) === how).map((group) => pickFrom(groupOf(group.id), Number.isFinite(recall) ? recall : 0));
+  byId("chosen").replaceChildren(chosenTable(picked));
+  // Said when the slider rests, not at each of its steps.
+  window.clearTimeout(announcing);
+  announcing = window.setTimeout(() => say(picked.map((one) => `${one.group.key.dataset}: ${one.best === null ? `none, ${one.why}` : `${one.group.algorithms[one.group.columns.algorithm[one.best]].name}, ${settingOf(one.group, one.best)}, ${write.count(one.group.columns.qps[one.best])} queries per second`}`).join(". ")), 600);
+}
+
+/** Couple a slider of a limit to its field: evenly in logs over what was measured, the right end being no limit. */
+function coupleLimit(name) {
+  const slider = byId(`choose-${name}-range`);
+  const field = byId(`choose-${name}`);
+  let ends = null;
+  const measured = () => {
+    if (ends) return ends;
+    const { column, unit } = limits[name];
+    const values = shared.groups.flatMap((group) => groupOf(group.id).columns[column] || []).filter((value) => value > 0).map((value) => value / unit);
+    const low = values.reduce((least, value) => Math.min(least, value), Infinity);
+    const high = values.reduce((most, value) => Math.max(most, value), 0);
+    ends = high > 0 ? [Math.log(low), Math.log(Math.max(high, low * 1.01))] : [0, 1];
+    return ends;
+  };
+  const describe = () => slider.setAttribute("aria-valuetext", field.value === "" ? "no limit" : field.value);
+  slider.addEventListener("input", () => {
+    const [low, high] = measured();
+    field.value = slider.value === "100" ? "" : Number(Math.exp(low + (slider.value / 99) * (high - low)).toPrecision(3));
+    describe();
+    choose();
+  });
+  field.addEventListener("input", () => {
+    const [low, high] = measured();
+    const place = (Math.log(Number(field.value)) - low) / (high - low);
+    slider.value = field.value === "" ? 100 : Math.min(Math.max(99 * place, 0), 99);
+    describe();
+    choose();
+  });
+  describe();
+}
+
+function startChooser() {
+  const hows = new Map(shared.groups.map((group) => [howOf(group), `k = ${group.key.k}, ${askedOf(group.key)}${shared.machines > 1 ? `, ${group.machine} (${group.key.machine})` : ""}`]));
+  const select = byId("choose-how");
+  select.replaceChildren(...[...hows].map(([key, name]) => make("option", { value: key }, name)));
+  byId("choose-how-field").hidden = hows.size < 2;
+  select.addEventListener("change", choose);
+  const slider = byId("choose-recall-range");
+  const field = byId("choose-recall");
+  const describe = () => slider.setAttribute("aria-valuetext", field.value);
+  slider.value = placeOf(Number(field.value));
+  slider.addEventListener("input", () => {
+    const recall = recallAt(Number(slider.value));
+    field.value = Number(recall.toFixed(recall > 0.99 ? 4 : 3));
+    describe();
+    choose();
+  });
+  field.addEventListener("input", () => { slider.value = placeOf(Number(field.value)); describe(); choose(); });
+  describe();
+  Object.keys(limits).forEach(coupleLimit);
+  byId("chooser").addEventListener("submit", (event) => event.preventDefault());
+  choose();
+}

@@ -1,0 +1,1 @@
+"""`annbench new-plugin`: a plug-in that works, to be made one's own."""

@@ -1,0 +1,1 @@
+"""What the authors of plug-ins use in their own tests."""
