@@ -47,7 +47,6 @@ SIDES = (
             "leaves_to_search=10, reorder=82)"
         ),
     ),
-    ("annb-balltree-ball(leaf_size=40)", "sklearn-ball-tree(leaf_size=40)"),
 )
 
 
