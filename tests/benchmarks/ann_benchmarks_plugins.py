@@ -1,27 +1,31 @@
-"""Plug-ins of ann-benchmarks against our wrappers of the same libraries, at the same parameters, in turns.
+"""Plug-ins of ann-benchmarks against our wrappers of the same libraries, at the same parameters.
 
 `taskset -c 0 python tests/benchmarks/ann_benchmarks_plugins.py ALGORITHMS`, where ALGORITHMS is the folder
-ann_benchmarks/algorithms of a checkout. A ratio is theirs to ours in queries a second: 1 says that the way through the
-adapter costs nothing that can be seen. With --results, a run that was interrupted goes on where it stopped.
+ann_benchmarks/algorithms of a checkout. Both indexes stand in one process and answer each query in turns, ROUNDS times
+over; the least time of a query counts, so that neighbours on the machine matter little. A ratio is theirs to ours in
+queries a second: 1 says that the way through the adapter costs nothing that can be seen. For a verdict with an interval
+from children of their own: `annbench compare 'annb-...' '...' --ann-benchmarks ALGORITHMS`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
+from time import perf_counter_ns
 
-from harness.compare.request import Report, Request, compare_suite
-from harness.compare.session import compare
-from harness.compare.sides import read_side
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from harness.compare.sides import LiveSide, read_side
+from harness.contract import Algorithm, Search, as_neighbors
+from harness.dataset import Dataset, open_dataset
 from harness.folders import data_folder
 from harness.interop.plugins import plugin_entries
-from harness.measure.session import Options
+from harness.plan.grid import expand
 from harness.registry import Registry, load_registry
-from harness.report.comparison import sentence
 
-DATASET = "fashion-mnist-784-euclidean"
+DATASET, K, QUERIES, ROUNDS = "fashion-mnist-784-euclidean", 10, 1000, 15
 
 # Theirs, then ours: build parameters before the semicolon, search parameters after it.
 SIDES = (
@@ -43,26 +47,41 @@ SIDES = (
             "leaves_to_search=10, reorder=82)"
         ),
     ),
-    ("annb-balltree-ball(leaf_size=40)", "sklearn-ball-tree(leaf_size=40)"),
 )
 
 
-def measured(theirs: str, ours: str, registry: Registry, options: Options, pairs: int) -> Report:
-    """Measure one pair of sides, each of a single setting."""
-    sides = tuple(read_side(text, registry, "full") for text in (theirs, ours))
-    return compare(Request(sides, compare_suite(DATASET), options, pairs=pairs), lambda *_: None)
+def built(text: str, registry: Registry, data: Dataset) -> tuple[Algorithm, Search]:
+    """Build the index of a side on one thread, and bind its one search setting; the index must be kept with it."""
+    side = read_side(text, registry, "full")
+    assert isinstance(side, LiveSide)
+    grid = next(grid for grid in side.grids if grid.metrics is None or data.metric in grid.metrics)
+    variables = {"n": len(data.train), "dim": data.dimension, "k": K}
+    algorithm = side.entry.load()(data.metric, **dict(expand(grid.build, variables)[0]))
+    algorithm.fit(data.train, threads=1)
+    search = dict(expand(grid.search, variables)[0])
+    algorithm.searcher(**search)(data.test[:1], K)  # an adapter looks at a first answer
+    return algorithm, algorithm.searcher(**search)
 
 
-def line(report: Report) -> str:
-    """Write the verdict on a pair of sides."""
-    (row,) = report.rows
-    a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
-    assert verdict is not None
-    low, high = verdict.interval
-    return (
-        f"{report.names[0][:60]:60} {a.qps:9,.0f} {b.qps:9,.0f}  {verdict.ratio:.3f}  {low:.3f} - {high:.3f}  "
-        f"{a.recall[0]:.4f} / {b.recall[0]:.4f}  {sentence(row)}\n"
-    )
+def least(searches: tuple[Search, Search], data: Dataset) -> np.ndarray:
+    """Return the least ns of each query on each side, (2, QUERIES); which side begins alternates."""
+    out = np.full((2, QUERIES), np.iinfo(np.int64).max)
+    for turn in range(ROUNDS):
+        for i in range(QUERIES):
+            query = data.test[i : i + 1]
+            for side in (turn % 2, 1 - turn % 2):
+                started = perf_counter_ns()
+                searches[side](query, K)
+                out[side, i] = min(out[side, i], perf_counter_ns() - started)
+    return out
+
+
+def recall(search: Search, data: Dataset) -> float:
+    """Return the share of answers that are no farther than the true k-th neighbour."""
+    rows = [as_neighbors(search(data.test[i : i + 1], K), 1, K, len(data.train))[0] for i in range(QUERIES)]
+    found = data.distances_to(np.stack(rows))
+    kth = data.distances_to(data.neighbors[:QUERIES, K - 1 : K].astype(np.int64))
+    return float((found <= kth * (1 + 1e-6)).mean())
 
 
 def main() -> None:
@@ -70,18 +89,19 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("algorithms", type=Path)
     reader.add_argument("--only", default="", help="sides whose text holds this")
-    reader.add_argument("--pairs", type=int, default=3, help="pairs of child processes, each with builds of its own")
     reader.add_argument("--data", type=Path)
-    reader.add_argument("--results", type=Path)
     given = reader.parse_args()
     registry = load_registry([], plugin_entries(given.algorithms))
-    sys.stdout.write(f"{'theirs':60} {'QPS':>9} {'ours':>9}  ratio  95% interval   recalls\n")
-    with tempfile.TemporaryDirectory() as scratch:
-        options = Options(data_folder(given.data), given.results or Path(scratch), build_threads=1)
-        for theirs, ours in SIDES:
-            if given.only in theirs:
-                sys.stdout.write(line(measured(theirs, ours, registry, options, given.pairs)))
-                sys.stdout.flush()
+    data = open_dataset(data_folder(given.data), DATASET)
+    sys.stdout.write(f"{'theirs':64} {'us':>9} {'ours':>9}  ratio  recalls\n")
+    for pair in (pair for pair in SIDES if given.only in pair[0]):
+        with threadpool_limits(limits=1):
+            (theirs, ours), searches = zip(*(built(text, registry, data) for text in pair), strict=True)
+            times = least(searches, data).mean(axis=1) / 1e3
+        recalls = " / ".join(f"{recall(search, data):.4f}" for search in searches)
+        sys.stdout.write(f"{pair[0][:64]:64} {times[0]:9.1f} {times[1]:9.1f}  {times[1] / times[0]:.3f}  {recalls}\n")
+        sys.stdout.flush()
+        del theirs, ours
 
 
 if __name__ == "__main__":
