@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,29 @@ import pytest
 
 # Two tests at a time share the cores: OpenMP threads that spin while they wait would take them from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# numba counts the cores when it is first imported, which may be by a test that is held to one.
+os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
+
+# Folders of tests that start children: these are timed on the last core that a process may use, so that two tests at a
+# time would share one core and leave the other idle.
+_START_CHILDREN = {"cli", "docs", "interop", "measure", "studies", "testing"}
+
+
+@pytest.fixture(autouse=True)
+def _core_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold a test that starts children to one core, another one in each of pytest-xdist's workers."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    folder = Path(request.fspath).relative_to(Path(__file__).parent).parts[0]
+    several = request.node.get_closest_marker("several_cores") is not None
+    if not worker or several or folder not in _START_CHILDREN or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[int(worker.removeprefix("gw")) % len(before)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _load(path: Path) -> ModuleType:

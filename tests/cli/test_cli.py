@@ -132,6 +132,7 @@ def test_dry_run_measures_nothing(cli, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.several_cores
 def test_run_report_export_remove(cli, measured, monkeypatch):
     """The main road: run, run again, list, report, export, remove."""
     monkeypatch.setenv("ANNBENCH_HOME", str(measured))
@@ -159,6 +160,7 @@ def test_run_report_export_remove(cli, measured, monkeypatch):
     assert len(json.loads((measured / "t.json").read_text())) == 3
 
 
+@pytest.mark.several_cores
 def test_merge_and_remove(cli, measured, tmp_path):
     """Results of another folder are copied once, and removed by pattern."""
     assert "3 copied" in cli("results", "merge", str(measured / "results"))[1]

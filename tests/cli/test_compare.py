@@ -12,7 +12,7 @@ import pytest
 from harness.store import ResultStore
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
-DIGITS = ("-d", "digits-64-euclidean", "--queries", "20", "--passes", "2", "--pairs", "2")
+DIGITS = ("-d", "digits-64-euclidean", "--queries", "20", "--passes", "2", "--pairs", "2", "--most-pairs", "2")
 
 
 def rows(out: str) -> list[dict[str, Any]]:
@@ -48,7 +48,8 @@ def test_two_settings_meet_in_turns(annbench: Any, tmp_path: Path) -> None:
     shutil.rmtree(first[0])  # as an interruption would leave it
     (first[1] / "done.json").touch()
     before = (first[1] / "done.json").stat().st_ino
-    status, out, _ = annbench("compare", *sides, *DIGITS[:-1], "3", "--format", "json")
+    more = (*DIGITS[:-4], "--pairs", "3", "--most-pairs", "3")
+    status, out, _ = annbench("compare", *sides, *more, "--format", "json")
     assert status == 0
     assert rows(out)[0]["passes"] >= 6
     assert [folder.name for folder in pairs(tmp_path)] == ["000", "001", "002"]

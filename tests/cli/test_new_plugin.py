@@ -40,6 +40,7 @@ def test_what_is_written_conforms(annbench: Any, tmp_path: Path) -> None:
     assert "failed" not in out
 
 
+@pytest.mark.slow
 def test_what_is_written_can_be_measured(tmp_path: Path) -> None:
     """It is measured beside brute force; the more vectors it looks at the higher its recall, and all of them give 1."""
     write_plugin("mine", tmp_path / "mine")

@@ -35,6 +35,7 @@ def test_every_metric_end_to_end(tmp_path, dataset, algorithms):
         assert recall[name] > 0.9
 
 
+@pytest.mark.several_cores
 def test_batch_mode(bench):
     """In batch mode one call answers all queries: one latency a repetition, no percentiles, its own folder."""
     bench.run("exact", mode="batch", threads=2)

@@ -22,7 +22,12 @@ from harness.studies.lab import Sample
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", study_names())
+TRAINS = {"contrastive-training"}  # takes a minute and more
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in TRAINS)) for name in study_names()]
+)
 def test_what_is_counted_does_not_change(tiny, name):
     """A second measurement of the same study gives the same rows, all but the times."""
     timed = ["qps", "speedup", "speedup_low", "speedup_high", "minutes"]
