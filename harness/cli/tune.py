@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.compare import parse_recalls
-from harness.cli.options import Data, Plugins, Results, parse_bytes, parse_seconds
+from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
 from harness.cli.run import Mode
 from harness.errors import ConfigError
 
@@ -34,6 +34,7 @@ def tune(
     data: Data = None,
     results: Results = None,
     plugin: Plugins = None,
+    ann_benchmarks: AnnBenchmarks = None,
 ) -> None:
     """Search parameters for the most queries per second at a recall, and write them as a suite.
 
@@ -57,13 +58,12 @@ def tune(
     from harness.measure.machine import describe_machine, usable_cores
     from harness.measure.session import Options
     from harness.plan.expand import Settings
-    from harness.registry import load_registry
     from harness.sources.prepare import prepare
     from harness.tune.session import Terms, write_suite
     from harness.tune.session import tune as tune_one
 
     console = Console(stderr=True, highlight=False)
-    registry = load_registry(plugin or [])
+    registry = registry_with(plugin, ann_benchmarks)
     entries = [registry[name] for name in dict.fromkeys(algorithms)]
     targets = parse_recalls(recall)
     options = Options(
