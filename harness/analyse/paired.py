@@ -7,7 +7,7 @@ does not move it.
 One build hides 1-3% of layout and seed, so pairs are what the interval comes from. Rounds within a pair are not
 independent of each other, and would make it look narrower than it is. It is Student's t over the medians of the pairs,
 in logs. From six pairs on the ends are cut off (the trimmed mean with its winsorised variance: Tukey and McLaughlin
-1963), since on a shared machine one pair in twenty has a neighbour on one side alone, and is off by 5-30%. Its critical
+1963), since on a shared machine one pair in thirty had a neighbour on one side alone, and was off by 5-32%. Critical
 values are simulated, as Student's are too small for so few. What the choice of queries adds is had by a bootstrap of
 both sides at once. With fewer than three pairs their spread can't be had from them; then it is the nested bootstrap of
 `harness.analyse.statistics` over pairs and rounds, wider by its few degrees of freedom.

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
+from harness.cli.options import (
+    AnnBenchmarks,
+    BuildThreads,
+    Data,
+    Memory,
+    Neighbours,
+    Plugins,
+    Results,
+    Threads,
+    parse_bytes,
+    parse_seconds,
+    registry_with,
+)
 from harness.cli.run import Group, Mode
 from harness.errors import ConfigError
 
@@ -37,10 +49,10 @@ def compare(
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Rounds in each pair: a pass of every setting of both.")] = 7,
     queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = 1000,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
+    k: Neighbours = 10,
     mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
-    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    threads: Threads = 1,
+    build_threads: BuildThreads = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Choose settings on every other query, compare on the rest.")
     ] = False,
@@ -58,7 +70,7 @@ def compare(
     ] = False,
     kind: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")] = "table",
     timeout: Annotated[str, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = "2h",
-    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    memory: Memory = None,
     data: Data = None,
     results: Results = None,
     plugin: Plugins = None,

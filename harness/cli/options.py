@@ -35,6 +35,11 @@ AnnBenchmarks = Annotated[
     ),
 ]
 
+Neighbours = Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of a batch search.")]
+BuildThreads = Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")]
+Memory = Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")]
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
+from harness.cli.options import (
+    AnnBenchmarks,
+    BuildThreads,
+    Data,
+    Memory,
+    Plugins,
+    Results,
+    Threads,
+    parse_bytes,
+    parse_seconds,
+    registry_with,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,12 +63,12 @@ def run(
     ] = None,
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = None,
     mode: Annotated[Mode | None, typer.Option(help="One query a call, or all in one call.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
-    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    threads: Threads = 1,
+    build_threads: BuildThreads = None,
     passes: Annotated[int | None, typer.Option(min=1, help="Passes over the queries for each setting.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Only the first so many queries.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    memory: Memory = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again what is done, or failed before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be measured.")] = False,
     data: Data = None,

@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.compare import parse_recalls
-from harness.cli.options import AnnBenchmarks, Data, Plugins, Results, parse_bytes, parse_seconds, registry_with
+from harness.cli.options import (
+    AnnBenchmarks,
+    BuildThreads,
+    Data,
+    Memory,
+    Neighbours,
+    Plugins,
+    Results,
+    Threads,
+    parse_bytes,
+    parse_seconds,
+    registry_with,
+)
 from harness.cli.run import Mode
 from harness.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.tune.session import Terms, Tuned
+    from harness.tune.outcome import Terms, Tuned
 
 
 def tune(
@@ -25,12 +37,12 @@ def tune(
     recall: Annotated[str, typer.Option(help="Recalls to be fast at, with commas.")] = "0.9,0.95,0.99",
     out: Annotated[Path | None, typer.Option(help="Suite file to write [default: tuned-DATASET.yml].")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Queries of each half: one to choose by, one to tell.")] = 1000,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = 10,
+    k: Neighbours = 10,
     mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a batch search.")] = 1,
-    build_threads: Annotated[int | None, typer.Option(min=1, help="Threads of a build [default: all cores].")] = None,
+    threads: Threads = 1,
+    build_threads: BuildThreads = None,
     timeout: Annotated[str, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = "2h",
-    memory: Annotated[str | None, typer.Option(help="Most memory of one build: 8G, 500M [default: 90%].")] = None,
+    memory: Memory = None,
     data: Data = None,
     results: Results = None,
     plugin: Plugins = None,
@@ -55,11 +67,9 @@ def tune(
     from harness.compare.request import compare_suite
     from harness.dataset import read_header
     from harness.folders import data_folder, results_folder
-    from harness.measure.machine import describe_machine, usable_cores
-    from harness.measure.session import Options
-    from harness.plan.expand import Settings
+    from harness.measure.session import Options, settings_for
     from harness.sources.prepare import prepare
-    from harness.tune.session import Terms, write_suite
+    from harness.tune.outcome import Terms, write_suite
     from harness.tune.session import tune as tune_one
 
     console = Console(stderr=True, highlight=False)
@@ -77,12 +87,7 @@ def tune(
     suite = compare_suite(
         dataset, k=k, mode=str(mode), queries=queries, timeout=parse_seconds(timeout), group="default"
     )
-    settings = Settings(
-        threads=threads,
-        build_threads=build_threads or len(usable_cores()),
-        machine=str(describe_machine()["key"]),
-        memory=options.limit,
-    )
+    settings = settings_for(options)
     terms = Terms(read_header(options.data, dataset), suite, settings, options, targets, budget * 60)
     display = _Display(console)
     tuned = []
@@ -105,7 +110,7 @@ def _print(tuned: list[Tuned], terms: Terms) -> None:
     from rich.table import Table
 
     from harness.spec import label
-    from harness.tune.session import told_of
+    from harness.tune.outcome import told_of
 
     table = Table(title=f"{terms.header.name}: chosen on every other query, measured on the rest")
     for head in ("algorithm", "for recall", "recall", "QPS", "95% interval", "build", "search"):

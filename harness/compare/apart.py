@@ -8,8 +8,8 @@ from dataclasses import replace
 from harness.analyse.table import DEFAULT_TARGETS
 from harness.analyse.unpaired import compare_speeds
 from harness.compare.choose import check, matches
-from harness.compare.live import FOLDER, Told, measure_alone
-from harness.compare.request import JUDGING, Report, Request, Row, recall_drop
+from harness.compare.live import FOLDER, measure_alone
+from harness.compare.request import ANY_DATASET, JUDGING, Report, Request, Row, recall_drop
 from harness.compare.sides import LiveSide, StoredSide
 from harness.compare.stored import (
     Setting,
@@ -23,6 +23,7 @@ from harness.compare.stored import (
 )
 from harness.compare.turns import choose_for, expand, single
 from harness.errors import ConfigError
+from harness.measure.duel import Told
 from harness.measure.session import alone
 from harness.spec import label
 from harness.store import Result
@@ -31,22 +32,25 @@ from harness.store import Result
 def compare_apart(request: Request, told: Told) -> Report:
     """Compare two sides of which at least one is results that are there."""
     report = Report((request.sides[0].text, request.sides[1].text))
-    known = [read_stored(side) for side in request.sides if isinstance(side, StoredSide)]
+    if request.save is not None and isinstance(request.sides[1], StoredSide):
+        raise ConfigError(f"{request.sides[1].text}: nothing of it is measured, so there is no baseline to save")
+    known = [_read(side, request) for side in request.sides if isinstance(side, StoredSide)]
     first, second = (
-        read_stored(side) if isinstance(side, StoredSide) else _measured(request, side, known[0], told)
+        _read(side, request) if isinstance(side, StoredSide) else _measured(request, side, known[0], told)
         for side in request.sides
     )
     for a, b in _paired_up(first, second, request):
         report.notes += _allowed(a.terms, b.terms, request)
         lines = a.line(), b.line()
         as_they_are = request.targets is None and len(a.settings) == len(b.settings) == 1
-        for target in (None,) if as_they_are else request.targets or DEFAULT_TARGETS:
+        targets = () if as_they_are else request.targets or DEFAULT_TARGETS
+        for target in targets or (None,):
             ours, theirs = ([one.speeds() for one in line] for line in lines)
             labels = (_labels(lines[0]), _labels(lines[1]))
             compared = compare_speeds(ours, theirs, target)
             report.rows.append(Row(b.terms, (a.algorithm, b.algorithm), labels, compared))
-        recalls = [{label(one.search): one.recall for one in side.settings} for side in (a, b)]
-        report.drop = max(report.drop, recall_drop(recalls[0], recalls[1]))
+        recalls = [{_label(one): one.recall for one in side.settings} for side in (a, b)]
+        report.drop = max(report.drop, recall_drop(recalls[0], recalls[1], targets))
     report.notes = list(dict.fromkeys(report.notes))
     report.notes.append(
         "the sides were not measured in turns: what the machine did meanwhile, and how a build was laid out in memory, "
@@ -55,8 +59,21 @@ def compare_apart(request: Request, told: Told) -> Report:
     return report
 
 
+def _read(side: StoredSide, request: Request) -> list[Stored]:
+    """Read a stored side, of the datasets that are asked for."""
+    wanted = request.suite.datasets
+    found = [one for one in read_stored(side) if wanted == ANY_DATASET or one.terms.dataset in wanted]
+    if not found:
+        raise ConfigError(f"{side.text}: no result there is of {', '.join(wanted)}")
+    return found
+
+
 def _labels(line: Sequence[Setting]) -> tuple[str, ...]:
-    return tuple(label({**one.build, **one.search}) for one in line)
+    return tuple(_label(one) for one in line)
+
+
+def _label(setting: Setting) -> str:
+    return label({**setting.build, **setting.search})
 
 
 def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told) -> list[Stored]:
@@ -64,14 +81,17 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
     terms = {one.terms for one in others}
     if len(terms) != 1:
         raise ConfigError(
-            f"{side.text} can be measured beside results of one dataset, k and mode; choose them with FOLDER::ALGORITHM"
+            f"{side.text} can be measured beside results of one dataset, k and mode; choose them with --dataset and "
+            "FOLDER::ALGORITHM"
         )
     theirs = terms.pop()
     suite = request.suite.model_copy(
         update={"datasets": (theirs.dataset,), "k": theirs.k, "mode": theirs.mode, "queries": theirs.queries}
     )
-    narrowed = replace(request, suite=suite, options=replace(request.options, threads=theirs.threads))
-    results = _alone(narrowed, side, told)
+    options = replace(request.options, threads=theirs.threads)
+    results = _alone(replace(request, suite=suite, options=options, holdout=theirs.half is not None), side, told)
+    if request.save is not None:
+        write_baseline(request.save, results)
     settings = tuple(setting_of(result) for result in results)
     return [Stored(terms_of(results[0]), side.entry.name, settings)]
 
@@ -100,8 +120,6 @@ def measure_baseline(request: Request, told: Told) -> Report:
 
 def _paired_up(a: list[Stored], b: list[Stored], request: Request) -> list[tuple[Stored, Stored]]:
     """Pair what can be compared: the same algorithm under like terms, or the one algorithm of each side."""
-    wanted = set(request.suite.datasets) if request.suite.datasets != ("*",) else None
-    a, b = ([one for one in side if wanted is None or one.terms.dataset in wanted] for side in (a, b))
     alike = len({one.algorithm for one in a}) > 1 or len({one.algorithm for one in b}) > 1
     found = [
         (one, other)

@@ -77,7 +77,7 @@ def probe(
             job = job_for("measure", side.entry, build.only(missing), quick, options)
             run_build(job, Limits(suite.timeout, options.limit), listener)
     points = []
-    for build, search in itertools.chain.from_iterable(zip(itertools.repeat(b), b.searches) for b in found):
+    for build, search in [(one, search) for one in found for search in one.searches]:
         path = store.path(build.folder, build.stem(search))
         if path.exists():
             result = store.read(path)

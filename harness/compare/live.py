@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.analyse.paired import Pair
 from harness.atomic import write_text
@@ -16,7 +15,7 @@ from harness.compare.choose import Match
 from harness.compare.sides import LiveSide
 from harness.errors import PluginError
 from harness.measure.child import Limits
-from harness.measure.duel import SIDES, duel
+from harness.measure.duel import SIDES, Told, duel
 from harness.measure.runner import run_build
 from harness.measure.session import Options, job_for
 from harness.plan.suites import Suite
@@ -25,9 +24,6 @@ from harness.store import Result, ResultStore
 
 FOLDER = ".compare"
 _DONE = "done.json"
-
-Told = Callable[[str, str, dict[str, Any]], None]
-"""(side, event, content)."""
 
 
 @dataclass(frozen=True)

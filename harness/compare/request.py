@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ DEFAULT_QUERIES = 1000
 # Rounds are short, so that what changes from second to second falls on both sides; there are the more of them.
 _PASS_SECONDS = 5.0
 _LEAST_PASS_SECONDS = 0.1
+
+# Stands for every dataset that stored results are of.
+ANY_DATASET = ("*",)
 
 # With --holdout, parameters are chosen on one half of the queries, and figures come from the other.
 CHOOSING: Half = "even"
@@ -86,9 +89,15 @@ class Report:
     drop: float = 0.0
 
 
-def recall_drop(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """Return by how much recall falls from A to B at equal search parameters; where none are, between the highest."""
+def recall_drop(a: Mapping[str, float], b: Mapping[str, float], targets: Sequence[float]) -> float:
+    """Return by how much recall falls from A to B, each given as the recall of its settings by their parameters.
+
+    At worst among settings that both have. Where they share none, two settings are compared as they are, and sides
+    that are compared at recalls by how far B stays below those that A reaches.
+    """
     shared = a.keys() & b.keys()
     if shared:
         return max(a[key] - b[key] for key in shared)
-    return max(a.values()) - max(b.values())
+    if not targets:
+        return max(a.values()) - max(b.values())
+    return max((target - max(b.values()) for target in targets if target <= max(a.values())), default=0.0)

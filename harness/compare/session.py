@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.compare.apart import compare_apart, measure_baseline
-from harness.compare.live import Told
 from harness.compare.request import Report, Request
 from harness.compare.sides import LiveSide
 from harness.compare.turns import compare_in_turns
+from harness.measure.duel import Told
 
 
 def compare(request: Request, told: Told) -> Report:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.analyse.figures import query_recall
 from harness.analyse.paired import compare_pairs
 from harness.analyse.table import DEFAULT_TARGETS
 from harness.compare.choose import Match, builds, check, enclosing, matches, probe
 from harness.compare.join import join
-from harness.compare.live import FOLDER, Measured, Told, measure_pairs
+from harness.compare.live import FOLDER, Measured, measure_pairs
 from harness.compare.request import CHOOSING, JUDGING, Report, Request, Row, recall_drop
 from harness.compare.sides import LiveSide
-from harness.compare.stored import setting_of, terms_of, write_baseline
+from harness.compare.stored import terms_of, write_baseline
 from harness.dataset import read_header
-from harness.measure.machine import describe_machine, usable_cores
-from harness.measure.session import alone
-from harness.plan.expand import Settings
+from harness.measure.duel import Told
+from harness.measure.session import alone, settings_for
 from harness.spec import BuildSpec, Half, label
 from harness.store import Result
 
@@ -31,7 +31,7 @@ def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: T
             measured = _settled(request, sides, match, told, half)
             report.rows += _rows(measured)
             report.pairs = max(report.pairs, len(measured.pairs))
-            report.drop = max(report.drop, recall_drop(*_mean_recalls(measured)))
+            report.drop = max(report.drop, recall_drop(*_mean_recalls(measured), match.targets))
             results += [result for pair in measured.pairs for result in pair.b]
     if request.holdout:
         report.notes.append("settings were chosen on every other query, and compared on the rest")
@@ -71,17 +71,9 @@ def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> list[Ma
 
 def expand(request: Request, side: LiveSide) -> list[BuildSpec]:
     """Expand a side's grids over the dataset of the request."""
-    options = request.options
-    cores = usable_cores()
-    settings = Settings(
-        threads=options.threads,
-        build_threads=options.build_threads or len(cores),
-        machine=str(describe_machine()["key"]),
-        memory=options.limit,
-        seed=options.seed,
-        half=CHOOSING if request.holdout else None,
-    )
-    return builds(side, request.suite, read_header(options.data, request.suite.datasets[0]), settings)
+    settings = settings_for(request.options, CHOOSING if request.holdout else None)
+    header = read_header(request.options.data, request.suite.datasets[0])
+    return builds(side, request.suite, header, settings)
 
 
 def single(found: Sequence[BuildSpec]) -> bool:
@@ -116,17 +108,21 @@ def _rows(measured: Measured) -> list[Row]:
 
 
 def _labels(results: Sequence[Result]) -> tuple[str, ...]:
-    return tuple(label({**result.spec["build"], **(result.spec["search"] or {})}) for result in results)
+    return tuple(_label(result) for result in results)
+
+
+def _label(result: Result) -> str:
+    return label({**result.spec["build"], **(result.spec["search"] or {})})
 
 
 def _mean_recalls(measured: Measured) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the recall of every setting of both sides, by its search parameters, over all pairs."""
+    """Return the recall of every setting of both sides, by its parameters, over all pairs."""
     found = []
     for side in (0, 1):
         sums: dict[str, list[float]] = {}
         for pair in measured.pairs:
             for result in pair[side]:
-                sums.setdefault(label(result.spec["search"] or {}), []).append(setting_of(result).recall)
+                sums.setdefault(_label(result), []).append(float(query_recall(result).mean()))
         found.append({key: sum(values) / len(values) for key, values in sums.items()})
     return found[0], found[1]
 
@@ -135,6 +131,5 @@ def _joined(results: Sequence[Result]) -> list[Result]:
     """Join the results that pairs of children gave of each setting into one, its children numbered through."""
     groups: dict[str, list[Result]] = {}
     for result in results:
-        spec = result.spec
-        groups.setdefault(label({**spec["build"], **(spec["search"] or {})}), []).append(result)
+        groups.setdefault(_label(result), []).append(result)
     return [join(group) for group in groups.values()]

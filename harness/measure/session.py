@@ -27,7 +27,7 @@ from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
-from harness.spec import BuildSpec
+from harness.spec import BuildSpec, Half
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
 
 
@@ -60,20 +60,26 @@ class Summary:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[str, Plan]]:
-    """Expand a suite over its datasets, which must be prepared; nothing is measured."""
+def settings_for(options: Options, half: Half | None = None) -> Settings:
+    """Return how a plan is measured under these options; raise ConfigError for more threads than there are cores."""
     cores = usable_cores()
     for name, value in (("threads", options.threads), ("build threads", options.build_threads or 1)):
         if not 1 <= value <= len(cores):
             raise ConfigError(f"{name}: {value}, but this process may use 1 to {len(cores)} cores")
-    settings = Settings(
+    return Settings(
         threads=options.threads,
         build_threads=options.build_threads or len(cores),
         machine=str(describe_machine()["key"]),
         memory=options.limit,
         seed=options.seed,
         force=options.force,
+        half=half,
     )
+
+
+def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[str, Plan]]:
+    """Expand a suite over its datasets, which must be prepared; nothing is measured."""
+    settings = settings_for(options)
     entries = chosen(registry, suite.algorithms)
     check_names(suite, registry)
     store = ResultStore(options.results)

@@ -48,11 +48,11 @@ class Prober:
 
         number, self.tried = self.tried, self.tried + 1
         self.child.ask({"add": params})
-        self._wait(self.child.follow(listen, ("added",)))
+        self.wait(self.child.follow(listen, ("added",)))
         if failed:
             return None
         self.child.ask({"pass": number})
-        self._wait(self.child.follow(listen, ("pass", "search-failed")))
+        self.wait(self.child.follow(listen, ("pass", "search-failed")))
         if failed:
             return None
         build = self.job.build
@@ -60,7 +60,8 @@ class Prober:
         result = store.read(store.path(build.folder, build.stem(SearchSpec(freeze(params)))))
         return Point(params, float(query_recall(result).mean()), qps(result))
 
-    def _wait(self, reached: bool) -> None:
+    def wait(self, reached: bool) -> None:
+        """Raise PluginError, with how the child ended, where it did not reach what was waited for."""
         if not reached:
             outcome = self.child.outcome
             raise PluginError(
@@ -74,6 +75,6 @@ def prober(job: Job, limits: Limits, told: Told) -> Iterator[Prober]:
     began = time.monotonic()
     with watched(job.search_cores), started(job, limits, talking=True) as child:
         made = Prober(job, child, told)
-        made._wait(child.follow(told, ("ready",)))  # noqa: SLF001 - its own factory
+        made.wait(child.follow(told, ("ready",)))
         made.build_seconds = time.monotonic() - began
         yield made

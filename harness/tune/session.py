@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from harness.analyse.frontier import Frontier, fastest_at, qps_at
-from harness.analyse.statistics import interval
-from harness.atomic import reason, write_text
 from harness.compare.live import measure_alone
 from harness.compare.request import CHOOSING, JUDGING
 from harness.compare.sides import LiveSide
-from harness.dataset import Header
-from harness.errors import ConfigError, PluginError, StoreError
+from harness.errors import ConfigError, PluginError
 from harness.measure.child import Limits
-from harness.measure.session import Options, alone, conformance, job_for
-from harness.plan.expand import Settings, builds_of, check_depth, unusable
-from harness.plan.suites import Suite
-from harness.registry import Entry, GroupConfig
+from harness.measure.session import alone, conformance, job_for
+from harness.plan.expand import builds_of, check_depth, unusable
+from harness.registry import Entry
 from harness.spec import BuildSpec, SearchSpec, freeze, label
-from harness.store import Result
+from harness.tune.outcome import Terms, Tuned, choose
 from harness.tune.probe import Point, Prober, Told, prober
 from harness.tune.space import Space, defaults, spaces
+from harness.tune.trials import Trial, read_trials, score, useful, worth, write_trials
 
 if TYPE_CHECKING:
     import optuna
@@ -49,40 +42,6 @@ _CHILDREN = 3
 _SEED = 0
 
 
-@dataclass(frozen=True)
-class Terms:
-    """On what is tuned: the recalls, the time for each algorithm in seconds, how passes are made, and where."""
-
-    header: Header
-    suite: Suite
-    settings: Settings
-    options: Options
-    targets: tuple[float, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A build with what was tried on it; `score` is that of the function of its name."""
-
-    build: dict[str, Any]
-    points: tuple[Point, ...]
-    score: float
-    seconds: float
-
-
-@dataclass
-class Tuned:
-    """What came of an algorithm: its trials, the settings chosen for each recall, and what these gave afterwards."""
-
-    name: str
-    trials: list[Trial]
-    chosen: dict[float, tuple[dict[str, Any], dict[str, Any]]]
-    missed: tuple[float, ...]
-    results: dict[float, Result] = field(default_factory=dict)
-    expected: dict[float, Point] = field(default_factory=dict)
-
-
 def tune(entry: Entry, terms: Terms, told: Told) -> Tuned:
     """Search an algorithm's parameters within the time, then measure what was chosen on the other queries.
 
@@ -92,7 +51,7 @@ def tune(entry: Entry, terms: Terms, told: Told) -> Tuned:
     search = _Search(entry, terms, told)
     with alone(terms.options.results / FOLDER):
         trials = search.run()
-        found = _choose(entry.name, trials, terms.targets)
+        found = choose(entry.name, trials, terms.targets)
         if not found.chosen:
             best = max((point.recall for trial in trials for point in trial.points), default=0.0)
             raise PluginError(f"{entry.name}: no setting reaches {min(terms.targets):g} (at best {best:.4f})")
@@ -127,7 +86,7 @@ class _Search:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         kept = self._folder / "trials.jsonl"
-        trials = _read(kept)
+        trials = read_trials(kept)
         study = optuna.create_study(direction="maximize", sampler=_sampler())
         for trial in trials:
             _tell(study, self._builds, trial)
@@ -151,7 +110,7 @@ class _Search:
             study.tell(asked, trial.score)
             trials.append(trial)
             seen[_name(params)] = trial
-            _write(kept, trials)
+            write_trials(kept, trials)
             self._told("trial", {"trial": trial, "left": self._left(trials)})
         return trials
 
@@ -184,7 +143,7 @@ class _Search:
         until = time.monotonic() + max(built.build_seconds, _LEAST_SEARCH_SECONDS)
         study = optuna.create_study(direction="maximize", sampler=_sampler())
         ahead = sorted(earlier, key=lambda trial: -trial.score)[:2]
-        best = [point.params for trial in ahead for point in _useful(trial, self._terms.targets)]
+        best = [point.params for trial in ahead for point in useful(trial, self._terms.targets)]
         for params in [*best, *self._first_searches]:
             if (drawn := self._searches.as_trial(params)) is not None:
                 study.enqueue_trial(drawn, skip_if_exists=True)
@@ -195,7 +154,7 @@ class _Search:
             if _name(params) not in tried:
                 point = tried[_name(params)] = built.measure(params)
                 points += [point] if point is not None else []
-            study.tell(asked, _worth(tried[_name(params)], self._terms.targets))
+            study.tell(asked, worth(tried[_name(params)], self._terms.targets))
             if time.monotonic() > until or len(tried) >= _MOST_SEARCHES or self._searches.settled:
                 return
 
@@ -227,6 +186,13 @@ def _sampler() -> Any:
         return optuna.samplers.TPESampler(seed=_SEED, multivariate=True, n_startup_trials=8)
 
 
+def _key(entry: Entry, example: BuildSpec, terms: Terms) -> str:
+    identity = example.identity(None)
+    del identity["build"]
+    text = json.dumps([identity, terms.targets, entry.config.model_dump(mode="json")], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
 def _tell(study: optuna.Study, space: Space, trial: Trial) -> None:
     """Give a kept trial back to a study."""
     drawn = space.as_trial(trial.build)
@@ -235,117 +201,3 @@ def _tell(study: optuna.Study, space: Space, trial: Trial) -> None:
         asked = study.ask()
         space.suggest(asked)
         study.tell(asked, trial.score)
-
-
-def _useful(trial: Trial, targets: Sequence[float]) -> list[Point]:
-    line = Frontier.of([p.recall for p in trial.points], [p.qps for p in trial.points])
-    found = [fastest_at(target, line) for target in targets]
-    return [trial.points[i] for i in dict.fromkeys(i for i in found if i is not None)]
-
-
-def _worth(point: Point | None, targets: Sequence[float]) -> float:
-    """Return the best that one setting is good for: log QPS at a recall that it reaches, less what it falls short."""
-    if point is None:
-        return -100.0
-    return max(
-        math.log(point.qps)
-        - (0.0 if point.recall >= target else 50 * (target - point.recall) + 1)
-        - 5 * max(0.0, point.recall - target)
-        for target in targets
-    )
-
-
-def score(points: Sequence[Point], targets: Sequence[float]) -> float:
-    """Return the mean over recalls of log QPS on the frontier of some points; a recall that is missed costs 20."""
-    if not points:
-        return -100.0
-    line = Frontier.of([p.recall for p in points], [p.qps for p in points])
-    found = [qps_at(target, line) for target in targets]
-    best = max(p.recall for p in points)
-    return sum(
-        math.log(at.value) if at.relation != "not reached" else -20.0 - 10 * (target - best)
-        for target, at in zip(targets, found, strict=True)
-    ) / len(targets)
-
-
-def _choose(name: str, trials: Sequence[Trial], targets: Sequence[float]) -> Tuned:
-    """Choose for each recall the fastest setting, of all builds, that reaches it."""
-    flat = [(trial.build, point) for trial in trials for point in trial.points]
-    line = Frontier.of([point.recall for _, point in flat], [point.qps for _, point in flat])
-    found = Tuned(name, list(trials), {}, ())
-    for target in targets:
-        index = fastest_at(target, line)
-        if index is None:
-            found.missed = (*found.missed, target)
-        else:
-            build, point = flat[index]
-            found.chosen[target] = build, point.params
-            found.expected[target] = point
-    return found
-
-
-def group_of(found: Tuned) -> list[GroupConfig]:
-    """Return the settings that were chosen as grids: a build each, with its searches."""
-    searches: dict[str, list[dict[str, Any]]] = {}
-    builds: dict[str, dict[str, Any]] = {}
-    for build, search in found.chosen.values():
-        key = json.dumps(build, sort_keys=True)
-        builds[key] = build
-        if search not in searches.setdefault(key, []):
-            searches[key].append(search)
-    return [GroupConfig(build=builds[key], search=searches[key]) for key in builds]
-
-
-def write_suite(path: Path, tuned: Sequence[Tuned], terms: Terms) -> None:
-    """Write what was chosen as a suite, which `annbench run FILE` measures; whole, in place of an older one."""
-    content = {
-        "tuned": {
-            "about": f"tuned for recall {', '.join(f'{t:g}' for t in terms.targets)} on every other query of "
-            f"{terms.header.name}, {terms.seconds / 60:g} minutes an algorithm",
-            "datasets": [terms.header.name],
-            "algorithms": [found.name for found in tuned],
-            "k": terms.suite.k,
-            "mode": terms.suite.mode,
-            "grids": {
-                found.name: [grid.model_dump(exclude_none=True, exclude_defaults=True) for grid in group_of(found)]
-                for found in tuned
-            },
-        }
-    }
-    try:
-        write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    except OSError as refused:
-        raise StoreError(f"{path}: could not be written ({reason(refused)})") from None
-
-
-def told_of(result: Result) -> tuple[float, float, float, float]:
-    """Return recall, QPS and its interval of what was measured again."""
-    from harness.analyse.measures import MEASURES
-
-    bounds = interval(result).qps
-    return MEASURES["recall"](result), MEASURES["qps"](result), bounds.low, bounds.high
-
-
-def _key(entry: Entry, example: BuildSpec, terms: Terms) -> str:
-    identity = example.identity(None)
-    del identity["build"]
-    text = json.dumps([identity, terms.targets, entry.config.model_dump(mode="json")], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def _write(path: Path, trials: Sequence[Trial]) -> None:
-    lines = [
-        json.dumps({"build": t.build, "points": [list(p) for p in t.points], "score": t.score, "seconds": t.seconds})
-        for t in trials
-    ]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def _read(path: Path) -> list[Trial]:
-    if not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        Trial(row["build"], tuple(Point(*point) for point in row["points"]), row["score"], row["seconds"])
-        for row in rows
-    ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.compare.request import recall_drop
 from harness.store import ResultStore
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
@@ -116,8 +117,22 @@ class Mine(Algorithm):
     assert "slower than A on digits-64-euclidean" in err
     baseline = json.loads((tmp_path / "kept" / "base.json").read_text(encoding="utf-8"))
     assert set(baseline["settings"][0]["process"]) == {0, 1}
-    status, out, err = annbench("compare", "kept/base.json", "old/mine", *DIGITS[2:], "--format", "json")
+    status, out, err = annbench(
+        *(
+            "compare",
+            "kept/base.json",
+            "old/mine",
+            *DIGITS[2:],
+            "--format",
+            "json",
+            "--save-baseline",
+            "kept/next.json",
+        ),
+    )
     assert status == 0, err
+    saved = json.loads((tmp_path / "kept" / "next.json").read_text(encoding="utf-8"))
+    assert saved["terms"] == baseline["terms"]
+    assert len(saved["settings"][0]["qps"]) >= 4
     assert rows(out)[0]["text"] == "B faster"
     assert any("not measured in turns" in note for note in json.loads(out)["notes"])
 
@@ -182,6 +197,12 @@ def test_result_folders_are_compared(annbench: Any, tmp_path: Path, factory: Any
     assert status == 0, err
     assert rows(out)[0]["text"] == "A faster"
     assert rows(out)[0]["verdict"]["ratio"] == pytest.approx(2.0, rel=0.1)
+    status, _, err = annbench("compare", old, new, "--save-baseline", "none.json")
+    assert status == 2
+    assert "no baseline to save" in err
+    status, _, err = annbench("compare", old, new, "-d", "elsewhere")
+    assert status == 2
+    assert "no result there is of elsewhere" in err
     status, out, _ = annbench("compare", old, new, "--recall", "0.9,0.96", "--format", "csv")
     assert status == 0
     assert "B not there: B up to 0.9200" in out
@@ -204,6 +225,20 @@ def test_gates_give_a_status(annbench: Any, tmp_path: Path, factory: Any, gate: 
     assert said in err
 
 
+def test_recall_drops_where_the_same_was_asked() -> None:
+    """At the same settings where there are any; else below the recalls that A reaches, or as two settings are."""
+    assert recall_drop({"ef=10": 0.9, "ef=20": 0.95}, {"ef=10": 0.85, "ef=20": 0.94, "ef=40": 0.99}, (0.9,)) == (
+        pytest.approx(0.05)
+    )
+    # Two frontiers are compared at 0.9: that one's next setting lies higher is no loss of the other.
+    assert recall_drop({"ef=10": 0.88, "ef=20": 0.97}, {"leaves=4": 0.87, "leaves=8": 0.91}, (0.9,)) == (
+        pytest.approx(-0.01)
+    )
+    assert recall_drop({"ef=20": 0.97}, {"leaves=8": 0.93}, (0.95, 0.99)) == pytest.approx(0.02)
+    assert recall_drop({"ef=20": 0.8}, {"leaves=8": 0.7}, (0.95,)) == 0.0  # neither reaches it
+    assert recall_drop({"ef=20": 0.97}, {"leaves=8": 0.93}, ()) == pytest.approx(0.04)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -216,6 +251,7 @@ def test_gates_give_a_status(annbench: Any, tmp_path: Path, factory: Any, gate: 
         (("hnsw", "lsh", "--fail-if-slower", "fast"), "'fast' is no share"),
         (("hnsw", "lsh", "--format", "html"), "choose from table"),
         (("hnsw", "lsh", "-d", "digits-64-euclidean", "-k", "101"), "k = 101"),
+        (("hnsw", "lsh", "-d", "digits-64-euclidean", "--mode", "batch", "--threads", "999"), "threads: 999, but"),
         (("broken.json", "hnsw"), "broken.json: is no baseline"),
         (("empty", "hnsw"), "no result there fits"),
     ],

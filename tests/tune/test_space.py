@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from harness.errors import ConfigError
 from harness.registry import Entry, load_registry, read_config
 from harness.tune.probe import Point
-from harness.tune.session import score
 from harness.tune.space import Space, defaults, spaces
+from harness.tune.trials import score
 
 WITHOUT = {"null", "brute_force", "faiss-flat", "scann-brute-force"}  # have no parameters that could be chosen
 VARIABLES = {"n": 10_000, "dim": 64, "k": 10}
