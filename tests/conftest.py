@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -63,3 +64,28 @@ def toy() -> ModuleType:
 def browser_tool() -> ModuleType:
     """Load `tests/report/browser.py`, which starts a headless browser."""
     return _load(Path(__file__).parent / "report" / "browser.py")
+
+
+Annbench = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def annbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Annbench:
+    """Return a function that runs `annbench` in a folder of the test's own: (exit status, stdout, stderr)."""
+    from harness.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANNBENCH_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["annbench", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        found = capsys.readouterr()
+        return status, found.out, found.err
+
+    return run

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 import harness
-from harness.cli.main import main
 from harness.errors import ConfigError
 from harness.interop.plugins import plugin_entries
 from harness.measure.checking import check_limits, verdicts
@@ -140,28 +139,18 @@ def test_every_metric_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (mine["origin"] == "ann-benchmarks").all()
 
 
-def test_a_run_on_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_on_the_command_line(annbench: Any, tmp_path: Path) -> None:
     """Without -a, all that are enabled run; parameters can be replaced; a breach is the report; it ends as any run."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
 
-    def annbench(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["annbench", *arguments, "--ann-benchmarks", str(PLUGINS)])
-        main_status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            main_status = int(ended.code or 0)
-        said = capsys.readouterr()
-        return f"{main_status} {said.out} {said.err}"
+    def theirs(*arguments: str) -> str:
+        status, out, err = annbench(*arguments, "--ann-benchmarks", str(PLUGINS))
+        return f"{status} {out} {err}"
 
-    said = annbench("list", "algorithms")
+    said = theirs("list", "algorithms")
     assert "annb-absent" in said
     assert "not installed (no module named no_such_library)" in said
     run = ("run", "smoke", "-d", CLUSTERS, "--queries", "20", "--passes", "1", "--timeout", "1m")
-    said = annbench(*run)
+    said = theirs(*run)
     assert "left out annb-absent: not installed (no module named no_such_library)" in said
     assert "left out annb-cells-broken: disabled in its config; to run it all the same: -a annb-cells-broken" in said
     found = {(r.spec["algorithm"], r.name) for r in ResultStore(tmp_path / "results").results()}
@@ -171,15 +160,15 @@ def test_a_run_on_the_command_line(
     ) in found
     assert {name for name, _ in found} == {"null", "annb-cells-float", "annb-exact", "annb-prepared"}
     given = ("--build", "count=20", "--build", "rounds=0", "--build", "dimension=dim", "--search", "visit=[[20, 1]]")
-    said = annbench(*run, "-a", "annb-cells-float", *given)
+    said = theirs(*run, "-a", "annb-cells-float", *given)
     assert said.startswith("0 ")
     results = [r for r in ResultStore(tmp_path / "results").results() if r.spec["build"].get("count") == 20]
     assert [r.spec["search"] for r in results] == [{"visit": [20, 1]}]
     assert results[0].document.counters == {"distance_computations": 20 * 900}  # every row for every query
     assert results[0].document.processes[0].index_bytes == 900 * 12 * 4
-    said = annbench(*run, "-a", "annb-cells-broken")
+    said = theirs(*run, "-a", "annb-cells-broken")
     assert "annb-cells-broken failed: not conforming (valid ids: query 0 got id 0 twice)" in " ".join(said.split())
-    said = annbench("check", "annb-prepared")
+    said = theirs("check", "annb-prepared")
     assert "annb-prepared under euclidean: keeps the contract" in said
 
 
