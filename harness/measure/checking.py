@@ -15,8 +15,8 @@ from harness.errors import ConfigError
 from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
 from harness.measure.limits import MEMORY_SHARE
-from harness.measure.machine import usable_cores
 from harness.measure.runner import run_child
+from harness.programs import usable_cores
 from harness.registry import Entry, GroupConfig
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
 

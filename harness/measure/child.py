@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import StoreError
 from harness.measure.job import Job
 from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
+from harness.programs import import_path
 
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4000
@@ -182,9 +182,7 @@ def _environment(threads: int, scratch: str) -> dict[str, str]:
     Its temporary files go to `scratch`, which the parent removes however the child ends.
     """
     environment = {**os.environ, **thread_environment(threads), "TMPDIR": scratch}
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *paths]))
+    environment["PYTHONPATH"] = import_path(environment)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return environment
 

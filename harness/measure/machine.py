@@ -31,13 +31,6 @@ THREAD_VARIABLES = (
 )
 
 
-def usable_cores() -> list[int]:
-    """List the cores that this process may use; on systems without pinning, all of them by number."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 @cache
 def describe_machine() -> dict[str, Any]:
     """Describe the hardware and the operating system: what a reader needs to judge a figure."""

@@ -22,10 +22,11 @@ from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
 from harness.measure.job import Job
 from harness.measure.limits import MEMORY_SHARE
-from harness.measure.machine import describe_code, describe_machine, usable_cores
+from harness.measure.machine import describe_code, describe_machine
 from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
+from harness.programs import usable_cores
 from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Half
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore

@@ -27,6 +27,7 @@ from harness.analyse.table import MEASURED, failure_row, joined, result_row, tid
 from harness.atomic import replacing
 from harness.errors import UnknownNameError
 from harness.folders import cache_folder
+from harness.programs import import_path, usable_cores
 from harness.report.detail import Detail, describe, describe_failure
 from harness.store import ResultStore, read_ours
 
@@ -135,7 +136,7 @@ def _read_all(paths: Sequence[Path], workers: int | None) -> dict[str, Entry | N
 
     They are started as programs: multiprocessing would run an unguarded script of the user's again in each.
     """
-    count = min(workers or _cores(), len(paths) // _WORTH_A_PROCESS)
+    count = min(workers or len(usable_cores()), len(paths) // _WORTH_A_PROCESS)
     if count < 2:
         return {str(path): derive_file(path) for path in paths}
     shares = [paths[start::count] for start in range(count)]
@@ -161,8 +162,7 @@ def _start(share: Sequence[Path], out: Path) -> subprocess.Popen[bytes]:
     wanted = out.with_suffix(".json")
     wanted.write_text(json.dumps([str(path) for path in share]), encoding="utf-8")
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    others = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(_CODE.parent), *others]))
+    environment["PYTHONPATH"] = import_path(environment)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "harness.report.derived", str(wanted), str(out)],
         stdin=subprocess.DEVNULL,
@@ -170,10 +170,6 @@ def _start(share: Sequence[Path], out: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         env=environment,
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------

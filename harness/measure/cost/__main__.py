@@ -18,10 +18,10 @@ from harness.dataset import write_dataset
 from harness.errors import PluginError
 from harness.groundtruth import exact_neighbors
 from harness.measure.cost import FiveMicroseconds
-from harness.measure.machine import usable_cores
 from harness.measure.session import Options, execute, plan_run
 from harness.metric import Metric
 from harness.plan.suites import Suite
+from harness.programs import usable_cores
 from harness.registry import Registry, read_config
 from harness.store import ResultStore
 
