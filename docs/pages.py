@@ -117,13 +117,13 @@ def _suites() -> str:
 
 
 def _document() -> str:
-    from harness.store import Document
+    from harness.document import Document
 
     return fields(Document)
 
 
 def _process() -> str:
-    from harness.store import Process
+    from harness.document import Process
 
     return fields(Process)
 

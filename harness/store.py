@@ -10,6 +10,7 @@ A file with fewer passes than were asked for is a valid result; a later run adds
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from harness.atomic import reason, replacing, write_text, writing_hdf5
+from harness.document import Document
 from harness.errors import StoreError
 from harness.spec import label
 
@@ -33,83 +35,11 @@ FAILURE_SUFFIX = ".json"
 _ATTRIBUTE = "annbench"
 # What h5py raises for a damaged file depends on which byte is damaged.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-# NaN and infinity are written as such: as null they could not be read back.
-_EXTENSIBLE = ConfigDict(extra="allow", ser_json_inf_nan="constants")
 
 
 def allowance(passes: int) -> int:
     """Bound the passes that are run to get `passes` undisturbed ones: a quarter more, at least two."""
     return passes + max(2, passes // 4)
-
-
-class Process(BaseModel):
-    """What one child process said of its build. Times in seconds, memory in bytes."""
-
-    model_config = _EXTENSIBLE
-
-    pid: int
-    """Number of the process."""
-    started: str
-    """When `fit` began, UTC."""
-    build_seconds: float
-    """Time of `fit`."""
-    compile_seconds: float = 0.0
-    """Time of `compile`, apart from it."""
-    load_seconds: float = 0.0
-    """Time to open the dataset."""
-    index_bytes: int | None = None
-    """What a search touches, as the plug-in states it."""
-    uss_before_fit: int | None = None
-    """Memory of the process's own before `fit`."""
-    uss_after_fit: int | None = None
-    """The same after it."""
-    peak_build: int | None = None
-    """Most memory during `fit`."""
-    peak_search: int | None = None
-    """Most memory during searches."""
-    save_seconds: float | None = None
-    """Time of `save`, for those that can be saved."""
-    restore_seconds: float | None = None
-    """Time of `load` into a fresh index."""
-    saved_bytes: int | None = None
-    """Size of what `save` wrote."""
-    cores: list[int] = Field(default_factory=list)
-    """Cores that it was pinned to while building."""
-    search_cores: list[int] = Field(default_factory=list)
-    """Cores that it was pinned to while searching."""
-    effective: dict[str, Any] = Field(default_factory=dict)
-    """Parameters whose value in force differs from the one asked for."""
-
-
-class Document(BaseModel):
-    """The attribute `annbench` of a result file: the spec, the machine, and how the measuring went."""
-
-    model_config = _EXTENSIBLE
-
-    schema_version: int
-    """Version of the format."""
-    spec: dict[str, Any]
-    """What was asked for: dataset, metric, k, mode, algorithm, build and search parameters, hashes."""
-    origin: str = "library"
-    """`from-scratch` or `library`."""
-    purpose: str = "index"
-    """`index` or `floor`."""
-    machine: dict[str, Any] = Field(default_factory=dict)
-    """Processor, caches, cores, governor, memory, kernel."""
-    environment: dict[str, Any] = Field(default_factory=dict)
-    """Versions of Python and annbench, the commit, BLAS and threads, limits of the run."""
-    versions: dict[str, str] = Field(default_factory=dict)
-    """Version of each distribution that the plug-in requires."""
-    processes: list[Process] = Field(default_factory=list)
-    """The child processes that built the index; `pass_process` says which of them ran a pass."""
-    passes: list[dict[str, Any]] = Field(default_factory=list)
-    """What was noted of each pass: how long it took, its share of the core, stolen time, the yardstick."""
-    counters: dict[str, int] = Field(default_factory=dict)
-    """The plug-in's own counts, for one round of the queries."""
-    notes: list[str] = Field(default_factory=list)
-    """What a reader should know, such as fewer queries than asked for."""
-    created: str = ""
-    """When the file was written, UTC."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,20 +264,31 @@ def read_result(path: Path) -> Result:
 
 
 def _open_and_read(path: Path) -> Result | None:
-    import h5py
+    from h5py import h5a, h5f, h5p
 
+    # By the calls below h5py.File, which take half the time: that counts where thousands of files are read.
+    closing_all = h5p.create(h5p.FILE_ACCESS)
+    closing_all.set_fclose_degree(h5f.CLOSE_STRONG)
     try:
-        with h5py.File(path, "r") as file:
-            return _read(file, path) if _ATTRIBUTE in file.attrs else None
+        file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY, fapl=closing_all)
+        try:
+            return _read(file, path) if h5a.exists(file, _ATTRIBUTE.encode()) else None
+        finally:
+            file.close()
     except FileNotFoundError:
         raise StoreError(f"{path}: no such result") from None
     except _DAMAGE as problem:
         raise StoreError(f"{path}: truncated or not a result file ({reason(problem)}); remove it, run again") from None
 
 
-def _read(file: h5py.File, path: Path) -> Result:
+def _read(file: h5py.h5f.FileID, path: Path) -> Result:
+    from h5py import h5a
+
     try:
-        content = json.loads(file.attrs[_ATTRIBUTE])
+        attribute = h5a.open(file, _ATTRIBUTE.encode())
+        text = np.empty((), attribute.dtype)
+        attribute.read(text)
+        content = json.loads(text.item())
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{path}: the attribute '{_ATTRIBUTE}' is damaged; remove the file and run again") from None
@@ -377,11 +318,11 @@ def _read(file: h5py.File, path: Path) -> Result:
     )
 
 
-def _array(file: h5py.File, name: str) -> NDArray[Any]:
-    """Read an array whole: as `file[name][:]`, in half the time, which counts where thousands of files are read."""
+def _array(file: h5py.h5f.FileID, name: str) -> NDArray[Any]:
+    """Read an array whole."""
     from h5py import h5d, h5s
 
-    dataset = h5d.open(file.id, name.encode())
+    dataset = h5d.open(file, name.encode())
     out = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5s.ALL, h5s.ALL, out)
     return out

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.document import Document, Process
 from harness.errors import StoreError
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze, label, slug
-from harness.store import SCHEMA_VERSION, Document, Failure, Process, Result, ResultStore, read_result
+from harness.store import SCHEMA_VERSION, Failure, Result, ResultStore, read_result
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = "set/10/a/x.hdf5"

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store import Process, Result
+from harness.document import Process
+from harness.store import Result
 
 # Below three quiet passes a median over them says less than one over all passes does.
 MIN_UNDISTURBED = 3
@@ -48,11 +49,16 @@ def hits_within(result: Result, slack: float) -> NDArray[np.float64]:
     rows = train_rows(result)
     if 0 < rows < k:
         exist[np.isposinf(bound)] = rows
-    shares: NDArray[np.float64] = np.minimum(hits.sum(axis=1) / exist, 1.0)
+    shares: NDArray[np.float64] = np.minimum(_counted(hits) / exist, 1.0)
     # An import without its dataset doesn't know the true distances: that is no recall of 0.
     shares[np.isnan(bound)] = np.nan
     shares.flags.writeable = False
     return shares
+
+
+def _counted(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Count the hits of each row of (q, k), in a fourth of the time that numpy's sum over a short axis takes."""
+    return hits @ np.ones(hits.shape[1])
 
 
 def query_recall(result: Result) -> NDArray[np.float64]:
@@ -67,7 +73,7 @@ def recall_annb(result: Result) -> float:
     if np.isnan(result.kth_distance_file).any():
         return math.nan
     limit = result.kth_distance_file + _ANNB_SLACK
-    return mean((result.distances[:, :k] <= limit[:, None]).sum(axis=1).astype(np.float64)) / k
+    return mean(_counted(result.distances[:, :k] <= limit[:, None])) / k
 
 
 def recall_worst(result: Result) -> float:
@@ -93,10 +99,13 @@ def pass_latencies(result: Result) -> NDArray[np.float64]:
 
     (passes, q) float64 in single mode; (passes, 1) in batch mode, where it is the time of the call over its queries.
     """
-    quoted = quoted_passes(result)
-    out = np.empty((len(quoted), result.latencies_ns.shape[1]))
-    for row, number in enumerate(quoted):
-        out[row] = result.latencies_ns[result.repetition_pass == number].mean(axis=0)
+    chosen = _quoted_rows(result)
+    order = chosen[np.argsort(result.repetition_pass[chosen], kind="stable")]
+    _, starts, counts = np.unique(result.repetition_pass[order], return_index=True, return_counts=True)
+    latencies = result.latencies_ns[order]
+    if len(starts) < len(order):
+        latencies = np.add.reduceat(latencies, starts, axis=0)
+    out = latencies / counts[:, None]
     if result.spec["mode"] == "batch":
         out /= max(result.queries, 1)
     out *= 1e-9
@@ -132,7 +141,7 @@ def latency_percentile(share: float) -> Callable[[Result], float]:
 
     def latency(result: Result) -> float:
         values = sorted_latencies(result)
-        return float(np.percentile(values, share)) / 1e3 if values.size else math.nan
+        return float(sorted_quantiles(values, (share / 100,))[0]) / 1e3 if values.size else math.nan
 
     return latency
 
@@ -140,10 +149,28 @@ def latency_percentile(share: float) -> Callable[[Result], float]:
 @lru_cache(maxsize=_LAST)
 def sorted_latencies(result: Result) -> NDArray[np.int64]:
     """Return the latencies of all quoted passes in nanoseconds, ascending and read-only."""
-    rows = np.isin(result.repetition_pass, quoted_passes(result))
-    values = np.sort(result.latencies_ns[rows], axis=None)
+    latencies = result.latencies_ns[_quoted_rows(result)]
+    if latencies.size and latencies.min() >= 0 and latencies.max() < 2**31:  # half as wide sorts twice as fast
+        latencies = latencies.astype(np.int32)
+    values = np.sort(latencies, axis=None).astype(np.int64)
     values.flags.writeable = False
     return values
+
+
+def _quoted_rows(result: Result) -> NDArray[np.intp]:
+    """Return the numbers of the repetitions that belong to quoted passes."""
+    quoted = np.zeros(max(result.passes, int(result.repetition_pass.max(initial=-1)) + 1), np.bool_)
+    quoted[quoted_passes(result)] = True
+    return np.flatnonzero(quoted[result.repetition_pass])
+
+
+def sorted_quantiles(values: NDArray[Any], shares: Sequence[float]) -> NDArray[np.float64]:
+    """Return quantiles of ascending `values`, one or more, at `shares` of 0..1: numpy's, which would sort once more."""
+    place = np.asarray(shares) * (len(values) - 1)
+    below = place.astype(np.intp)
+    low, high = values[below], values[np.minimum(below + 1, len(values) - 1)]
+    quantiles: NDArray[np.float64] = low + (high - low) * (place - below)
+    return quantiles
 
 
 # --- what the build cost -------------------------------------------------------------------------------------------

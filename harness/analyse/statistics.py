@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analyse.figures import pass_latencies, query_recall, quoted_passes
+from harness.analyse.figures import pass_latencies, query_recall, quoted_passes, sorted_quantiles
 from harness.errors import AnnbenchError
 from harness.store import Result
 
@@ -75,9 +75,9 @@ def interval(
     Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
     """
     check_bootstrap(level, replicates)
-    weights = query_weights(result.queries, replicates, seed)
-    recall = _recall_samples(query_recall(result), weights)
-    qps = _qps_samples(result, weights, level, np.random.default_rng((seed, 1)))
+    missed, seconds = _redrawn(result, query_weights(result.queries, replicates, seed))
+    recall = 1.0 - missed
+    qps = _qps_samples(result, seconds, level, np.random.default_rng((seed, 1)))
     known = len(quoted_passes(result)) > 1
     return Intervals(
         level=level,
@@ -100,7 +100,7 @@ def percentile_range(samples: NDArray[np.float64], level: float = DEFAULT_LEVEL)
     """Return the central interval that holds `level` of the samples; (nan, nan) for none or where one is nan."""
     if samples.size == 0 or np.isnan(samples).any():
         return Range(math.nan, math.nan)
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    low, high = sorted_quantiles(np.sort(samples), [(1 - level) / 2, (1 + level) / 2])
     return Range(float(low), float(high))
 
 
@@ -154,36 +154,40 @@ def query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float3
     return weights
 
 
-def _recall_samples(shares: NDArray[np.float64], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    if not len(shares):
-        return np.full(weights.shape[1], np.nan)
-    # Misses are weighted, not hits: a recall of exactly 1 then stays exactly 1 in float32.
-    misses = (1.0 - shares).astype(np.float32)
-    missed: NDArray[np.float32] = misses @ weights
-    return 1.0 - missed.astype(np.float64)
+def _redrawn(result: Result, weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return 1 - recall, (replicates,), and the mean seconds a query of each pass, (passes, replicates), as redrawn.
+
+    In one product: reading the weights is what takes the time.
+    """
+    latencies, replicates = pass_latencies(result), weights.shape[1]
+    single = result.spec["mode"] == "single"
+    # Misses are weighted, not hits: a recall of exactly 1 then stays exactly 1 in float32. Latencies are made about 1.
+    scale = (latencies.mean() if latencies.size else 0.0) or 1.0
+    rows = np.empty((1 + single * len(latencies), result.queries), np.float32)
+    rows[0] = 1.0 - query_recall(result)
+    if single:
+        np.divide(latencies, scale, out=rows[1:], casting="same_kind")
+    drawn = (rows @ weights).astype(np.float64)
+    missed = drawn[0] if result.queries else np.full(replicates, np.nan)
+    return missed, drawn[1:] * scale if single else np.repeat(latencies, replicates, axis=1)
 
 
 def _qps_samples(
-    result: Result, weights: NDArray[np.float32], level: float, rng: np.random.Generator
+    result: Result, seconds: NDArray[np.float64], level: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return replicates of QPS, (replicates,), stretched so that their percentiles cover."""
-    replicates = weights.shape[1]
-    latencies = pass_latencies(result)
+    """Return replicates of QPS, (replicates,), stretched so that their percentiles cover.
+
+    `seconds` (passes, replicates) are each pass's mean over redrawn queries.
+    """
+    latencies, replicates = pass_latencies(result), seconds.shape[1]
     means = latencies.mean(axis=1) if latencies.size else np.empty(0)
     if not len(means) or not (means > 0).all():
         return np.full(replicates, np.nan)
     by_pass = -np.log(means)  # (passes,) log QPS
-    estimate = float(np.median(by_pass))
     if len(means) == 1:
-        return np.full(replicates, math.exp(estimate))
-    if result.spec["mode"] == "single":
-        # Scaled to about 1 before float32; (passes, q) @ (q, replicates) gives each pass's mean over drawn queries.
-        scaled = (latencies / means.mean()).astype(np.float32) @ weights
-        by_query = -np.log(scaled.astype(np.float64) * means.mean())
-    else:
-        by_query = np.repeat(by_pass[:, None], replicates, axis=1)
+        return np.full(replicates, math.exp(by_pass[0]))
     process = result.pass_process[quoted_passes(result)]
-    samples = nested_samples(by_pass, by_query, process, len(result.neighbors), level=level, rng=rng)
+    samples = nested_samples(by_pass, -np.log(seconds), process, len(result.neighbors), level=level, rng=rng)
     stretched: NDArray[np.float64] = np.exp(samples)
     return stretched
 
@@ -205,7 +209,7 @@ def nested_samples(
     estimate = float(np.median(by_pass))
     layout = _layout(process)
     drawn = _drawn_passes(layout, by_query.shape[1], rng)
-    samples = _medians(np.take_along_axis(by_query, drawn, axis=0))
+    samples = _medians(by_query.ravel().take(drawn * drawn.shape[1] + np.arange(drawn.shape[1])))
     query_variance = float(_medians(by_query).var(ddof=1))
     pass_variance = float(_medians(by_pass[drawn]).var(ddof=1))
     factor = _stretch(by_pass[layout.order], layout, query_variance, pass_variance, queries, level)
@@ -232,8 +236,12 @@ def _drawn_passes(layout: _Layout, replicates: int, rng: np.random.Generator) ->
     processes = len(layout.size)
     slot = np.repeat(np.arange(processes), layout.size)  # each process is replaced as a whole
     chosen = rng.integers(0, processes, (processes, replicates))[slot]
-    within = (rng.random(chosen.shape) * layout.size[chosen]).astype(np.int64)
-    drawn: NDArray[np.intp] = layout.order[layout.start[chosen] + within]
+    within = rng.random(chosen.shape)
+    if processes == 1:
+        place = (within * layout.size[0]).astype(np.int64)
+    else:
+        place = layout.start[chosen] + (within * layout.size[chosen]).astype(np.int64)
+    drawn: NDArray[np.intp] = layout.order[place]
     return drawn
 
 

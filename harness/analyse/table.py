@@ -204,7 +204,7 @@ def machine_name(machine: Mapping[str, Any]) -> str:
 
 
 def _near_floor(table: pd.DataFrame) -> NDArray[np.bool_]:
-    floors = table[table["purpose"] == FLOOR].groupby(_KEY)["qps"].max()
+    floors = table[table["purpose"] == FLOOR].groupby(_KEY)["qps"].max().to_dict()
     limit = np.array([floors.get(key, math.inf) for key in table[_KEY].itertuples(index=False, name=None)], float)
     # A floor without a figure, or none at all, marks nothing.
     near: NDArray[np.bool_] = table["qps"].to_numpy(float) > np.nan_to_num(limit, nan=math.inf) / FLOOR_FACTOR

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from harness.atomic import reason
 from harness.dataset import Dataset, dataset_path, read_dataset
+from harness.document import Document, Process
 from harness.errors import AnnbenchError, StoreError, UnknownNameError
 from harness.metric import Metric
 from harness.spec import BuildSpec, Mode, Provenance, SearchSpec, freeze
-from harness.store import RESULT_SUFFIX, SCHEMA_VERSION, Document, Process, Result, ResultStore, is_ours, read_result
+from harness.store import RESULT_SUFFIX, SCHEMA_VERSION, Result, ResultStore, is_ours, read_result
 
 if TYPE_CHECKING:
     import h5py

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from harness.contract import Sets, as_neighbors
 from harness.dataset import Dataset
+from harness.document import Document, Process
 from harness.errors import PluginError
 from harness.measure.job import Job
 from harness.measure.machine import describe_libraries
@@ -18,7 +19,7 @@ from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
 from harness.metric import pair_distances
 from harness.registry import Entry
 from harness.spec import SearchSpec
-from harness.store import FAILURE_SUFFIX, SCHEMA_VERSION, Document, Process, Result, ResultStore
+from harness.store import FAILURE_SUFFIX, SCHEMA_VERSION, Result, ResultStore
 
 
 class ExactDistances:

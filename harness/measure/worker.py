@@ -28,6 +28,7 @@ import numpy as np
 from harness.conformance import Check, examine, find_checks, fingerprint
 from harness.contract import Algorithm, Saves, Search
 from harness.dataset import Dataset, open_dataset
+from harness.document import Process
 from harness.errors import AnnbenchError, PluginError, StoreError
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
@@ -37,7 +38,6 @@ from harness.measure.timing import Yardstick, call_once, run_pass
 from harness.metric import Metric
 from harness.registry import Entry
 from harness.spec import SearchSpec, freeze
-from harness.store import Process
 
 # Queries answered, untimed, after each bind: the passes of other settings came in between.
 REBIND_QUERIES = 20

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from functools import cache as remembered
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CODE = Path(__file__).resolve().parents[1]
-_SOURCES = ("analyse/*.py", "store.py", "spec.py", "report/detail.py", "report/derived.py")
+_SOURCES = ("analyse/*.py", "store.py", "document.py", "spec.py", "report/detail.py", "report/derived.py")
 # Fewer files are read sooner than a process starts, or than it matters to have kept them.
 _WORTH_A_PROCESS = 200
 _WORTH_KEEPING = 100
@@ -202,7 +201,7 @@ def _stamp(path: Path) -> str:
 
 def write_entries(path: Path, entries: Mapping[str, Entry]) -> None:
     """Write entries by their keys, whole: arrays and one document of JSON."""
-    document = [[key, entry.row, asdict(entry.detail)] for key, entry in entries.items()]
+    document = [[key, entry.row, vars(entry.detail)] for key, entry in entries.items()]
     text = np.frombuffer(json.dumps(document).encode(), np.uint8)
     qps, missed = (_stacked([getattr(entry, name) for entry in entries.values()]) for name in ("qps", "missed"))
     with replacing(path) as temporary, temporary.open("wb") as stream:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.figures import query_recall, sorted_latencies
+from harness.analyse.figures import query_recall, sorted_latencies, sorted_quantiles
 from harness.store import Failure, Result
 
 LATENCY_SHARES = (
@@ -58,7 +58,7 @@ def _latencies(result: Result) -> tuple[float, ...]:
     if result.spec.get("mode") == "batch":
         return ()
     values = sorted_latencies(result)
-    return tuple((np.quantile(values, LATENCY_SHARES) / 1e3).tolist()) if values.size else ()
+    return tuple((sorted_quantiles(values, LATENCY_SHARES) / 1e3).tolist()) if values.size else ()
 
 
 def _recalls(result: Result) -> tuple[float, ...]:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.analyse import measures
-from harness.analyse.figures import pass_qps, query_recall
+from harness.analyse.figures import pass_qps, query_recall, sorted_latencies, sorted_quantiles
 from harness.analyse.measures import MEASURES, break_even_queries, measure
 from harness.errors import UnknownNameError
 from harness.store import ResultStore
@@ -149,6 +151,22 @@ def test_latency_percentiles(factory: Any) -> None:
     for name, share in (("p50", 50), ("p95", 95), ("p99", 99), ("p99.9", 99.9)):
         assert MEASURES[name](result) == pytest.approx(np.percentile(quiet, share) / 1000)
         assert math.isnan(MEASURES[name](factory.make_result(mode="batch")))
+
+
+@given(
+    st.lists(st.integers(0, 2**40), min_size=1, max_size=50),
+    st.lists(st.floats(0, 1), min_size=1, max_size=5),
+)
+def test_sorted_quantiles_are_numpys(values: list[int], shares: list[float]) -> None:
+    ordered = np.sort(np.array(values))
+    np.testing.assert_allclose(sorted_quantiles(ordered, shares), np.quantile(ordered, shares), rtol=1e-12)
+
+
+@pytest.mark.parametrize("longest", [2**31 - 1, 2**31])
+def test_latencies_of_any_length_are_sorted(factory: Any, longest: int) -> None:
+    result = factory.make_result("a", queries=20, passes=3)
+    result.latencies_ns[1, 7] = longest
+    assert np.array_equal(sorted_latencies(result), np.sort(result.latencies_ns, axis=None))
 
 
 def test_build_and_memory(factory: Any) -> None:

@@ -12,9 +12,9 @@ import yaml
 
 from harness.analyse.measures import MEASURES
 from harness.conformance import CHECKS
+from harness.document import Document, Process
 from harness.plan.suites import Suite, load_suites
 from harness.registry import AlgorithmConfig, GroupConfig
-from harness.store import Document, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from harness.dataset import Dataset, read_dataset, write_dataset
+from harness.document import Document, Process
 from harness.metric import Metric, neighbour_distances
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
-from harness.store import SCHEMA_VERSION, Document, Process, Result
+from harness.store import SCHEMA_VERSION, Result
 
 NAME = "fashion-mnist-784-euclidean"
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from harness.analyse.statistics import Range
+from harness.document import Document, Process
 from harness.embedding.joint import JointRow
 from harness.spec import freeze, slug
-from harness.store import Document, Failure, Process, Result, ResultStore
+from harness.store import Failure, Result, ResultStore
 
 MACHINE = {"key": "5f2a9c01", "cpu": "AMD EPYC 7B13", "cores": 2}
 

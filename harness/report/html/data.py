@@ -14,7 +14,6 @@ from harness.analyse.table import (
     floor_qps,
     indexes,
     on_frontier,
-    targets_table,
 )
 from harness.report.detail import LATENCY_SHARES, Detail
 from harness.report.figure import machine_title
@@ -53,8 +52,11 @@ def about_measures() -> dict[str, dict[str, str]]:
     }
 
 
-def group_document(group: Group, details: Mapping[str, Detail], name: str) -> dict[str, Any]:
-    """Return what the page needs of one group, as JSON takes it: no nan, no infinity."""
+def group_document(group: Group, targets: pd.DataFrame, details: Mapping[str, Detail], name: str) -> dict[str, Any]:
+    """Return what the page needs of one group, as JSON takes it: no nan, no infinity.
+
+    `targets` is its `targets_table` at the usual recalls.
+    """
     key, every = group
     rows = indexes(every).sort_values(["algorithm", "recall", "qps"], kind="stable")
     looks = group_styles(every)
@@ -100,7 +102,7 @@ def group_document(group: Group, details: Mapping[str, Detail], name: str) -> di
             for place, (path, shown) in enumerate(zip(rows["path"], frontier, strict=True))
             if shown and (detail := details.get(path)) is not None
         },
-        "targets": _targets(every, algorithms),
+        "targets": _targets(targets, algorithms),
         "failures": [_failure(row) for row in failed(every).to_dict("records")],
     }
 
@@ -169,7 +171,7 @@ def _break_even(rows: pd.DataFrame) -> list[float | int | None]:
     return [NEVER if math.isinf(value) else _rounded(value) for value in found]
 
 
-def _targets(rows: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str, Any]]:
+def _targets(targets: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row an algorithm, the fastest first: its QPS at each target with interval, and the setting to use."""
     return [
         {
@@ -187,7 +189,7 @@ def _targets(rows: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str, An
                 for target in DEFAULT_TARGETS
             ],
         }
-        for row in targets_table(rows, DEFAULT_TARGETS).to_dict("records")
+        for row in targets.to_dict("records")
     ]
 
 

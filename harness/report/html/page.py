@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, groups, indexes, newest
+from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, newest, targets_table
 from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError
 from harness.report.detail import Detail
@@ -69,7 +69,11 @@ def render_page(content: Content) -> str:
 
     latest = newest(content.table) if len(content.table) else content.table
     parts = groups(latest) if len(latest) else []
-    documents = [group_document(part, content.details, f"group-{number}") for number, part in enumerate(parts)]
+    tables = [targets_table(part.rows, DEFAULT_TARGETS) for part in parts]
+    documents = [
+        group_document(part, targets, content.details, f"group-{number}")
+        for number, (part, targets) in enumerate(zip(parts, tables, strict=True))
+    ]
     curves = joint_document(content.joint)
     colours = _colours([*documents, *([] if curves is None else [{"algorithms": _algorithms(curves)}])])
     islands = [("shared", _json(_shared(parts, documents, colours)))]
@@ -78,7 +82,7 @@ def render_page(content: Content) -> str:
         islands.append(("joint-curves", _json(curves)))
     script, style, plot_style = _script(), f"{_asset('page.css')}{_colour_rules(colours)}", _asset("plot.css")
     plotly = (_HERE / "vendor" / "plotly-basic.min.js").read_text(encoding="utf-8")
-    measured = [part for part in parts if len(indexes(part.rows))]
+    measured = [part for part, targets in zip(parts, tables, strict=True) if len(targets)]
     machines = machine_rows(latest, content.details) if len(latest) else []
     cards = dataset_cards(latest, content.data) if len(latest) else []
     sections = _sections(content, results=bool(parts), measured=bool(measured), cards=bool(cards))
@@ -97,7 +101,11 @@ def render_page(content: Content) -> str:
         islands=[(name, Markup(text)) for name, text in islands],  # noqa: S704 - `_json` leaves no `<`
         sections=sections,
         results=bool(parts),
-        summary=[summary_row(part, f"group-{parts.index(part)}") for part in measured],
+        summary=[
+            summary_row(part, targets, f"group-{number}")
+            for number, (part, targets) in enumerate(zip(parts, tables, strict=True))
+            if len(targets)
+        ],
         targets=[f"{target:g}" for target in DEFAULT_TARGETS],
         machines=machines,
         several_machines=len(machines) > 1,
@@ -139,7 +147,7 @@ def _lede(table: pd.DataFrame, measured: Sequence[Group]) -> str:
     """Say in a sentence what was measured."""
     if not measured:
         return "No index was measured to its end; what was tried is listed below."
-    rows = indexes(table[table["status"] == MEASURED])
+    rows = indexes(table)
     dates = sorted(date[:10] for date in rows["created"] if date)
     when = "" if not dates else f", {dates[0]}" if dates[0] == dates[-1] else f", {dates[0]} to {dates[-1]}"
     parts = [

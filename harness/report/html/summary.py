@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, targets_table
+from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey
 from harness.analyse.winners import Standing, Winner, winner
 from harness.report.detail import Detail
 from harness.report.figure import machine_title
@@ -29,9 +29,11 @@ def asked(key: GroupKey) -> str:
     return "one query at a time"
 
 
-def summary_row(group: Group, name: str) -> dict[str, Any]:
-    """Return the summary of one group: a cell for each recall, None where no algorithm reaches it."""
-    targets = targets_table(group.rows, DEFAULT_TARGETS)
+def summary_row(group: Group, targets: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return the summary of one group: a cell for each recall, None where no algorithm reaches it.
+
+    `targets` is its `targets_table` at the usual recalls.
+    """
     looks = group_styles(group.rows)
     return {
         "id": name,
