@@ -111,11 +111,14 @@ def report(
     *,
     dataset: str | None = None,
     data: Path | str | None = None,
+    pictures: bool = True,
+    listener: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> list[Path]:
-    """Draw the plots and write the tables of a store, and `report.html`, which shows all; return the files, it first.
+    """Write `report.html`, which shows all, then the plots and tables of a store; return the files, it first.
 
     Those of embedding quality are among them where models were evaluated, and the joint table where indexes were
-    measured on what a model embedded and that dataset is still in `data`.
+    measured on what a model embedded and that dataset is still in `data`. Without `pictures` no index is plotted apart
+    from the page. `listener` is told of the page and of each group of results before it is drawn.
     """
     from harness.embedding.joint import joint_rows
     from harness.embedding.records import read_records
@@ -125,7 +128,7 @@ def report(
     from harness.report.html.studies import study_cards
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
-    from harness.report.write import write_tidy
+    from harness.report.write import check_some, write_report
     from harness.store import ResultStore
 
     chosen = results_folder(Path(results) if results else None)
@@ -135,15 +138,23 @@ def report(
     records = list(read_records(chosen))
     quality = write_quality(records, folder) if records else []
     derived = derive(store, foreign_rows(store)).only(dataset)
-    paths = [] if records and derived.table.empty else write_tidy(derived.table, folder, dataset=dataset)
+    if not records:
+        check_some(derived.table, dataset)
     judged = judged_datasets(set(derived.table["dataset"]), datasets)
     joint = joint_rows((store.read(path) for path in derived.paths_of(judged)), judged)
-    pictures = write_joint(joint, folder)
     page = write_page(
         Content(derived.table, derived.details, records, joint, study_cards(folder), datasets),
         folder,
     )
-    return [page, *paths, *quality, *pictures]
+    if listener is not None:
+        listener("page", {"path": page})
+    formats = ("png", "svg") if pictures else ()
+    paths = (
+        []
+        if derived.table.empty
+        else write_report(derived.table, folder, dataset=dataset, formats=formats, listener=listener)
+    )
+    return [page, *paths, *quality, *write_joint(joint, folder)]
 
 
 def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from harness.analyse.table import Group, caveats, groups, newest, targets_table, tidy
+from harness.analyse.table import Group, caveats, groups, newest, targets_table
 from harness.atomic import write_text
-from harness.errors import AnnbenchError, UnknownNameError
+from harness.errors import AnnbenchError
 from harness.report import tables
 from harness.report.cost import COST_TARGET, cost_recall_figure, cost_speed_figure
 from harness.report.figure import FORMATS, machine_title, save
 from harness.report.latency import LATENCY_TARGET, latency_figure
 from harness.report.plots import speed_figure
 from harness.report.style import drawing
-from harness.store import Failure, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 INDEX_NAME = "index.md"
+Listener = Callable[[str, dict[str, Any]], None]
 _STEM_LIMIT = 80
-_Measured = TypeVar("_Measured", Result, Failure)
 
 _PICTURES = (
     ("recall-qps", "Recall against queries per second", speed_figure),
@@ -45,45 +44,31 @@ _PICTURES = (
 
 
 def write_report(
-    results: Iterable[Result],
-    failures: Iterable[Failure],
+    table: pd.DataFrame,
     folder: Path,
     *,
     dataset: str | None = None,
     formats: Sequence[str] = ("png", "svg"),
+    listener: Listener | None = None,
 ) -> list[Path]:
-    """Write pictures and tables of all results, or of one dataset's, into `folder`; return the files, `index.md` first.
+    """Write pictures and tables of a tidy table into `folder`; return the files, `index.md` first.
 
-    Results are read one at a time, so a generator serves. Results of different machines are never mixed: each gets a
-    section. Raises AnnbenchError where there is nothing to report, an unknown format is asked for, or a file can't be
-    written.
+    Results of different machines are never mixed: each gets a section. `dataset` says which one all rows are of, if
+    one; `listener` is told of each group before it is drawn. Raises AnnbenchError where there is nothing to report, an
+    unknown format is asked for, or a file can't be written.
     """
     for kind in formats:
         if kind not in FORMATS:
             raise AnnbenchError(f"pictures can't be written as {kind!r}; choose from {', '.join(FORMATS)}")
-    seen: set[str] = set()
-    table = tidy(_of(dataset, results, seen), _of(dataset, failures, seen))
-    if table.empty and dataset is not None and seen:
-        raise UnknownNameError("dataset with results", dataset, seen)
-    return write_tidy(table, folder, dataset=dataset, formats=formats)
-
-
-def write_tidy(
-    table: pd.DataFrame, folder: Path, *, dataset: str | None = None, formats: Sequence[str] = ("png", "svg")
-) -> list[Path]:
-    """Write the report of a tidy table, as `write_report` does; `dataset` says which one all its rows are of."""
-    if table.empty:
-        what = f" of {dataset}" if dataset is not None else ""
-        raise AnnbenchError(
-            f"there are no results{what} to report; measure some first with: annbench run"
-            + (f" --dataset {dataset}" if dataset is not None else "")
-        )
+    check_some(table, dataset)
     latest = newest(table)
     parts = groups(latest)
     stems = _stems([part.key for part in parts])
     sections, paths = [], []
     try:
-        for part, stem in zip(parts, stems, strict=True):
+        for number, (part, stem) in enumerate(zip(parts, stems, strict=True)):
+            if listener is not None:
+                listener("group", {"name": stem, "number": number, "count": len(parts)})
             section, written = _write_group(part, folder, stem, formats)
             sections.append(section)
             paths += written
@@ -97,12 +82,14 @@ def write_tidy(
     return [index, *paths]
 
 
-def _of(dataset: str | None, items: Iterable[_Measured], seen: set[str]) -> Iterator[_Measured]:
-    for item in items:
-        name = str(item.spec.get("dataset", ""))
-        seen.add(name)
-        if dataset is None or name == dataset:
-            yield item
+def check_some(table: pd.DataFrame, dataset: str | None) -> None:
+    """Raise AnnbenchError, which names the command that measures, where a table has no row."""
+    if table.empty:
+        what = f" of {dataset}" if dataset is not None else ""
+        raise AnnbenchError(
+            f"there are no results{what} to report; measure some first with: annbench run"
+            + (f" --dataset {dataset}" if dataset is not None else "")
+        )
 
 
 def _stems(keys: Sequence[Any]) -> list[str]:

@@ -146,6 +146,9 @@ def test_run_report_export_remove(cli, measured, monkeypatch):
     assert status == 0
     for line in out.splitlines():
         assert Path(line).stat().st_size > 0
+    assert Path(out.splitlines()[0]).name == "report.html"
+    _, few, _ = cli("report", "--no-pictures")
+    assert set(few.splitlines()) == {line for line in out.splitlines() if not line.endswith((".png", ".svg"))}
     _, out, _ = cli("export")
     rows = list(csv.DictReader(out.splitlines()))
     assert {row["algorithm"] for row in rows} == {"null", "brute_force", "sklearn-kd-tree"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.analyse.table import Group, groups, tidy
-from harness.errors import AnnbenchError, UnknownNameError
+from harness.errors import AnnbenchError
 from harness.report.cost import cost_speed_figure
 from harness.report.figure import save
 from harness.report.latency import latency_figure
@@ -29,7 +29,7 @@ def test_a_report_of_a_store(factory: Any, tmp_path: Path) -> None:
     """A store with results, a floor and a failure gives pictures, tables and an index that links to each."""
     world = factory.make_world(("hnsw", "hnswlib"), settings=4)
     store = factory.write_store(tmp_path / "results", world, [factory.make_failure(detail="2 h")])
-    paths = write_report(store.results(), store.failures(), tmp_path / "plots")
+    paths = write_report(tidy(store.results(), store.failures()), tmp_path / "plots")
     names = {path.name for path in paths}
     base = "digits-64-euclidean-k10-single"
     for picture in (
@@ -57,7 +57,7 @@ def test_a_report_of_a_store(factory: Any, tmp_path: Path) -> None:
 def test_machines_get_sections_and_files_of_their_own(factory: Any, tmp_path: Path) -> None:
     """Results of two machines are in two sections that name them, and in files that name their keys."""
     results = [factory.make_result(), factory.make_result(machine={"key": "m2/../x", "cpu": "Other <cpu>", "cores": 8})]
-    paths = write_report(results, [], tmp_path, formats=())
+    paths = write_report(tidy(results), tmp_path, formats=())
     text = paths[0].read_text()
     assert text.count("\n## ") == 2
     assert "on Other &lt;cpu&gt;, 8 cores (m2/../x)" in text
@@ -72,7 +72,7 @@ def test_modes_and_threads_get_files_of_their_own(factory: Any, tmp_path: Path) 
     """Batch results are named with their threads; names that clean up alike are numbered."""
     make = factory.make_result
     results = [make(), make(mode="batch", threads=2), make(dataset="a b"), make(dataset="a?b")]
-    names = {path.name for path in write_report(results, [], tmp_path, formats=())}
+    names = {path.name for path in write_report(tidy(results), tmp_path, formats=())}
     assert "digits-64-euclidean-k10-batch-2threads-targets.md" in names
     assert {"a-b-k10-single-targets.md", "a-b-k10-single-2-targets.md"} <= names
 
@@ -83,7 +83,7 @@ def test_hostile_names_are_drawn_as_text(factory: Any, tmp_path: Path) -> None:
         EVIL, {EVIL: EVIL}, recall=0.97, dataset=EVIL, machine={"key": EVIL, "cpu": EVIL, "cores": 2}, origin=EVIL
     )
     failure = factory.make_failure(EVIL, EVIL, EVIL, dataset=EVIL, machine=EVIL)
-    paths = write_report([result], [failure], tmp_path, formats=("svg",))
+    paths = write_report(tidy([result], [failure]), tmp_path, formats=("svg",))
     for path in paths:
         assert path.parent == tmp_path
         if path.suffix == ".svg":
@@ -183,43 +183,46 @@ def test_latency_picture(factory: Any) -> None:
 
 def test_groups_with_nothing_to_draw(factory: Any, tmp_path: Path) -> None:
     """Failures alone, or the floor alone, make a report of tables."""
-    paths = write_report([], [factory.make_failure("annoy", "crashed (SIGSEGV)")], tmp_path / "a")
+    paths = write_report(tidy([], [factory.make_failure("annoy", "crashed (SIGSEGV)")]), tmp_path / "a")
     assert "crashed (SIGSEGV)" in paths[0].read_text()
     assert not [path for path in paths if path.suffix == ".png"]
     floor = factory.make_result("noop", recall=0, purpose="floor")
-    paths = write_report([floor], [], tmp_path / "b")
+    paths = write_report(tidy([floor]), tmp_path / "b")
     assert not [path for path in paths if path.suffix == ".png"]
 
 
-def test_one_dataset_only(factory: Any, tmp_path: Path) -> None:
-    """A dataset can be chosen; a slip in its name suggests the nearest."""
-    results = [factory.make_result(), factory.make_result(dataset="glove")]
-    paths = write_report(results, [], tmp_path, dataset="glove", formats=())
-    assert "digits" not in paths[0].read_text()
-    with pytest.raises(UnknownNameError, match="did you mean glove"):
-        write_report(results, [], tmp_path, dataset="glov")
+def test_a_listener_hears_of_each_group(factory: Any, tmp_path: Path) -> None:
+    """Whoever waits is told what is drawn, and how much there is."""
+    heard = []
+    table = tidy([factory.make_result(), factory.make_result(dataset="glove")])
+    write_report(table, tmp_path, formats=(), listener=lambda event, content: heard.append((event, content)))
+    assert [(event, content["name"]) for event, content in heard] == [
+        ("group", "digits-64-euclidean-k10-single"),
+        ("group", "glove-k10-single"),
+    ]
+    assert [(content["number"], content["count"]) for _, content in heard] == [(0, 2), (1, 2)]
 
 
 def test_no_results_at_all(tmp_path: Path) -> None:
     """An empty store is answered with the command that fills it, and nothing is written."""
     with pytest.raises(AnnbenchError, match="annbench run"):
-        write_report([], [], tmp_path / "plots")
+        write_report(tidy([]), tmp_path / "plots")
     with pytest.raises(AnnbenchError, match="annbench run --dataset x"):
-        write_report([], [], tmp_path / "plots", dataset="x")
+        write_report(tidy([]), tmp_path / "plots", dataset="x")
     assert not (tmp_path / "plots").exists()
 
 
 def test_unknown_formats_and_bad_folders(factory: Any, tmp_path: Path) -> None:
     """A format that can't be written, and a folder that is a file, are errors in one line."""
     with pytest.raises(AnnbenchError, match="'gif'; choose from png, svg, pdf"):
-        write_report([factory.make_result()], [], tmp_path, formats=("gif",))
+        write_report(tidy([factory.make_result()]), tmp_path, formats=("gif",))
     (tmp_path / "file").write_text("")
     with pytest.raises(AnnbenchError, match="could not be written"):
-        write_report([factory.make_result()], [], tmp_path / "file", formats=())
+        write_report(tidy([factory.make_result()]), tmp_path / "file", formats=())
 
 
 def test_older_measurements_are_left_out(factory: Any, tmp_path: Path) -> None:
     """Figures of an earlier version of a plug-in are not drawn, and the index says so."""
     old = factory.make_result(created="2025-01-01T00:00:00Z", plugin_hash="old")
-    paths = write_report([old, factory.make_result()], [], tmp_path, formats=())
+    paths = write_report(tidy([old, factory.make_result()]), tmp_path, formats=())
     assert "1 earlier measurements" in paths[0].read_text()
