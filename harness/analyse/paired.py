@@ -6,10 +6,9 @@ does not move it.
 
 One build hides 1-3% of layout and seed, so pairs are what the interval comes from. Rounds within a pair are not
 independent of each other, and would make it look narrower than it is. It is Student's t over the medians of the pairs,
-in logs. From six pairs on the ends are cut off (the trimmed mean with its winsorised variance: Tukey and McLaughlin
-1963), since on a shared machine one pair in thirty had a neighbour on one side alone, and was off by 5-32%. Critical
-values are simulated, as Student's are too small for so few. What the choice of queries adds is had by a bootstrap of
-both sides at once. With fewer than three pairs their spread can't be had from them; then it is the nested bootstrap of
+in logs, from six pairs on trimmed (`harness.analyse.trimmed`), since on a shared machine one pair in thirty had a
+neighbour on one side alone, and was off by 5-32%. What the choice of queries adds is had by a bootstrap of both sides
+at once. With fewer than three pairs their spread can't be had from them; then it is the nested bootstrap of
 `harness.analyse.statistics` over pairs and rounds, wider by its few degrees of freedom.
 """
 
@@ -18,15 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.figures import MIN_UNDISTURBED, query_recall
+from harness.analyse.frontier import skyline
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
 from harness.analyse.statistics import query_weights as draw
+from harness.analyse.trimmed import LEAST_COUNT, critical_value, levels_of, trimmed_mean
 from harness.analyse.verdict import Verdict, judge
 from harness.errors import AnnbenchError
 from harness.store import Result
@@ -35,11 +35,6 @@ from harness.store import Result
 _MOST_BEYOND = 0.02
 _MOST_CARRIED = 2.0  # and no farther than twice the step between its last two settings
 _ROUNDING = 1e-9
-
-_LEAST_PAIRS = 3
-_LEAST_TRIMMED = 6
-_TRIM = 0.2  # at either end
-_SIMULATED = 200_000
 
 Relation = Literal["=", ">=", "not reached"]
 
@@ -65,7 +60,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides at one recall; `target` is None where each has one setting, and they are compared as they are."""
+    """Two sides at one recall; `target` is None where each has one setting, and they are compared as they are.
+
+    `passes` were made of each setting, of which `disturbed` had a mark, whether they counted or not; `children` ran
+    them on either side.
+    """
 
     target: float | None
     a: Standing
@@ -73,21 +72,24 @@ class Comparison:
     verdict: Verdict | None
     passes: int
     disturbed: int
+    children: int
 
 
-class _Reading(NamedTuple):
-    """Log QPS of one side in each round, over all queries (rounds,) and over redrawn ones (rounds, replicates)."""
+class _Figures(NamedTuple):
+    """What one side of a pair gave, over all queries in column 0 and over redrawn ones in the others.
 
-    whole: NDArray[np.float64]
-    redrawn: NDArray[np.float64]
-    relation: Relation
-    recall: tuple[float, ...]
+    `logs` (settings, rounds, 1 + replicates) log QPS, `recalls` (settings, 1 + replicates).
+    """
+
+    logs: NDArray[np.float64]
+    recalls: NDArray[np.float64]
 
 
 def compare_pairs(
     pairs: Sequence[Pair],
     target: float | None,
     *,
+    looks: tuple[int, ...] = (),
     level: float = DEFAULT_LEVEL,
     replicates: int = DEFAULT_REPLICATES,
     seed: int = 0,
@@ -95,116 +97,109 @@ def compare_pairs(
     """Compare two sides at a recall over all pairs of children; the verdict says what A is beside B.
 
     Between two settings log QPS is linear in recall, as on the frontier. There is no verdict where a side doesn't reach
-    the recall. Rounds with a disturbed pass count only where fewer than three had none. Raises AnnbenchError where
-    nothing was measured.
+    the recall, which it does where its mean recall over all pairs does. Rounds with a disturbed pass count only where
+    fewer than three had none. `looks` are the numbers of pairs at which a verdict is asked for, if at more than one:
+    `level` then holds for all of them together. Raises AnnbenchError where nothing was measured.
     """
     if not pairs or not all(pair.a and pair.b for pair in pairs):
         raise AnnbenchError("nothing was measured to compare")
     queries = min(result.queries for pair in pairs for side in pair for result in side)
     weights = draw(queries, replicates, seed)
     kept = [_kept(pair) for pair in pairs]
-    readings = [
-        tuple(_read(side, rounds, target, weights, queries) for side in pair)
-        for pair, rounds in zip(pairs, kept, strict=True)
+    figures = [
+        [_figures(pair[side], rounds, weights, queries) for pair, rounds in zip(pairs, kept, strict=True)]
+        for side in (0, 1)
     ]
-    sides = [[reading[side] for reading in readings] for side in (0, 1)]
-    standings = [_standing(side) for side in sides]
-    made = sum(_rounds(pair) for pair in pairs)
-    used = sum(len(rounds) for rounds in kept)
+    recalls = [tuple(np.mean([one.recalls[:, 0] for one in side], axis=0).tolist()) for side in figures]
+    relations: list[Relation] = ["=" if target is None else relation_to(target, recall) for recall in recalls]
+    logs = [_read(side, target) for side in figures]
+    standings = [
+        Standing(math.exp(float(np.median(np.concatenate(side)[:, 0]))), relation, recall)
+        for side, relation, recall in zip(logs, relations, recalls, strict=True)
+    ]
+    made, used = sum(_rounds(pair) for pair in pairs), sum(len(rounds) for rounds in kept)
     outcome = None
-    if all(standing.relation != "not reached" for standing in standings):
-        whole = np.concatenate([a.whole - b.whole for a, b in readings])
-        redrawn = np.concatenate([a.redrawn - b.redrawn for a, b in readings])
-        number = np.repeat(np.arange(len(pairs)), [len(rounds) for rounds in kept])
-        estimate, bounds = _interval(whole, redrawn, number, queries, level, seed)
-        outcome = judge(math.exp(estimate), bounds, used)
-    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+    if "not reached" not in relations:
+        each = levels_of(looks, level).get(len(pairs), level)
+        estimate, bounds = _interval([a - b for a, b in zip(*logs, strict=True)], queries, each, seed)
+        outcome = judge(math.exp(estimate), bounds, used, len(pairs))
+    marked = sum(int(_marks(pair).sum()) for pair in pairs)
+    return Comparison(target, standings[0], standings[1], outcome, made, marked, len(pairs))
 
 
-def _interval(
-    whole: NDArray[np.float64],
-    redrawn: NDArray[np.float64],
-    number: NDArray[np.intp],
-    queries: int,
-    level: float,
-    seed: int,
-) -> tuple[float, Range]:
+def _interval(ratios: Sequence[NDArray[np.float64]], queries: int, level: float, seed: int) -> tuple[float, Range]:
     """Return the log ratio and the interval of the ratio.
 
-    `whole` (rounds,) are log ratios, `redrawn` (rounds, replicates) the same over redrawn queries, `number` (rounds,)
-    the pair of each round.
+    `ratios` are of each pair (rounds, 1 + replicates) log ratios: over all queries, and over redrawn ones.
     """
     from scipy.special import stdtrit
 
-    count = int(number[-1]) + 1
-    if count < _LEAST_PAIRS:
+    if len(ratios) < LEAST_COUNT:
+        whole = np.concatenate(ratios)
+        estimate = float(np.median(whole[:, 0]))
         if len(whole) < 2:
-            return float(whole[0]), Range(math.nan, math.nan)
+            return estimate, Range(math.nan, math.nan)
+        number = np.repeat(np.arange(len(ratios)), [len(pair) for pair in ratios])
         rng = np.random.default_rng((seed, 2))
-        samples = nested_samples(whole, redrawn, number, queries, level=level, rng=rng)
-        return float(np.median(whole)), percentile_range(np.exp(samples), level)
-    medians = np.array([np.median(whole[number == pair]) for pair in range(count)])
-    by_query = np.mean([np.median(redrawn[number == pair], axis=0) for pair in range(count)], axis=0)
-    cut = int(_TRIM * count) if count >= _LEAST_TRIMMED else 0
-    mean, error = _trimmed(medians[None, :], cut)
-    estimate = float(mean[0])
-    by_pairs = float(error[0]) * _critical(count, cut, level)
-    half = math.hypot(by_pairs, float(by_query.std(ddof=1)) * float(stdtrit(queries - 1, (1 + level) / 2)))
+        samples = nested_samples(whole[:, 0], whole[:, 1:], number, queries, level=level, rng=rng)
+        return estimate, percentile_range(np.exp(samples), level)
+    medians = np.stack([np.median(pair, axis=0) for pair in ratios])  # (pairs, 1 + replicates)
+    mean, error = trimmed_mean(medians[None, :, 0])
+    by_pairs = float(error[0]) * critical_value(len(ratios), level)
+    by_query = float(medians[:, 1:].mean(axis=0).std(ddof=1)) * float(stdtrit(queries - 1, (1 + level) / 2))
+    estimate, half = float(mean[0]), math.hypot(by_pairs, by_query)
     return estimate, Range(math.exp(estimate - half), math.exp(estimate + half))
-
-
-def _trimmed(values: NDArray[np.float64], cut: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean of each row without its `cut` values at either end, and its standard error: (rows,) each."""
-    count = values.shape[1]
-    kept = np.sort(values, axis=1)[:, cut : count - cut]
-    winsorised = np.clip(values, kept[:, :1], kept[:, -1:])
-    share = kept.shape[1] / count
-    return kept.mean(axis=1), winsorised.std(axis=1, ddof=1) / (share * math.sqrt(count))
-
-
-@lru_cache(maxsize=64)
-def _critical(count: int, cut: int, level: float) -> float:
-    """Return how many standard errors hold `level` of the trimmed means of `count` normal values."""
-    from scipy.special import stdtrit
-
-    if not cut:
-        return float(stdtrit(count - 1, (1 + level) / 2))
-    mean, error = _trimmed(np.random.default_rng(count).standard_normal((_SIMULATED, count)), cut)
-    return float(np.quantile(np.abs(mean / error), level))
 
 
 def _rounds(pair: Pair) -> int:
     return min(result.passes for side in pair for result in side)
 
 
-def _kept(pair: Pair) -> NDArray[np.intp]:
-    """Return the numbers of the rounds in which nothing was disturbed, or of all where those are too few."""
+def _marks(pair: Pair) -> NDArray[np.bool_]:
+    """Say of each round whether a pass of it was disturbed."""
     count = _rounds(pair)
     marks = np.zeros(count, np.bool_)
     for side in pair:
         for result in side:
             marks |= result.pass_disturbed[:count]
+    return marks
+
+
+def _kept(pair: Pair) -> NDArray[np.intp]:
+    """Return the numbers of the rounds in which nothing was disturbed, or of all where those are too few."""
+    marks = _marks(pair)
     quiet = np.flatnonzero(~marks)
-    return quiet if len(quiet) >= MIN_UNDISTURBED else np.arange(count)
+    return quiet if len(quiet) >= MIN_UNDISTURBED else np.arange(len(marks))
 
 
-def _read(
-    side: Sequence[Result],
-    rounds: NDArray[np.intp],
-    target: float | None,
-    weights: NDArray[np.float32],
-    queries: int,
-) -> _Reading:
-    """Read one side of one pair at the recall, round by round."""
+def _figures(side: Sequence[Result], rounds: NDArray[np.intp], weights: NDArray[np.float32], queries: int) -> _Figures:
     columns = np.concatenate([np.full((queries, 1), 1 / queries, np.float32), weights], axis=1)
-    speeds = np.stack([_log_qps(result, rounds, columns, queries) for result in side])  # (settings, rounds, 1 + reps)
     misses = np.stack([(1 - query_recall(result)[:queries]).astype(np.float32) @ columns for result in side])
-    recalls = 1 - misses.astype(np.float64)  # (settings, 1 + replicates)
-    whole = tuple(float(value) for value in recalls[:, 0])
+    return _Figures(
+        np.stack([_log_qps(result, rounds, columns, queries) for result in side]), 1 - misses.astype(np.float64)
+    )
+
+
+def _read(side: Sequence[_Figures], target: float | None) -> list[NDArray[np.float64]]:
+    """Read one side at the recall, pair by pair and round by round: (rounds, 1 + replicates) log QPS of each pair."""
     if target is None:
-        return _Reading(speeds[0, :, 0], speeds[0, :, 1:], "=", whole)
-    values = np.stack([read_at(target, recalls, speeds[:, i]) for i in range(len(rounds))])
-    return _Reading(values[:, 0], values[:, 1:], relation_to(target, whole), whole)
+        return [pair.logs[0] for pair in side]
+    chosen = _undominated(side)
+    return [
+        np.stack([read_at(target, pair.recalls[chosen], pair.logs[chosen, i]) for i in range(pair.logs.shape[1])])
+        for pair in side
+    ]
+
+
+def _undominated(side: Sequence[_Figures]) -> list[int]:
+    """Return the settings to read between: those that no other one beats over all pairs, and the two ends.
+
+    A setting that one quick pass could not tell from its neighbours is measured with them; what it is worth is seen
+    here.
+    """
+    recall = np.mean([pair.recalls[:, 0] for pair in side], axis=0)
+    speed = np.exp(np.median(np.concatenate([pair.logs[:, :, 0] for pair in side], axis=1), axis=1))
+    return sorted({*skyline(recall, speed).tolist(), int(recall.argmin()), int(recall.argmax())})
 
 
 def relation_to(target: float, recall: Sequence[float]) -> Relation:
@@ -251,12 +246,3 @@ def read_at(target: float, recalls: NDArray[np.float64], logs: NDArray[np.float6
     # Where every setting lies above, the fastest is quoted, as the frontier does.
     low: NDArray[np.float64] = np.where(recalls[0] >= target - _ROUNDING, logs.max(axis=0), value)
     return low
-
-
-def _standing(readings: Sequence[_Reading]) -> Standing:
-    """Sum up one side over all pairs: it reaches a recall where its mean recall over them does."""
-    whole = np.concatenate([reading.whole for reading in readings])
-    recall = tuple(float(value) for value in np.mean([reading.recall for reading in readings], axis=0))
-    relations = [reading.relation for reading in readings]
-    relation = max(set(relations), key=relations.count)
-    return Standing(math.exp(float(np.median(whole))), relation, recall)

@@ -26,11 +26,15 @@ BUILD_SPREAD = 0.015
 
 @dataclass(frozen=True, eq=False)
 class Speeds:
-    """What one setting gave: its recall, the QPS of each pass (passes,), and the child of each (passes,)."""
+    """What one setting gave: its recall, the QPS of each pass that counts (n,), and the child of each (n,).
+
+    `passes` were made, of which `disturbed` had a mark.
+    """
 
     recall: float
     qps: NDArray[np.float64]
     process: NDArray[np.int64]
+    passes: int
     disturbed: int = 0
 
 
@@ -41,7 +45,8 @@ def speeds_of(result: Result) -> Speeds:
         recall=float(query_recall(result).mean()),
         qps=pass_qps(result),
         process=result.pass_process[quoted].astype(np.int64),
-        disturbed=result.passes - len(quoted),
+        passes=result.passes,
+        disturbed=result.passes - result.undisturbed,
     )
 
 
@@ -68,14 +73,19 @@ def compare_speeds(
         Standing(math.exp(estimate), relation, tuple(speeds.recall for speeds in side))
         for side, relation, estimate in zip(sides, relations, estimates, strict=True)
     ]
-    made = min(len(speeds.qps) + speeds.disturbed for side in sides for speeds in side)
-    used = min(len(speeds.qps) for side in sides for speeds in side)
+    everything = [speeds for side in sides for speeds in side]
+    used, children = (min(map(count, everything)) for count in (lambda speeds: len(speeds.qps), _children))
     outcome = None
     if "not reached" not in relations:
         ratio = estimates[0] - estimates[1]
         bounds = percentile_range(np.exp(samples[0] - samples[1]), level) if used > 1 else Range(math.nan, math.nan)
-        outcome = judge(math.exp(ratio), bounds, used)
-    return Comparison(target, standings[0], standings[1], outcome, made, made - used)
+        outcome = judge(math.exp(ratio), bounds, used, children)
+    fewest = min(everything, key=lambda speeds: speeds.passes)
+    return Comparison(target, standings[0], standings[1], outcome, fewest.passes, fewest.disturbed, children)
+
+
+def _children(speeds: Speeds) -> int:
+    return len(np.unique(speeds.process))
 
 
 def _estimate(side: Sequence[Speeds], target: float | None) -> float:
@@ -93,7 +103,7 @@ def _samples(
         logs = np.log(speeds.qps)
         steady = np.repeat(logs[:, None], replicates, axis=1)
         rows.append(nested_samples(logs, steady, speeds.process, 2, level=level, rng=rng))
-    children = min(len(np.unique(speeds.process)) for speeds in side)
+    children = min(map(_children, side))
     # The settings of a child share its layout: one draw serves them all.
     layout = rng.normal(0, BUILD_SPREAD / math.sqrt(children), replicates)
     return _read(side, target, np.stack(rows)) + layout

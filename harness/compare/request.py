@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.analyse.paired import Comparison
+from harness.analyse.trimmed import looks_between
 from harness.compare.sides import Side
 from harness.compare.stored import Terms
 from harness.errors import ConfigError
@@ -54,7 +55,7 @@ def compare_suite(dataset: str, **changes: Any) -> Suite:
 class Request:
     """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure.
 
-    Two algorithms get `pairs` pairs of children, and where it can't be told, one more at a time up to `most_pairs`.
+    Two algorithms get `pairs` pairs of children, and where it can't be told more, up to `most_pairs`.
     """
 
     sides: tuple[Side, ...]
@@ -66,6 +67,11 @@ class Request:
     holdout: bool = False
     other_machine: bool = False
     save: Path | None = None
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Return after how many pairs a verdict is asked for."""
+        return looks_between(self.pairs, self.most_pairs)
 
 
 @dataclass(frozen=True)

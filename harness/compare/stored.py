@@ -49,11 +49,14 @@ class Setting(BaseModel):
     recall: float = Field(ge=0, le=1)
     qps: tuple[float, ...] = Field(min_length=1)
     process: tuple[int, ...] = Field(min_length=1)
+    passes: int = Field(default=0, ge=0)
+    """How many were made; 0, as older files have it, for those that count and those that were disturbed."""
     disturbed: int = Field(default=0, ge=0)
 
     def speeds(self) -> Speeds:
         """Return the figures as a comparison takes them."""
-        return Speeds(self.recall, np.array(self.qps), np.array(self.process, np.int64), self.disturbed)
+        passes = self.passes or len(self.qps) + self.disturbed
+        return Speeds(self.recall, np.array(self.qps), np.array(self.process, np.int64), passes, self.disturbed)
 
 
 class Baseline(BaseModel):
@@ -127,6 +130,7 @@ def setting_of(result: Result) -> Setting:
         recall=speeds.recall,
         qps=tuple(float(f"{value:.6g}") for value in speeds.qps),
         process=tuple(int(value) for value in speeds.process),
+        passes=speeds.passes,
         disturbed=speeds.disturbed,
     )
 

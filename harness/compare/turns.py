@@ -29,7 +29,7 @@ def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: T
     with alone(request.options.results / FOLDER):
         for match in _matches(request, sides, told):
             measured = _settled(request, sides, match, told, half)
-            report.rows += _rows(measured)
+            report.rows += _rows(request, measured)
             report.pairs = max(report.pairs, len(measured.pairs))
             report.drop = max(report.drop, recall_drop(*_mean_recalls(measured), match.targets))
             results += [result for pair in measured.pairs for result in pair.b]
@@ -44,14 +44,12 @@ def _settled(
     request: Request, sides: tuple[LiveSide, LiveSide], match: Match, told: Told, half: Half | None
 ) -> Measured:
     """Measure a match until every verdict is one, or as many pairs as are allowed were made."""
-    count = request.pairs
-    while True:
+    for count in request.looks:
         measured = measure_pairs(sides, match, count, request.suite, request.options, told, half=half)
-        verdicts = [row.comparison.verdict for row in _rows(measured)]
-        unsure = any(verdict is not None and verdict.kind == "unsure" for verdict in verdicts)
-        if not unsure or count >= request.most_pairs:
-            return measured
-        count += 1
+        verdicts = [row.comparison.verdict for row in _rows(request, measured)]
+        if not any(verdict is not None and verdict.kind == "unsure" for verdict in verdicts):
+            break
+    return measured
 
 
 def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> list[Match]:
@@ -93,7 +91,7 @@ def choose_for(
     return {target: enclosing(points, target) for target in targets}
 
 
-def _rows(measured: Measured) -> list[Row]:
+def _rows(request: Request, measured: Measured) -> list[Row]:
     match, pairs = measured.match, measured.pairs
     first = pairs[0].a[0]
     return [
@@ -101,7 +99,7 @@ def _rows(measured: Measured) -> list[Row]:
             terms=terms_of(first),
             names=(match.builds[0].algorithm, match.builds[1].algorithm),
             settings=(_labels(pairs[0].a), _labels(pairs[0].b)),
-            comparison=compare_pairs(pairs, target),
+            comparison=compare_pairs(pairs, target, looks=request.looks),
         )
         for target in match.targets or (None,)
     ]

@@ -31,9 +31,13 @@ def sentence(row: Row) -> str:
         return "tied"
     if verdict.kind == "unsure":
         if math.isnan(verdict.interval.low):
-            return "can't tell: one pass gives no interval"
-        return f"can't tell: {verdict.more:,} more passes needed"
+            return f"can't tell: one {'query' if row.terms.queries == 1 else 'pass'} gives no interval"
+        return f"can't tell: {verdict.more:,} more passes needed ({_children(row.comparison.children, verdict)})"
     return "A faster" if verdict.kind == "faster" else "B faster"
+
+
+def _children(known: int, verdict: Verdict) -> str:
+    return f"{known + verdict.more_children:,} children a side"
 
 
 def at_recall(row: Row) -> str:
@@ -80,9 +84,15 @@ def footnotes(report: Report) -> list[str]:
         if 0 < report.pairs < DEFAULT_PAIRS:
             said.append(f"fewer than {DEFAULT_PAIRS} pairs: one build hides 1-3% of memory layout and seed")
         if disturbed:
-            said.append(f"{disturbed} of {made} rounds were disturbed; they count only where fewer than 3 were not")
+            said.append(
+                f"{disturbed} of {made} {'rounds' if report.pairs else 'passes'} were disturbed; they count only where "
+                "fewer than 3 were not"
+            )
         if any(side.relation == ">=" for row in rows for side in (row.a, row.b)):
-            said.append("≥: all settings of that side lie above the recall, so that more may be had at it")
+            said.append(
+                "≥: all settings of that side lie above the recall, and its fastest is compared; less thorough ones "
+                "may be faster still"
+            )
     return said
 
 
@@ -140,6 +150,7 @@ def _row(row: Row) -> dict[str, Any]:
             "high": None if math.isnan(verdict.interval.high) else verdict.interval.high,
             "kind": verdict.kind,
             "more_passes": verdict.more,
+            "more_children": verdict.more_children,
         }
         if verdict
         else None

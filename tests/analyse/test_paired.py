@@ -11,8 +11,9 @@ import pytest
 
 from harness.analyse.paired import Comparison, Pair, compare_pairs
 from harness.analyse.statistics import Range
+from harness.analyse.trimmed import looks_between
 from harness.analyse.unpaired import BUILD_SPREAD, compare_speeds, speeds_of
-from harness.analyse.verdict import TIE, judge, more_passes
+from harness.analyse.verdict import TIE, judge, more_children
 from harness.errors import AnnbenchError
 from harness.store import Result
 
@@ -93,6 +94,22 @@ def test_one_pair_with_a_neighbour_is_not_believed(factory: Any) -> None:
 
 
 @pytest.mark.slow
+def test_looking_again_finds_no_more_winners(factory: Any) -> None:
+    """Equals whose children differ by 6%, with five pairs and up to ten: a winner in 5% of comparisons, not in 14%."""
+    rng = np.random.default_rng(8)
+    looks, winners = looks_between(5, 10), 0
+    for _ in range(300):
+        pairs = simulate(factory, rng, pairs=10, layout=0.045, own=0.0)
+        for count in looks:
+            verdict = compare_pairs(pairs[:count], None, looks=looks, replicates=50).verdict
+            assert verdict is not None
+            if verdict.kind != "unsure":
+                winners += verdict.kind != "tied"
+                break
+    assert winners / 300 <= 0.05 + 0.03
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [3, 5, 6, 10])
 @pytest.mark.parametrize("layout", [0.0, 0.02])
 @pytest.mark.parametrize("own", [0.01, 0.05])
@@ -160,6 +177,46 @@ def test_a_disturbed_round_is_left_out_whole(factory: Any) -> None:
     assert found.verdict.ratio == pytest.approx(1.0)
 
 
+def test_marks_are_counted_where_they_could_not_be_left_out(factory: Any) -> None:
+    """Where all rounds were disturbed all of them count, and a reader is told."""
+    (a,), (b,) = _lines(factory, {0.9: 1000.0}), _lines(factory, {0.9: 1000.0}, algorithm="other")
+    marked = replace(a, pass_disturbed=np.ones(5, bool))
+    assert compare_pairs([Pair([marked], [b])] * 3, None, replicates=200).disturbed == 15
+    apart = compare_speeds([speeds_of(marked)], [speeds_of(b)], None)
+    assert (apart.passes, apart.disturbed) == (5, 5)
+
+
+def test_a_side_is_where_its_mean_recall_over_the_pairs_is(factory: Any) -> None:
+    """Three pairs just above a recall and three below it: the mean decides, in whatever order they come."""
+    above, below = ({0.86: 2000.0, recall: 500.0} for recall in (0.93, 0.88))
+    pairs = [Pair(_lines(factory, side), _lines(factory, {0.85: 1000.0, 0.95: 500.0})) for side in (above, below)]
+    for order in (pairs * 3, pairs[::-1] * 3):
+        assert compare_pairs(order, 0.9, replicates=200).a.relation == "="
+        assert compare_pairs(order, 0.91, replicates=200).a.relation == "not reached"
+
+
+def test_a_setting_that_another_beats_is_not_read(factory: Any) -> None:
+    """Between two settings of a line stands one that is slower than the more thorough: the line passes it by."""
+    line = {0.88: 2000.0, 0.92: 500.0}
+    plain = _compare(factory, line, {0.85: 1000.0, 0.95: 250.0}, 0.9)
+    worse = _compare(factory, {0.88: 2000.0, 0.905: 400.0, 0.92: 500.0}, {0.85: 1000.0, 0.95: 250.0}, 0.9)
+    better = _compare(factory, {0.88: 2000.0, 0.905: 1500.0, 0.92: 500.0}, {0.85: 1000.0, 0.95: 250.0}, 0.9)
+    assert plain.verdict is not None
+    assert worse.verdict is not None
+    assert better.verdict is not None
+    assert worse.verdict.ratio == pytest.approx(plain.verdict.ratio)
+    assert better.verdict.ratio > 1.2 * plain.verdict.ratio
+
+
+def test_one_query_says_nothing_of_others(factory: Any) -> None:
+    """The spread over queries can't be had from one: no interval, and no verdict but that."""
+    one = _lines(factory, {1.0: 1000.0}, queries=1)
+    verdict = compare_pairs([Pair(one, one)] * 3, None, replicates=200).verdict
+    assert verdict is not None
+    assert verdict.kind == "unsure"
+    assert math.isnan(verdict.interval.low)
+
+
 def test_nothing_measured_is_an_error() -> None:
     """No pair, or one without results, is not compared."""
     with pytest.raises(AnnbenchError, match="nothing was measured"):
@@ -182,17 +239,19 @@ def test_nothing_measured_is_an_error() -> None:
 )
 def test_four_verdicts(ratio: float, interval: tuple[float, float], kind: str) -> None:
     """An interval within the zone is a tie before all else; one that excludes 1 is a difference."""
-    assert judge(ratio, Range(*interval), 35).kind == kind
+    assert judge(ratio, Range(*interval), 35, 5).kind == kind
 
 
-def test_the_passes_that_are_asked_for_would_settle_it() -> None:
+def test_the_children_that_are_asked_for_would_settle_it() -> None:
     """With that many more the interval, as much narrower as a mean's, lies within the zone or excludes 1."""
     for ratio, spread in ((1.0, 0.05), (1.02, 0.06), (0.9, 0.2), (1.015, 0.04)):
         low, high = ratio * math.exp(-spread), ratio * math.exp(spread)
-        more = more_passes(ratio, Range(low, high), 35)
-        narrower = spread * math.sqrt(35 / (35 + more)) * 0.999
+        more = more_children(ratio, Range(low, high), 5)
+        verdict = judge(ratio, Range(low, high), 35, 5)
+        assert (verdict.more, verdict.more_children) == (7 * more, more) or verdict.kind != "unsure"
+        narrower = spread * math.sqrt(5 / (5 + more)) * 0.999
         low, high = ratio * math.exp(-narrower), ratio * math.exp(narrower)
-        assert judge(ratio, Range(low, high), 35 + more).kind != "unsure"
+        assert judge(ratio, Range(low, high), 7 * (5 + more), 5 + more).kind != "unsure"
 
 
 def test_sides_that_never_met_are_trusted_less(factory: Any) -> None:
