@@ -9,7 +9,8 @@ from harness.analyse.table import DEFAULT_TARGETS
 from harness.analyse.unpaired import compare_speeds
 from harness.compare.choose import check, matches
 from harness.compare.live import FOLDER, measure_alone
-from harness.compare.request import ANY_DATASET, JUDGING, Report, Request, Row, recall_drop
+from harness.compare.recall import Recalls, recall_drop
+from harness.compare.request import ANY_DATASET, JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide, StoredSide
 from harness.compare.stored import (
     Setting,
@@ -49,7 +50,7 @@ def compare_apart(request: Request, told: Told) -> Report:
             labels = (_labels(lines[0]), _labels(lines[1]))
             compared = compare_speeds(ours, theirs, target)
             report.rows.append(Row(b.terms, (a.algorithm, b.algorithm), labels, compared))
-        recalls = [{_label(one): one.recall for one in side.settings} for side in (a, b)]
+        recalls = [Recalls({_label(one): one.recall for one in side.settings}, {}) for side in (a, b)]
         report.drop = max(report.drop, recall_drop(recalls[0], recalls[1], targets))
     report.notes = list(dict.fromkeys(report.notes))
     report.notes.append(
@@ -103,7 +104,7 @@ def _alone(request: Request, side: LiveSide, told: Told) -> list[Result]:
         if not (request.targets is None and single(found)):
             targets = request.targets or DEFAULT_TARGETS
             chosen = choose_for(request, side, found, targets, told, "")
-            found = [match.builds[0] for match in matches([chosen, chosen], targets)]
+            found = [match.builds[0] for match in matches([chosen.builds, chosen.builds], targets)]
         half = JUDGING if request.holdout else None
         return measure_alone(side, found, request.pairs, request.suite, request.options, told, half=half)
 

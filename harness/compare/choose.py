@@ -1,10 +1,10 @@
-"""Which settings of a side are compared: a quick pass over its grids, and of that the two that enclose each recall."""
+"""Which settings of a side are compared: a quick pass over its grids, and of that those that enclose each recall."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +20,11 @@ from harness.measure.session import Options, conformance, job_for
 from harness.plan.expand import Settings, builds_of, check_depth, unusable
 from harness.plan.suites import Suite
 from harness.spec import BuildSpec, SearchSpec
-from harness.store import ResultStore
+from harness.store import FAILURE_SUFFIX, ResultStore
 
 _PROBE_PASSES = 1
+# A setting between those that enclose a recall, if slower by no more, may have had a bad moment: it is measured, too.
+_NEAR = 0.8
 
 
 class Point(NamedTuple):
@@ -68,14 +70,18 @@ def check(side: LiveSide, build: BuildSpec, suite: Suite, options: Options) -> N
 def probe(
     side: LiveSide, found: Sequence[BuildSpec], suite: Suite, options: Options, listener: Listener
 ) -> list[Point]:
-    """Measure each setting once, or read what an earlier probe left; settings that fail are left out."""
+    """Measure each setting once, or read what an earlier probe left; settings that fail are left out.
+
+    Speeds of one build come from one child: where a setting is new, the others are measured again beside it.
+    """
     quick = suite.model_copy(update={"passes": _PROBE_PASSES, "pass_seconds": min(suite.pass_seconds, 1.0)})
     store = ResultStore(options.results)
     for build in found:
         missing = tuple(s for s in build.searches if not store.path(build.folder, build.stem(s)).exists())
         if missing:
-            job = job_for("measure", side.entry, build.only(missing), quick, options)
-            run_build(job, Limits(suite.timeout, options.limit), listener)
+            new = not all(store.path(build.folder, build.stem(s), FAILURE_SUFFIX).exists() for s in missing)
+            job = job_for("measure", side.entry, build if new else build.only(missing), quick, options)
+            run_build(replace(job, anew=new or job.anew), Limits(suite.timeout, options.limit), listener)
     points = []
     for build, search in [(one, search) for one in found for search in one.searches]:
         path = store.path(build.folder, build.stem(search))
@@ -90,7 +96,7 @@ def probe(
 
 
 def enclosing(points: Sequence[Point], target: float) -> BuildSpec:
-    """Return the build that is fastest at a recall, with the two settings that enclose it.
+    """Return the build that is fastest at a recall, with the two settings that enclose it, and those hardly slower.
 
     Where none reaches the recall it is the build, and the setting, of the highest one.
     """
@@ -101,13 +107,39 @@ def enclosing(points: Sequence[Point], target: float) -> BuildSpec:
         at = qps_at(target, line)
         above = int(np.searchsorted(line.recall, target - 1e-9))
         around = [i for i in (above - 1, above) if 0 <= i < len(line)]
-        chosen = build.only(tuple(own[line.indices[i]].search for i in around))
+        chosen = build.only(tuple(own[i].search for i in (*line.indices[around], *_between(own, line, above, target))))
         reached = at.relation != "not reached"
         rank = (1.0 if reached else float(line.recall[-1]) - 1.0, at.value if reached else 0.0)
         if best is None or rank > best[:2]:
             best = (*rank, chosen)
     assert best is not None  # noqa: S101 - `probe` gives at least one point
     return best[2]
+
+
+def _between(own: Sequence[Point], line: Frontier, above: int, target: float) -> list[int]:
+    """Return the settings next to a recall that the frontier passes by, and that are nearly as fast as it."""
+    if above == len(line):
+        return []
+    least = line.recall[above - 1] if above else -np.inf
+    near = [
+        i
+        for i, point in enumerate(own)
+        if least < point.recall < line.recall[above] and point.qps > _NEAR * line.qps[above]
+    ]
+    below = [i for i in near if own[i].recall < target]
+    beyond = [i for i in near if own[i].recall >= target]
+    return [
+        *sorted(below, key=lambda i: own[i].recall)[-1:],
+        *sorted(beyond, key=lambda i: own[i].recall)[:1],
+    ]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is measured of a side at each recall, and the recall of every setting that a quick pass tried, by label."""
+
+    builds: Mapping[float, BuildSpec]
+    tried: Mapping[str, float] = field(default_factory=dict)
 
 
 def matches(sides: Sequence[Mapping[float, BuildSpec]], targets: Sequence[float]) -> list[Match]:

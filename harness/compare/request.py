@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,17 +92,3 @@ class Report:
     notes: list[str] = field(default_factory=list)
     pairs: int = 0
     drop: float = 0.0
-
-
-def recall_drop(a: Mapping[str, float], b: Mapping[str, float], targets: Sequence[float]) -> float:
-    """Return by how much recall falls from A to B, each given as the recall of its settings by their parameters.
-
-    At worst among settings that both have. Where they share none, two settings are compared as they are, and sides
-    that are compared at recalls by how far B stays below those that A reaches.
-    """
-    shared = a.keys() & b.keys()
-    if shared:
-        return max(a[key] - b[key] for key in shared)
-    if not targets:
-        return max(a.values()) - max(b.values())
-    return max((target - max(b.values()) for target in targets if target <= max(a.values())), default=0.0)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from harness.analyse.figures import query_recall
 from harness.analyse.paired import compare_pairs
 from harness.analyse.table import DEFAULT_TARGETS
-from harness.compare.choose import Match, builds, check, enclosing, matches, probe
+from harness.compare.choose import Choice, Match, builds, check, enclosing, matches, probe
 from harness.compare.join import join
 from harness.compare.live import FOLDER, Measured, measure_pairs
-from harness.compare.request import CHOOSING, JUDGING, Report, Request, Row, recall_drop
+from harness.compare.recall import Recalls, recall_drop
+from harness.compare.request import CHOOSING, JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide
 from harness.compare.stored import terms_of, write_baseline
 from harness.dataset import read_header
@@ -27,11 +29,13 @@ def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: T
     half = JUDGING if request.holdout else None
     results: list[Result] = []
     with alone(request.options.results / FOLDER):
-        for match in _matches(request, sides, told):
+        chosen, tried = _matches(request, sides, told)
+        for match in chosen:
             measured = _settled(request, sides, match, told, half)
             report.rows += _rows(request, measured)
             report.pairs = max(report.pairs, len(measured.pairs))
-            report.drop = max(report.drop, recall_drop(*_mean_recalls(measured), match.targets))
+            recalls = [Recalls(mean, known) for mean, known in zip(_mean_recalls(measured), tried, strict=True)]
+            report.drop = max(report.drop, recall_drop(recalls[0], recalls[1], match.targets))
             results += [result for pair in measured.pairs for result in pair.b]
     if request.holdout:
         report.notes.append("settings were chosen on every other query, and compared on the rest")
@@ -52,19 +56,24 @@ def _settled(
     return measured
 
 
-def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> list[Match]:
-    """Choose what is measured: one setting against one as they are, or those that enclose each recall."""
+def _matches(
+    request: Request, sides: Sequence[LiveSide], told: Told
+) -> tuple[list[Match], tuple[Mapping[str, float], Mapping[str, float]]]:
+    """Choose what is measured: one setting against one as they are, or those that enclose each recall.
+
+    With that goes the recall of all that was tried for it, of either side.
+    """
     expanded = [expand(request, side) for side in sides]
     for side, found in zip(sides, expanded, strict=True):
         check(side, found[0], request.suite, request.options)
     if request.targets is None and all(single(found) for found in expanded):
-        return [Match((expanded[0][0], expanded[1][0]), ())]
+        return [Match((expanded[0][0], expanded[1][0]), ())], ({}, {})
     targets = request.targets or DEFAULT_TARGETS
     chosen = [
         choose_for(request, side, found, targets, told, name)
         for side, found, name in zip(sides, expanded, ("A", "B"), strict=True)
     ]
-    return matches(chosen, targets)
+    return matches([choice.builds for choice in chosen], targets), (chosen[0].tried, chosen[1].tried)
 
 
 def expand(request: Request, side: LiveSide) -> list[BuildSpec]:
@@ -81,14 +90,17 @@ def single(found: Sequence[BuildSpec]) -> bool:
 
 def choose_for(
     request: Request, side: LiveSide, found: list[BuildSpec], targets: Sequence[float], told: Told, name: str
-) -> dict[float, BuildSpec]:
+) -> Choice:
     """Return for each recall the build, with its settings, that a side is measured with there."""
     if single(found):
-        return dict.fromkeys(targets, found[0])
+        return Choice(dict.fromkeys(targets, found[0]))
     options = replace(request.options, results=request.options.results / FOLDER / "probe")
     told(name, "probe", {"text": side.text, "settings": sum(len(build.searches) for build in found)})
     points = probe(side, found, request.suite, options, lambda event, content: told(name, event, content))
-    return {target: enclosing(points, target) for target in targets}
+    return Choice(
+        {target: enclosing(points, target) for target in targets},
+        {_named(dict(point.build.params), dict(point.search.params)): point.recall for point in points},
+    )
 
 
 def _rows(request: Request, measured: Measured) -> list[Row]:
@@ -110,7 +122,11 @@ def _labels(results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _label(result: Result) -> str:
-    return label({**result.spec["build"], **(result.spec["search"] or {})})
+    return _named(result.spec["build"], result.spec["search"])
+
+
+def _named(build: Mapping[str, Any], search: Mapping[str, Any] | None) -> str:
+    return label({**build, **(search or {})})
 
 
 def _mean_recalls(measured: Measured) -> tuple[dict[str, float], dict[str, float]]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from harness.compare.request import recall_drop
 from harness.store import ResultStore
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
@@ -67,7 +66,7 @@ def test_a_frontier_is_compared_at_equal_recall(annbench: Any, tmp_path: Path) -
     assert (low["target"], high["target"]) == (0.9, 1.0)
     assert low["half"] == "odd"
     assert low["b"]["relation"] == ">="
-    assert len(low["a"]["settings"]) <= 2
+    assert len(low["a"]["settings"]) <= 4  # two, and those next to them that are hardly slower
     assert "settings tried once" in err
     halves = {result.spec["half"] for result in ResultStore(tmp_path / "results" / ".compare" / "probe").results()}
     assert halves == {"even"}
@@ -223,20 +222,6 @@ def test_gates_give_a_status(annbench: Any, tmp_path: Path, factory: Any, gate: 
     status, _, err = annbench("compare", f"{old}::hnsw(ef=10)", f"{new}::hnsw(ef=10)", *gate)
     assert (status == 1) == bool(said), err
     assert said in err
-
-
-def test_recall_drops_where_the_same_was_asked() -> None:
-    """At the same settings where there are any; else below the recalls that A reaches, or as two settings are."""
-    assert recall_drop({"ef=10": 0.9, "ef=20": 0.95}, {"ef=10": 0.85, "ef=20": 0.94, "ef=40": 0.99}, (0.9,)) == (
-        pytest.approx(0.05)
-    )
-    # Two frontiers are compared at 0.9: that one's next setting lies higher is no loss of the other.
-    assert recall_drop({"ef=10": 0.88, "ef=20": 0.97}, {"leaves=4": 0.87, "leaves=8": 0.91}, (0.9,)) == (
-        pytest.approx(-0.01)
-    )
-    assert recall_drop({"ef=20": 0.97}, {"leaves=8": 0.93}, (0.95, 0.99)) == pytest.approx(0.02)
-    assert recall_drop({"ef=20": 0.8}, {"leaves=8": 0.7}, (0.95,)) == 0.0  # neither reaches it
-    assert recall_drop({"ef=20": 0.97}, {"leaves=8": 0.93}, ()) == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize(
