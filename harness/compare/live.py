@@ -13,11 +13,13 @@ from harness.analyse.paired import Pair
 from harness.atomic import write_text
 from harness.compare.choose import Match
 from harness.compare.sides import LiveSide
+from harness.dataset import read_header
 from harness.errors import PluginError
 from harness.measure.child import Limits
 from harness.measure.duel import SIDES, Told, duel
 from harness.measure.runner import run_build
 from harness.measure.session import Options, job_for
+from harness.plan.expand import on_half
 from harness.plan.suites import Suite
 from harness.spec import BuildSpec, Half
 from harness.store import Result, ResultStore
@@ -50,10 +52,11 @@ def measure_pairs(
     side where a child fails.
     """
     kept = options.results / FOLDER / "pairs" / _key(match, suite, half)
+    header = read_header(options.data, match.builds[0].dataset)
     pairs = []
     for number in range(count):
         folder = kept / f"{number:03}"
-        builds = tuple(replace(build, seed=number, half=half) for build in match.builds)
+        builds = tuple(replace(on_half(build, header, half), seed=number) for build in match.builds)
         if not (folder / _DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             jobs = tuple(
@@ -84,7 +87,7 @@ def measure_alone(
     limits = Limits(suite.timeout, options.limit)
     found = []
     for spec in builds:
-        build = replace(spec, half=half)
+        build = on_half(spec, read_header(options.data, spec.dataset), half)
         for number in range(count):
             # The passes of every child are added to the same results.
             wanted = suite.model_copy(update={"passes": (number + 1) * suite.passes})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.dataset import Header
 from harness.errors import ConfigError
@@ -118,7 +118,7 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
     provenance = Provenance(
         dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine
     )
-    there = dataset.queries if settings.half is None else (dataset.queries + (settings.half == "even")) // 2
+    there = _queries_of(dataset, settings.half)
     queries = min(suite.queries or there, there)
     merged: dict[BuildSpec, dict[SearchSpec, None]] = {}
     for grid in suite.grids.get(entry.name) or entry.config.groups[suite.group]:
@@ -142,6 +142,23 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
             )
             merged.setdefault(build, {}).update(dict.fromkeys(searches))
     return [build.only(tuple(searches)) for build, searches in merged.items()]
+
+
+def on_half(build: BuildSpec, dataset: Header, half: Half | None) -> BuildSpec:
+    """Return the same build on other queries, no more than there are: of an odd number the halves differ by one."""
+    return replace(build, half=half, queries=min(build.queries, _queries_of(dataset, half)))
+
+
+def _queries_of(dataset: Header, half: Half | None) -> int:
+    """Count the queries of a half, as `Dataset.half` takes them; raise ConfigError where one would be empty."""
+    if half is None:
+        return dataset.queries
+    if dataset.queries < 2:
+        raise ConfigError(
+            f"{dataset.name} has 1 query, which can't be halved to choose settings on one part and measure them on the "
+            "other; use a dataset with more queries, or compare without --holdout"
+        )
+    return (dataset.queries + (half == "even")) // 2
 
 
 def _add(plan: Plan, build: BuildSpec, suite: Suite, settings: Settings, store: ResultStore) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.store import ResultStore
@@ -70,6 +71,26 @@ def test_a_frontier_is_compared_at_equal_recall(annbench: Any, tmp_path: Path) -
     assert "settings tried once" in err
     halves = {result.spec["half"] for result in ResultStore(tmp_path / "results" / ".compare" / "probe").results()}
     assert halves == {"even"}
+
+
+def test_halves_of_an_odd_number_of_queries(annbench: Any, tmp_path: Path) -> None:
+    """The half that is compared on has one query less, live and beside a baseline; one query can't be halved."""
+    np.save(tmp_path / "odd.npy", np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32))
+    for name, queries in (("odd-8-euclidean", "51"), ("one-8-euclidean", "1")):
+        assert annbench("prepare", "odd.npy", "--metric", "euclidean", "--queries", queries, "--name", name)[0] == 0
+    sides = (f"{FAULTY}::exact(setting=1)", f"{FAULTY}::exact(setting=2)")
+    common = ("--holdout", "--pairs", "1", "--most-pairs", "1", "--passes", "2")
+    status, out, err = annbench(
+        "compare", *sides, "-d", "odd-8-euclidean", *common, "--format", "json", "--save-baseline", "base.json"
+    )
+    assert status == 0, err
+    assert [(row["queries"], row["half"]) for row in rows(out)] == [(25, "odd")]
+    status, out, err = annbench("compare", "base.json", sides[0], *common, "--format", "json")
+    assert status == 0, err
+    assert [(row["queries"], row["half"]) for row in rows(out)] == [(25, "odd")]
+    status, _, err = annbench("compare", *sides, "-d", "one-8-euclidean", *common)
+    assert status == 2
+    assert "annbench: one-8-euclidean has 1 query, which can't be halved" in err
 
 
 def test_two_versions_of_a_plug_in_meet(annbench: Any, tmp_path: Path) -> None:

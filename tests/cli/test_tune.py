@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.plan.suites import read_suites
@@ -83,6 +84,18 @@ def test_what_is_chosen_reaches_the_recall_and_goes_on(annbench: Any, part: Path
         *("run", "kept/tuned.yml", "--plugin", str(part), "--passes", "1", "--queries", "10"),
     )
     assert status == 0, err
+
+
+def test_an_odd_number_of_queries_is_halved(annbench: Any, part: Path, tmp_path: Path) -> None:
+    """What was chosen is told of the half that has one query less."""
+    np.save(tmp_path / "odd.npy", np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32))
+    assert annbench("prepare", "odd.npy", "--metric", "euclidean", "--queries", "31")[0] == 0
+    command = ("tune", "part", "--plugin", str(part), "--budget", "0.05", "-d", "odd-8-euclidean", "--recall", "0.05")
+    status, _, err = annbench(*command)
+    assert status == 0, err
+    (kept,) = (tmp_path / "results" / ".tune").glob("part-*")
+    (again,) = ResultStore(kept / ".compare" / "alone").results()
+    assert (again.spec["half"], again.spec["queries"], again.queries) == ("odd", 15, 15)
 
 
 @pytest.mark.parametrize(

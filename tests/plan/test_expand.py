@@ -7,7 +7,7 @@ import pytest
 from harness.dataset import Header
 from harness.errors import ConfigError, UnknownNameError
 from harness.metric import Metric
-from harness.plan.expand import Settings, check_names, chosen, expand_suite
+from harness.plan.expand import Settings, builds_of, check_names, chosen, expand_suite, on_half
 from harness.plan.grid import expand
 from harness.plan.suites import Suite, find_suite, load_suites, read_suites
 from harness.registry import load_registry
@@ -68,6 +68,26 @@ def test_a_suite_may_have_grids_of_its_own(tmp_path):
     assert [len(b.searches) for b in plan.builds if b.algorithm == "annoy"] == [6]
     with pytest.raises(UnknownNameError, match="did you mean hnswlib"):
         check_names(Suite(datasets=(HEADER.name,), grids={"hnswlb": {}}), registry)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "even", "odd"), [(101, 1000, 51, 50), (100, 1000, 50, 50), (101, 51, 51, 50), (101, 20, 20, 20)]
+)
+def test_halves_have_the_queries_that_there_are(there, asked, even, odd):
+    """Of an odd number the first half has one more, and a build that goes over to the second asks one less."""
+    header, entry = HEADER._replace(queries=there), load_registry()["hnswlib"]
+    suite = Suite(datasets=(header.name,), group="quick", queries=asked)
+    build = builds_of(suite, header, entry, Settings(half="even"))[0]
+    other = on_half(build, header, "odd")
+    assert (build.queries, other.queries, other.half) == (even, odd, "odd")
+    assert on_half(build, header, None).queries == even
+
+
+def test_one_query_has_no_halves():
+    """An empty half is refused before anything is built."""
+    header, entry = HEADER._replace(queries=1), load_registry()["hnswlib"]
+    with pytest.raises(ConfigError, match=r"some-32-euclidean has 1 query.*without --holdout"):
+        builds_of(Suite(datasets=(header.name,), group="quick"), header, entry, Settings(half="even"))
 
 
 def test_from_scratch_and_core_are_parts_of_all():
