@@ -29,6 +29,12 @@ class Format(StrEnum):
     VIBE_PARQUET = "vibe-parquet"
 
 
+# What the suffix of a file says of its content; the first format of each is the one that it stands for.
+_BY_SUFFIX = {
+    ".csv": (Format.CSV, Format.ANNB_CSV),
+    ".json": (Format.JSON,),
+    ".parquet": (Format.PARQUET, Format.VIBE_PARQUET),
+}
 _BINARY = {Format.PARQUET, Format.VIBE_PARQUET}
 _OURS = {Format.CSV, Format.PARQUET, Format.JSON}
 
@@ -37,7 +43,9 @@ def export(
     output: Annotated[Path | None, typer.Argument(help="File to write; standard output where it is left out.")] = None,
     results: Results = None,
     dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.CSV,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Format [default: by the file's suffix; csv without a file].")
+    ] = None,
 ) -> None:
     """Write all results with their measures and intervals as a tidy table, a row a search setting.
 
@@ -45,13 +53,14 @@ def export(
     result doesn't say is null, and batches have no place there), and annb-results is a folder for the scripts of
     ann-benchmarks.
 
-    Example: annbench export results.parquet --format parquet
+    Example: annbench export results.parquet
 
     Example: annbench export ~/ann-benchmarks/results --format annb-results
     """
     from harness.folders import results_folder
     from harness.store import ResultStore
 
+    form = _format_of(output, form)
     store = ResultStore(results_folder(results))
     if output is None and form in {*_BINARY, Format.ANNB_RESULTS}:
         what = "a folder" if form is Format.ANNB_RESULTS else form
@@ -64,6 +73,18 @@ def export(
         typer.echo(table.to_json(orient="records", indent=1) if form is Format.JSON else table.to_csv(index=False))
         return
     _write(table, output, form)
+
+
+def _format_of(output: Path | None, asked: Format | None) -> Format:
+    """Return the format that was asked for, or that of the file's suffix; raise ConfigError where they disagree."""
+    if output is None:
+        return asked or Format.CSV
+    meant = _BY_SUFFIX.get(output.suffix.lower(), ())
+    if asked is None and not meant:
+        raise ConfigError(f"{output}: its suffix is none of {', '.join(_BY_SUFFIX)}; change it, or say --format FORMAT")
+    if asked is not None and meant and asked not in meant:
+        raise ConfigError(f"{output}: its suffix says {meant[0]}, but --format says {asked}; change one of them")
+    return asked or meant[0]
 
 
 def _our_table(results: Path | None, dataset: str | None) -> pd.DataFrame:

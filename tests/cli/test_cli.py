@@ -157,7 +157,7 @@ def test_run_report_export_remove(cli, measured, monkeypatch):
     status, _, err = cli("export", "--dataset", dataset[:-1])
     assert status != 0
     assert f"did you mean {dataset}" in " ".join(err.split())
-    cli("export", str(measured / "t.parquet"), "--format", "parquet")
+    cli("export", str(measured / "t.parquet"))
     assert len(pd.read_parquet(measured / "t.parquet")) == 3
     cli("export", str(measured / "t.json"), "--format", "json")
     assert len(json.loads((measured / "t.json").read_text())) == 3

@@ -225,6 +225,11 @@ def test_a_folder_for_their_scripts(
         ((*command, "--dataset", "no-such"), "holds no result of no-such of an index to export"),
         (("export", *command[2:]), "a folder can't go to standard output"),
         (("export", "--results", str(store.folder), "--format", "vibe-parquet"), "can't go to standard output"),
+        (("export", "t.parquet", "--format", "csv"), "t.parquet: its suffix says parquet, but --format says csv"),
+        (("export", "t.csv", "--format", "vibe-parquet"), "its suffix says csv, but --format says vibe-parquet"),
+        (("export", "t.csv", "--format", "annb-results"), "its suffix says csv, but --format says annb-results"),
+        (("export", "t.xlsx", "--results", str(store.folder)), "t.xlsx: its suffix is none of .csv, .json, .parquet"),
+        (("export", "t", "--results", str(store.folder)), "t: its suffix is none of .csv, .json, .parquet"),
         (("export", "--results", str(tmp_path / "no"), "--format", "annb-csv"), "no result of an index in single mode"),
         (
             ("export", *command[2:4], "--format", "annb-csv", "--dataset", "fashion-mnist-78"),
@@ -233,6 +238,21 @@ def test_a_folder_for_their_scripts(
     ):
         assert _annbench(monkeypatch, *wrong) == 2
         assert complaint in capsys.readouterr().err
+
+
+def test_a_suffix_says_the_format(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --format a file is what its name says; one that says nothing is written in the format asked for."""
+    readers: dict[str, tuple[Callable[[Path], pd.DataFrame], tuple[str, ...], str]] = {
+        "t.parquet": (pd.read_parquet, (), "recall"),
+        "T.CSV": (pd.read_csv, (), "recall"),
+        "t.json": (pd.read_json, (), "recall"),
+        "vibe.parquet": (pd.read_parquet, ("--format", "vibe-parquet"), "build_time"),
+        "annb.csv": (pd.read_csv, ("--format", "annb-csv"), "k-nn"),
+        "table": (pd.read_csv, ("--format", "csv"), "recall"),
+    }
+    for name, (read, said, column) in readers.items():
+        assert _annbench(monkeypatch, "export", str(tmp_path / name), "--results", str(store.folder), *said) == 0
+        assert column in read(tmp_path / name).columns
 
 
 def test_exports_go_to_standard_output(
