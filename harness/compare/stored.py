@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness import __version__
 from harness.analyse.frontier import skyline
@@ -20,6 +20,10 @@ from harness.registry import describe
 from harness.store import Result, ResultStore
 
 BASELINE_SCHEMA = 1
+
+# Files are edited by hand: what would only fail in a logarithm, or as an index, is refused where it is read.
+_Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Child = Annotated[int, Field(ge=0, le=np.iinfo(np.int32).max)]
 
 
 class Terms(BaseModel):
@@ -46,12 +50,18 @@ class Setting(BaseModel):
     algorithm: str
     build: dict[str, Any]
     search: dict[str, Any]
-    recall: float = Field(ge=0, le=1)
-    qps: tuple[float, ...] = Field(min_length=1)
-    process: tuple[int, ...] = Field(min_length=1)
+    recall: float = Field(ge=0, le=1, allow_inf_nan=False)
+    qps: tuple[_Speed, ...] = Field(min_length=1)
+    process: tuple[_Child, ...] = Field(min_length=1)
     passes: int = Field(default=0, ge=0)
     """How many were made; 0, as older files have it, for those that count and those that were disturbed."""
     disturbed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _each_pass_has_a_child(self) -> Self:
+        if len(self.qps) != len(self.process):
+            raise ValueError(f"qps holds {len(self.qps)} passes, process {len(self.process)}: one child for each pass")
+        return self
 
     def speeds(self) -> Speeds:
         """Return the figures as a comparison takes them."""
@@ -69,6 +79,12 @@ class Baseline(BaseModel):
     terms: Terms
     versions: dict[str, str] = Field(default_factory=dict)
     settings: tuple[Setting, ...] = Field(min_length=1)
+
+
+class _Format(BaseModel):
+    """All that is read of a baseline file before its version is known: what else it may hold depends on that."""
+
+    schema_version: int
 
 
 @dataclass(frozen=True)
@@ -138,17 +154,18 @@ def setting_of(result: Result) -> Setting:
 def read_baseline(path: Path) -> Baseline:
     """Read a baseline file; raise StoreError that names the file, and the place, where it isn't one."""
     try:
-        baseline = Baseline.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        version = _Format.model_validate_json(text).schema_version
+        if version != BASELINE_SCHEMA:
+            raise StoreError(
+                f"{path}: schema {version}, but this annbench reads {BASELINE_SCHEMA}; make it anew with: "
+                "annbench compare ALGORITHM --save-baseline FILE"
+            )
+        return Baseline.model_validate_json(text)
     except OSError as refused:
         raise StoreError(f"{path}: could not be read ({reason(refused)})") from None
     except ValidationError as problem:
         raise StoreError(f"{path}: is no baseline of annbench: {describe(problem):.300}") from None
-    if baseline.schema_version != BASELINE_SCHEMA:
-        raise StoreError(
-            f"{path}: schema {baseline.schema_version}, but this annbench writes {BASELINE_SCHEMA}; make it anew with: "
-            "annbench compare ALGORITHM --save-baseline FILE"
-        )
-    return baseline
 
 
 def write_baseline(path: Path, results: Sequence[Result]) -> Baseline:
