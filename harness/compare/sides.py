@@ -58,6 +58,9 @@ def read_side(text: str, registry: Registry, group: str) -> Side:
     What has a slash, or names no algorithm, is a path.
     """
     where, separator, selected = text.partition(_SEPARATOR)
+    if not where.strip():
+        # As a path it would be the current folder, and an unset variable in a script leaves just that.
+        raise ConfigError(f"{text!r} names no algorithm and no path (the current folder is .); a side is {_FORMS}")
     if not separator:
         selection = None if os.sep in text.partition("(")[0] else read_selection(text)
         if selection is not None and (selection.name in registry or not Path(selection.name).exists()):

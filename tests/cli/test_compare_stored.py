@@ -54,3 +54,13 @@ def test_a_baseline_of_a_later_version_is_told_by_its_version(annbench: Any, tmp
     status, _, err = annbench("compare", "base.json", "later.json")
     assert status == 2
     assert "later.json: schema 2, but this annbench reads 1; make it anew with: annbench compare" in err
+
+
+@pytest.mark.parametrize("side", ["", " ", "::hnsw"])
+def test_an_empty_side_is_not_the_current_folder(annbench: Any, tmp_path: Path, factory: Any, side: str) -> None:
+    """It is what an unset variable leaves in a script."""
+    factory.write_store(tmp_path, [factory.make_result(search={"ef": 10})])
+    for sides in ((".", side), (side, ".")):
+        status, _, err = annbench("compare", *sides)
+        assert status == 2
+        assert f"{side!r} names no algorithm and no path" in err
