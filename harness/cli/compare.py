@@ -13,10 +13,8 @@ from harness.cli.options import (
     BuildThreads,
     Data,
     Memory,
-    Neighbours,
     Plugins,
     Results,
-    Threads,
     parse_bytes,
     parse_seconds,
     registry_with,
@@ -48,10 +46,19 @@ def compare(
         int | None, typer.Option(min=1, help="Pairs at most, where it can't be told yet [default: twice as many].")
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Rounds in each pair: a pass of every setting of both.")] = 7,
-    queries: Annotated[int, typer.Option(min=1, help="Only the first so many queries.")] = 1000,
-    k: Neighbours = 10,
-    mode: Annotated[Mode, typer.Option(help="One query a call, or all in one call.")] = Mode.SINGLE,
-    threads: Threads = 1,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many queries [default: 1000, or those of results].")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", "-k", min=1, help="Neighbours a query [default: 10, or those of results].")
+    ] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="One query a call, or all in one call [default: single, or that of results]."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a batch search [default: 1, or those of results].")
+    ] = None,
     build_threads: BuildThreads = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Choose settings on every other query, compare on the rest.")
@@ -82,6 +89,7 @@ def compare(
     folder of a plug-in, so that two versions of it can meet (old/mine, old/mine::name), a folder of results
     (old/results, old/results::hnsw), or a baseline file. Two algorithms are measured in turns, pass by pass, in pairs
     of pinned children. The same command goes on where it stopped, and with more --pairs adds to those that it has.
+    Of results, --dataset, --k, --mode, --threads and --queries choose.
 
     Example: annbench compare hnsw hnswlib -d digits-64-euclidean --recall 0.95
 
@@ -91,7 +99,7 @@ def compare(
     """
     from rich.console import Console
 
-    from harness.compare.request import Request, compare_suite
+    from harness.compare.request import Asked, Request, compare_suite
     from harness.compare.session import compare as compare_sides
     from harness.compare.sides import LiveSide, read_side
     from harness.folders import data_folder, results_folder
@@ -112,17 +120,18 @@ def compare(
     options = Options(
         data=data_folder(data),
         results=results_folder(results),
-        threads=threads,
+        threads=threads or 1,
         build_threads=build_threads,
         memory=parse_bytes(memory),
     )
     wanted = dataset or (DEFAULT_DATASET if len(live) == len(sides) else "*")
+    asked = Asked(k, None if mode is None else mode.value, threads, queries)
     suite = compare_suite(
         wanted,
         group=str(group),
-        k=k,
-        mode=str(mode),
-        queries=queries,
+        k=asked.k,
+        mode=asked.mode,
+        queries=asked.queries,
         passes=passes,
         timeout=parse_seconds(timeout),
     )
@@ -138,6 +147,7 @@ def compare(
         holdout=holdout,
         other_machine=other_machine,
         save=save_baseline,
+        asked=asked,
     )
     with _Display(console, pairs) as display:
         try:
@@ -214,8 +224,9 @@ def _print(report: Report) -> None:
     for head in heads():
         table.add_column(head, justify="left" if head in ("dataset", "verdict") else "right")
     for row in report.rows:
-        colour = {"A faster": "green", "B faster": "magenta", "tied": "cyan"}.get(cells(row)[-1], "yellow")
-        table.add_row(*(escape(cell) for cell in cells(row)[:-1]), f"[{colour}]{escape(cells(row)[-1])}[/]")
+        *figures, verdict = cells(row, report.rows)
+        colour = {"A faster": "green", "B faster": "magenta", "tied": "cyan"}.get(verdict, "yellow")
+        table.add_row(*(escape(cell) for cell in figures), f"[{colour}]{escape(verdict)}[/]")
     console.print(table)
     for note in footnotes(report):
         console.print(f"[dim]{escape(note)}[/]")

@@ -9,22 +9,16 @@ from harness.analyse.table import DEFAULT_TARGETS
 from harness.analyse.unpaired import compare_speeds
 from harness.compare.choose import check, matches
 from harness.compare.live import FOLDER, measure_alone
+from harness.compare.meet import in_words, meet, read_asked
 from harness.compare.recall import Recalls, recall_drop
-from harness.compare.request import ANY_DATASET, JUDGING, Report, Request, Row
+from harness.compare.request import JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide, StoredSide
-from harness.compare.stored import (
-    Setting,
-    Stored,
-    Terms,
-    differences,
-    read_stored,
-    setting_of,
-    terms_of,
-    write_baseline,
-)
+from harness.compare.stored import Setting, Stored, Terms, setting_of, terms_of, write_baseline
 from harness.compare.turns import choose_for, expand, single
+from harness.dataset import read_header
 from harness.errors import ConfigError
 from harness.measure.duel import Told
+from harness.measure.machine import describe_machine
 from harness.measure.session import alone
 from harness.spec import label
 from harness.store import Result
@@ -35,13 +29,15 @@ def compare_apart(request: Request, told: Told) -> Report:
     report = Report((request.sides[0].text, request.sides[1].text))
     if request.save is not None and isinstance(request.sides[1], StoredSide):
         raise ConfigError(f"{request.sides[1].text}: nothing of it is measured, so there is no baseline to save")
-    known = [_read(side, request) for side in request.sides if isinstance(side, StoredSide)]
+    there = [read_asked(side, request) for side in request.sides if isinstance(side, StoredSide)]
+    known = iter(there)
     first, second = (
-        _read(side, request) if isinstance(side, StoredSide) else _measured(request, side, known[0], told)
+        next(known) if isinstance(side, StoredSide) else _measured(request, side, there[0], told)
         for side in request.sides
     )
-    for a, b in _paired_up(first, second, request):
-        report.notes += _allowed(a.terms, b.terms, request)
+    met = meet(first, second, request)
+    report.notes += met.notes
+    for a, b in met.pairs:
         lines = a.line(), b.line()
         as_they_are = request.targets is None and len(a.settings) == len(b.settings) == 1
         targets = () if as_they_are else request.targets or DEFAULT_TARGETS
@@ -60,15 +56,6 @@ def compare_apart(request: Request, told: Told) -> Report:
     return report
 
 
-def _read(side: StoredSide, request: Request) -> list[Stored]:
-    """Read a stored side, of the datasets that are asked for."""
-    wanted = request.suite.datasets
-    found = [one for one in read_stored(side) if wanted == ANY_DATASET or one.terms.dataset in wanted]
-    if not found:
-        raise ConfigError(f"{side.text}: no result there is of {', '.join(wanted)}")
-    return found
-
-
 def _labels(line: Sequence[Setting]) -> tuple[str, ...]:
     return tuple(_label(one) for one in line)
 
@@ -79,11 +66,19 @@ def _label(setting: Setting) -> str:
 
 def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told) -> list[Stored]:
     """Measure the live side of a comparison under the terms of what the other side holds."""
-    terms = {one.terms for one in others}
+    if len({one.algorithm for one in others}) > 1:
+        others = [one for one in others if one.algorithm == side.entry.name]
+        if not others:
+            raise ConfigError(
+                f"{side.text}: the other side holds several algorithms, and none is {side.entry.name}; choose one of "
+                "them: FOLDER::ALGORITHM"
+            )
+    terms = _measurable({one.terms for one in others}, request)
     if len(terms) != 1:
+        several = "; ".join(sorted(f"{one.dataset}, {in_words(one)}" for one in terms))
         raise ConfigError(
-            f"{side.text} can be measured beside results of one dataset, k and mode; choose them with --dataset and "
-            "FOLDER::ALGORITHM"
+            f"{side.text} is measured under the terms of the other side, which holds several ({several}); choose with "
+            "--dataset, --k, --mode, --threads, --queries or FOLDER::ALGORITHM"
         )
     theirs = terms.pop()
     suite = request.suite.model_copy(
@@ -95,6 +90,18 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
         write_baseline(request.save, results)
     settings = tuple(setting_of(result) for result in results)
     return [Stored(terms_of(results[0]), side.entry.name, settings)]
+
+
+def _measurable(terms: set[Terms], request: Request) -> set[Terms]:
+    """Leave, where there are several, those of this machine, and of the dataset as it is here, if any are."""
+    if len(terms) > 1:
+        here = describe_machine()["key"]
+        terms = {one for one in terms if one.machine == here} or terms
+    names = {one.dataset for one in terms}
+    if len(names) == 1 and len({one.dataset_sha256 for one in terms}) > 1:
+        version = read_header(request.options.data, names.pop()).sha256
+        terms = {one for one in terms if one.dataset_sha256 == version} or terms
+    return terms
 
 
 def _alone(request: Request, side: LiveSide, told: Told) -> list[Result]:
@@ -117,45 +124,3 @@ def measure_baseline(request: Request, told: Told) -> Report:
     results = _alone(request, side, told)
     write_baseline(request.save, results)
     return Report((side.text, ""), pairs=request.pairs)
-
-
-def _paired_up(a: list[Stored], b: list[Stored], request: Request) -> list[tuple[Stored, Stored]]:
-    """Pair what can be compared: the same algorithm under like terms, or the one algorithm of each side."""
-    alike = len({one.algorithm for one in a}) > 1 or len({one.algorithm for one in b}) > 1
-    found = [
-        (one, other)
-        for one in a
-        for other in b
-        if _meet(one.terms, other.terms) and (not alike or one.algorithm == other.algorithm)
-    ]
-    if not found:
-        raise ConfigError(
-            f"{request.sides[0].text} and {request.sides[1].text} have no algorithm on the same dataset, k and mode in "
-            "common; choose with FOLDER::ALGORITHM"
-        )
-    return found
-
-
-def _meet(a: Terms, b: Terms) -> bool:
-    return (a.dataset, a.k, a.mode, a.threads) == (b.dataset, b.k, b.mode, b.threads)
-
-
-def _allowed(a: Terms, b: Terms, request: Request) -> list[str]:
-    """Raise ConfigError where two sides must not be compared; return what a reader should know where they may."""
-    differ = differences(a, b)
-    if "dataset_sha256" in differ:
-        raise ConfigError(f"{a.dataset}: the sides have different versions of it, so their recalls can't be compared")
-    if "queries" in differ or "half" in differ:
-        raise ConfigError(
-            f"{a.dataset}: {a.queries} queries on one side, {b.queries} on the other; measure both on the same "
-            "(--queries)"
-        )
-    if "machine" not in differ:
-        return []
-    names = " and ".join(f"{terms.machine_name or 'unknown'} ({terms.machine})" for terms in (a, b))
-    if not request.other_machine:
-        raise ConfigError(
-            f"the sides were measured on different machines, {names}: their speeds say nothing of the algorithms; "
-            "--other-machine compares them all the same"
-        )
-    return [f"measured on different machines, {names}"]

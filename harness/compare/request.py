@@ -16,7 +16,7 @@ from harness.errors import ConfigError
 from harness.measure.session import Options
 from harness.plan.suites import Suite
 from harness.registry import describe
-from harness.spec import Half
+from harness.spec import Half, Mode
 
 DEFAULT_PAIRS = 5
 DEFAULT_PASSES = 7
@@ -51,10 +51,25 @@ def compare_suite(dataset: str, **changes: Any) -> Suite:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Terms that were asked for by name (None = left open): of results that are there they choose those that fit."""
+
+    k: int | None = None
+    mode: Mode | None = None
+    threads: int | None = None
+    queries: int | None = None
+
+    def options(self) -> list[str]:
+        """Return them as they were given on the command line."""
+        return [f"--{name} {value}" for name, value in vars(self).items() if value is not None]
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure.
 
-    Two algorithms get `pairs` pairs of children, and where it can't be told more, up to `most_pairs`.
+    `asked` are those terms of `suite` and `options` that are no defaults, for sides that were measured before. Two
+    algorithms get `pairs` pairs of children, and where it can't be told more, up to `most_pairs`.
     """
 
     sides: tuple[Side, ...]
@@ -66,6 +81,7 @@ class Request:
     holdout: bool = False
     other_machine: bool = False
     save: Path | None = None
+    asked: Asked = Asked()
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -48,13 +48,12 @@ def at_recall(row: Row) -> str:
     return f"{row.comparison.a.recall[0]:.4f} / {row.comparison.b.recall[0]:.4f}"
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """Return the cells of a row under the heads of the table."""
+def cells(row: Row, among: Sequence[Row]) -> tuple[str, ...]:
+    """Return the cells of a row under the heads of a table, where it stands among these rows."""
     comparison = row.comparison
     verdict = comparison.verdict
     return (
-        f"{row.terms.dataset}, k={row.terms.k}"
-        + ("" if row.names[0] == row.names[1] else f" ({' / '.join(row.names)})"),
+        _terms(row, among) + ("" if row.names[0] == row.names[1] else f" ({' / '.join(row.names)})"),
         at_recall(row),
         _speed(comparison.a),
         _speed(comparison.b),
@@ -62,6 +61,21 @@ def cells(row: Row) -> tuple[str, ...]:
         "" if verdict is None or math.isnan(verdict.interval.low) else _interval(verdict),
         sentence(row),
     )
+
+
+def _terms(row: Row, among: Sequence[Row]) -> str:
+    """Say on what a row was measured: the dataset and k, and whatever else its terms differ in from other rows."""
+    terms = row.terms
+    more = {
+        "mode": terms.mode,
+        "threads": f"{terms.threads} threads",
+        "queries": f"{terms.queries} queries",
+        "half": f"{terms.half or 'no'} half",
+        "machine": f"on {terms.machine_name or 'unknown'} ({terms.machine})",
+        "dataset_sha256": f"version {terms.dataset_sha256:.8}",
+    }
+    said = [text for name, text in more.items() if len({getattr(other.terms, name) for other in among}) > 1]
+    return ", ".join([terms.dataset, f"k={terms.k}", *said])
 
 
 def _speed(side: Standing) -> str:
@@ -100,7 +114,7 @@ def render(report: Report, kind: Format) -> str:
     """Write the verdicts as Markdown, CSV or JSON; `table` is for the terminal, drawn there."""
     if kind == "json":
         return json.dumps(document(report), indent=1) + "\n"
-    rows = [cells(row) for row in report.rows]
+    rows = [cells(row, report.rows) for row in report.rows]
     if kind == "csv":
         import pandas as pd
 

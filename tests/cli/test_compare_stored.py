@@ -64,3 +64,121 @@ def test_an_empty_side_is_not_the_current_folder(annbench: Any, tmp_path: Path, 
         status, _, err = annbench("compare", *sides)
         assert status == 2
         assert f"{side!r} names no algorithm and no path" in err
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    """Return the rows of a comparison that was printed as JSON."""
+    found: list[dict[str, Any]] = json.loads(out)["rows"]
+    return found
+
+
+def store(folder: Path, factory: Any, *terms: dict[str, Any]) -> str:
+    """Write a result of each of these terms, each of five children, into one store."""
+    results = [factory.make_result(**{"search": {"ef": 10}, "processes": 5, "passes": 15, **one}) for one in terms]
+    factory.write_store(folder, results)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("other", "key", "told"),
+    [
+        ({"queries": 50}, "queries", ", 50 queries"),
+        ({"machine": {"key": "elsewhere", "cpu": "another"}}, "machine", "on another"),
+        ({"dataset_sha256": "e" * 64}, "dataset_sha256", "version eeeeeeee"),
+        ({"half": "odd"}, "half", "odd half"),
+    ],
+)
+def test_each_is_compared_with_its_like(
+    annbench: Any, tmp_path: Path, factory: Any, other: dict[str, Any], key: str, told: str
+) -> None:
+    """Two stores that hold the same two terms give two verdicts, and say which is of which."""
+    folder = store(tmp_path / "both", factory, {}, other)
+    status, out, err = annbench("compare", folder, folder, "--format", "json")
+    assert status == 0, err
+    found = rows(out)
+    assert len({row[key] for row in found}) == 2
+    assert all(row["verdict"]["ratio"] == 1.0 for row in found)
+    assert told in annbench("compare", folder, folder, "--format", "csv")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (("--queries", "50"), [(10, "single", 50)]),
+        (("--k", "5"), [(5, "single", 100)]),
+        (("--mode", "batch", "--threads", "2"), [(10, "batch", 100)]),
+        (("--mode", "single", "--threads", "2", "-k", "10"), [(10, "single", 100), (10, "single", 50)]),
+        (("--holdout",), [(10, "single", 30)]),
+    ],
+)
+def test_options_choose_among_results(
+    annbench: Any, tmp_path: Path, factory: Any, options: tuple[str, ...], left: list[tuple[int, str, int]]
+) -> None:
+    """Those that are given; a thread more or less is nothing to results of one query a call."""
+    folder = store(
+        tmp_path / "many",
+        factory,
+        *({}, {"queries": 50}, {"k": 5}, {"mode": "batch", "threads": 2}, {"queries": 30, "half": "odd"}),
+    )
+    status, out, err = annbench("compare", folder, folder, "--format", "json", *options)
+    assert status == 0, err
+    found = [(row["k"], row["mode"], row["queries"]) for row in rows(out)]
+    assert sorted(found) == sorted(left + [(10, "single", 30)] * (options[0] == "--mode" and options[1] == "single"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--k", "5", "--queries", "20"), "no result there was measured with --k 5 --queries 20"),
+        (
+            ("--queries", "60"),
+            "no result there was measured with --queries 60; what is there has k=10, single, 50 queries: ask for that",
+        ),
+        (("--mode", "batch"), "no result there was measured with --mode batch"),
+        (("--holdout",), "no result there was measured with --holdout"),
+    ],
+)
+def test_terms_that_contradict_a_baseline_are_refused(
+    annbench: Any, tmp_path: Path, factory: Any, options: tuple[str, ...], said: str
+) -> None:
+    """They were replaced by the baseline's without a word; nothing is measured before it is said."""
+    baseline(tmp_path / "base.json", factory)
+    for sides in (("base.json", "hnswlib(M=16, ef=40)"), ("hnswlib(M=16, ef=40)", "base.json")):
+        status, _, err = annbench("compare", *sides, *options)
+        assert status == 2
+        assert f"base.json: {said}" in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_more_queries_than_there_are_is_all_of_them(
+    annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the same --queries serves for a baseline and for what is compared with it."""
+    baseline(tmp_path / "base.json", factory)
+    header = type("Header", (), {"queries": 50, "sha256": "d" * 64})
+    monkeypatch.setattr("harness.compare.meet.read_header", lambda folder, name: header)
+    assert annbench("compare", "base.json", "base.json", "--queries", "1000")[0] == 0
+    assert annbench("compare", "base.json", "base.json", "--queries", "20")[0] == 2
+    header.queries = 60
+    assert annbench("compare", "base.json", "base.json", "--queries", "1000")[0] == 2
+
+
+def test_an_algorithm_is_measured_under_one_of_the_terms(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """Where the other side has several the message lists them, and with what they are chosen."""
+    folder = store(tmp_path / "both", factory, {}, {"queries": 50})
+    status, _, err = annbench("compare", folder, "hnsw(M=16, ef=10)")
+    assert status == 2
+    assert "k=10, single, 100 queries; digits-64-euclidean, k=10, single, 50 queries" in err
+    assert "--queries or FOLDER::ALGORITHM" in err
+    folder = store(tmp_path / "two", factory, {"algorithm": "lsh"}, {"algorithm": "annoy"})
+    status, _, err = annbench("compare", folder, "hnsw(M=16, ef=10)")
+    assert status == 2
+    assert "holds several algorithms, and none is hnsw" in err
+
+
+def test_unlike_queries_are_refused(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """Where no pair is alike, what differs least is named."""
+    old, new = store(tmp_path / "old", factory, {}), store(tmp_path / "new", factory, {"queries": 50})
+    status, _, err = annbench("compare", old, new)
+    assert status == 2
+    assert "100 queries on one side, 50 queries on the other" in err

@@ -1,0 +1,140 @@
+"""Which results of a stored side are meant, and which of one side meet which of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.compare.request import ANY_DATASET, Request
+from harness.compare.sides import StoredSide
+from harness.compare.stored import Stored, Terms, differences, read_stored
+from harness.dataset import read_header
+from harness.errors import ConfigError, DatasetError
+
+_Pair = tuple[Stored, Stored]
+
+
+@dataclass
+class Meeting:
+    """What is compared, pair by pair, and what a reader should know of it."""
+
+    pairs: list[_Pair]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_asked(side: StoredSide, request: Request) -> list[Stored]:
+    """Read what is meant of a stored side: that of the datasets, and under the terms, that were asked for.
+
+    Raises ConfigError where nothing is, with what is there.
+    """
+    wanted = request.suite.datasets
+    found = [one for one in read_stored(side) if wanted == ANY_DATASET or one.terms.dataset in wanted]
+    if not found:
+        raise ConfigError(f"{side.text}: no result there is of {', '.join(wanted)}")
+    fitting = [one for one in found if _fits(one.terms, request)]
+    if not fitting:
+        asked = " ".join([*request.asked.options(), *(["--holdout"] if request.holdout else [])])
+        there = "; ".join(dict.fromkeys(in_words(one.terms) for one in found))
+        raise ConfigError(
+            f"{side.text}: no result there was measured with {asked}; what is there has {there}: ask for that, or "
+            "leave the options out"
+        )
+    return fitting
+
+
+def _fits(terms: Terms, request: Request) -> bool:
+    asked = request.asked
+    return (
+        asked.k in (None, terms.k)
+        and asked.mode in (None, terms.mode)
+        # One query a call is asked by one thread, whatever --threads says: so it is for what is measured, too.
+        and (terms.mode == "single" or asked.threads in (None, terms.threads))
+        and (asked.queries in (None, terms.queries) or _all_there_are(terms, request))
+        and (not request.holdout or terms.half is not None)
+    )
+
+
+def _all_there_are(terms: Terms, request: Request) -> bool:
+    """Say whether more queries were asked for than the dataset has, and results are of all of them."""
+    if request.asked.queries is None or request.asked.queries < terms.queries:
+        return False
+    try:
+        header = read_header(request.options.data, terms.dataset)
+    except DatasetError:  # it isn't here, so that can't be known
+        return False
+    there = header.queries if terms.half is None else (header.queries + (terms.half == "even")) // 2
+    return header.sha256 == terms.dataset_sha256 and there == terms.queries
+
+
+def in_words(terms: Terms) -> str:
+    """Say under which terms results were measured, the dataset and the machine apart."""
+    threads = f", {terms.threads} threads" if terms.mode == "batch" else ""
+    return f"k={terms.k}, {terms.mode}{threads}, {_queries(terms)}"
+
+
+def _queries(terms: Terms) -> str:
+    return f"{terms.queries} queries" + ("" if terms.half is None else f" of the {terms.half} half")
+
+
+def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) -> Meeting:
+    """Pair what can be compared: the same algorithm under like terms, or the one algorithm of each side.
+
+    Where some of it has equal terms, that alone is paired. Raises ConfigError where no pair is left.
+    """
+    alike = any(len({one.algorithm for one in side}) > 1 for side in (first, second))
+    groups: dict[tuple[object, ...], list[_Pair]] = {}
+    for a in first:
+        for b in second:
+            if _key(a, by_name=alike) == _key(b, by_name=alike):
+                groups.setdefault(_key(a, by_name=alike), []).append((a, b))
+    if not groups:
+        raise ConfigError(
+            f"{request.sides[0].text} and {request.sides[1].text} have no algorithm on the same dataset, k and mode in "
+            "common; choose with FOLDER::ALGORITHM"
+        )
+    why = {}
+    found = Meeting([])
+    for key, group in groups.items():
+        # Two counts of queries, or machines, in both stores: each with its like, never across.
+        equal = [pair for pair in group if not differences(pair[0].terms, pair[1].terms)]
+        allowed = equal or [pair for pair in group if not _refusal(*pair, other_machine=request.other_machine)]
+        if not allowed:
+            closest = min(group, key=lambda pair: len(differences(pair[0].terms, pair[1].terms)))
+            why[key] = _refusal(*closest, other_machine=request.other_machine)
+        found.pairs += allowed
+    if not found.pairs:
+        raise ConfigError(next(iter(why.values())))
+    found.notes = [note for a, b in found.pairs if (note := _machines(a.terms, b.terms))]
+    return found
+
+
+def _key(one: Stored, *, by_name: bool) -> tuple[object, ...]:
+    """Return what two must share to be compared at all."""
+    terms = one.terms
+    return (one.algorithm if by_name else "", terms.dataset, terms.k, terms.mode, terms.threads)
+
+
+def _refusal(a: Stored, b: Stored, *, other_machine: bool) -> str:
+    """Say why two must not be compared, and what to do; empty where they may."""
+    differ = differences(a.terms, b.terms)
+    name = a.terms.dataset
+    if "dataset_sha256" in differ:
+        return f"{name}: the sides have different versions of it, so their recalls can't be compared"
+    if "queries" in differ or "half" in differ:
+        return (
+            f"{name}: {_queries(a.terms)} on one side, {_queries(b.terms)} on the other; measure both on the same "
+            "(--queries)"
+        )
+    if "machine" in differ and not other_machine:
+        return (
+            f"the sides were {_machines(a.terms, b.terms)}: their speeds say nothing of the algorithms; "
+            "--other-machine compares them all the same"
+        )
+    return ""
+
+
+def _machines(a: Terms, b: Terms) -> str:
+    if a.machine == b.machine:
+        return ""
+    names = " and ".join(f"{terms.machine_name or 'unknown'} ({terms.machine})" for terms in (a, b))
+    return f"measured on different machines, {names}"
