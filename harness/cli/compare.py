@@ -194,10 +194,13 @@ def parse_recalls(text: str) -> tuple[float, ...]:
 
 
 def _breaches(report: Report, slower: float | None, drops: float | None) -> list[str]:
-    """Say what a gate forbids: a slowdown counts where it is beyond the share, and its interval excludes none."""
+    """Say what a gate forbids: a slowdown counts where it is beyond the share, and its interval excludes none.
+
+    What B lacks counts under any gate: an index that crashed is no faster, and finds nothing.
+    """
     from harness.report.comparison import at_recall
 
-    said = []
+    said = [] if slower is None and drops is None else list(report.missing)
     for row in report.rows if slower is not None else ():
         verdict = row.comparison.verdict
         where = f"on {row.terms.dataset} at recall {at_recall(row)}"

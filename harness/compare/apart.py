@@ -37,6 +37,7 @@ def compare_apart(request: Request, told: Told) -> Report:
     )
     met = meet(first, second, request)
     report.notes += met.notes
+    report.missing += met.missing
     for a, b in met.pairs:
         lines = a.line(), b.line()
         as_they_are = request.targets is None and len(a.settings) == len(b.settings) == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.compare.request import ANY_DATASET, Request
-from harness.compare.sides import StoredSide
+from harness.compare.sides import Side, StoredSide
 from harness.compare.stored import Stored, Terms, differences, read_stored
 from harness.dataset import read_header
 from harness.errors import ConfigError, DatasetError
@@ -16,9 +16,13 @@ _Pair = tuple[Stored, Stored]
 
 @dataclass
 class Meeting:
-    """What is compared, pair by pair, and what a reader should know of it."""
+    """What is compared, pair by pair, and what a reader should know of it.
+
+    `missing` says what the first side has, and the second one should have but hasn't.
+    """
 
     pairs: list[_Pair]
+    missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -79,7 +83,8 @@ def _queries(terms: Terms) -> str:
 def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) -> Meeting:
     """Pair what can be compared: the same algorithm under like terms, or the one algorithm of each side.
 
-    Where some of it has equal terms, that alone is paired. Raises ConfigError where no pair is left.
+    Where some of it has equal terms, that alone is paired; what has no counterpart is told. Raises ConfigError where no
+    pair is left.
     """
     alike = any(len({one.algorithm for one in side}) > 1 for side in (first, second))
     groups: dict[tuple[object, ...], list[_Pair]] = {}
@@ -105,6 +110,11 @@ def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) ->
     if not found.pairs:
         raise ConfigError(next(iter(why.values())))
     found.notes = [note for a, b in found.pairs if (note := _machines(a.terms, b.terms))]
+    expected = (
+        [one for one in first if not alike or _expected(one, second, request.sides[1])],
+        [one for one in second if not alike or _expected(one, first, request.sides[0])],
+    )
+    _tell_left_over(found, expected, why, by_name=alike)
     return found
 
 
@@ -112,6 +122,36 @@ def _key(one: Stored, *, by_name: bool) -> tuple[object, ...]:
     """Return what two must share to be compared at all."""
     terms = one.terms
     return (one.algorithm if by_name else "", terms.dataset, terms.k, terms.mode, terms.threads)
+
+
+def _expected(one: Stored, others: Sequence[Stored], other: Side) -> bool:
+    """Say whether the other side should hold a counterpart: one that is an algorithm by its name holds no others."""
+    folder = isinstance(other, StoredSide) and other.algorithm is None and other.path.is_dir()
+    return folder or one.algorithm in {theirs.algorithm for theirs in others}
+
+
+def _tell_left_over(
+    found: Meeting,
+    expected: tuple[Sequence[Stored], Sequence[Stored]],
+    why: Mapping[tuple[object, ...], str],
+    *,
+    by_name: bool,
+) -> None:
+    """Note what is in no pair; what the first side has is missing where nothing of its kind is in one."""
+    said = []
+    for number, side in enumerate(expected):
+        paired = {(pair[number].algorithm, pair[number].terms) for pair in found.pairs}
+        kinds = {_key(pair[number], by_name=by_name) for pair in found.pairs}
+        for one in side:
+            kind = _key(one, by_name=by_name)
+            if (one.algorithm, one.terms) in paired or (number == 1 and kind in why):  # told of the first side
+                continue
+            reason = f": {why[kind]}" if kind in why else f" has no counterpart in {'BA'[number]}"
+            said.append(f"{'AB'[number]}'s {one.algorithm} on {one.terms.dataset} ({in_words(one.terms)}){reason}")
+            if number == 0 and kind not in kinds:
+                found.missing.append(said[-1])
+    if said:
+        found.notes.append(f"not compared: {'; '.join(said)}")
 
 
 def _refusal(a: Stored, b: Stored, *, other_machine: bool) -> str:

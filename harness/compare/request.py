@@ -101,10 +101,14 @@ class Row:
 
 @dataclass
 class Report:
-    """All verdicts of a comparison; `drop` is by how much B's recall is below A's, at worst, at the same settings."""
+    """All verdicts of a comparison; `drop` is by how much B's recall is below A's, at worst, at the same settings.
+
+    `missing` says what A has and B, a store as well, has nothing to compare with.
+    """
 
     names: tuple[str, str]
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pairs: int = 0
     drop: float = 0.0
+    missing: list[str] = field(default_factory=list)

@@ -141,6 +141,7 @@ def document(report: Report) -> dict[str, Any]:
         "b": report.names[1],
         "pairs": report.pairs,
         "recall_drop": report.drop,
+        "missing": report.missing,
         "notes": footnotes(report),
         "rows": [_row(row) for row in report.rows],
     }

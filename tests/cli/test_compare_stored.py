@@ -182,3 +182,48 @@ def test_unlike_queries_are_refused(annbench: Any, tmp_path: Path, factory: Any)
     status, _, err = annbench("compare", old, new)
     assert status == 2
     assert "100 queries on one side, 50 queries on the other" in err
+
+
+@pytest.mark.parametrize("gate", [("--fail-if-slower", "10%"), ("--fail-if-recall-drops", "0.01")])
+def test_what_is_missing_is_told_and_fails_a_gate(
+    annbench: Any, tmp_path: Path, factory: Any, gate: tuple[str, str]
+) -> None:
+    """An index that crashed left no result: green would be wrong."""
+    lsh = {"algorithm": "lsh"}
+    old, new = store(tmp_path / "old", factory, {}, lsh), store(tmp_path / "new", factory, {})
+    told = "A's lsh on digits-64-euclidean (k=10, single, 100 queries) has no counterpart in B"
+    status, out, err = annbench("compare", old, new, "--format", "json")
+    assert status == 0, err
+    assert json.loads(out)["missing"] == [told]
+    assert f"not compared: {told}" in json.loads(out)["notes"]
+    status, _, err = annbench("compare", old, new, *gate)
+    assert status == 1
+    assert f"annbench compare: {told}" in err
+    # What is new in B is told, and no regression.
+    status, out, _ = annbench("compare", new, old, *gate, "--format", "json")
+    assert status == 0
+    assert any("B's lsh" in note for note in json.loads(out)["notes"])
+    # Nor is what nobody asked for: the side names its algorithm.
+    for side in (f"{old}::hnsw", f"{new}::hnsw"):
+        status, out, _ = annbench("compare", old, side, *gate, "--format", "json")
+        assert (status, json.loads(out)["missing"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "status", "told"),
+    [
+        ([{"dataset": "elsewhere"}], 1, "A's hnsw on digits-64-euclidean (k=10, single, 100 queries) has no"),
+        ([{"queries": 50}, {"dataset": "elsewhere"}], 1, "100 queries on one side, 50 queries on the other"),
+        # A slow setting is asked less: how much differs from run to run.
+        ([{}, {"queries": 37}, {"dataset": "elsewhere"}], 0, "B's hnsw on digits-64-euclidean (k=10, single, 37 que"),
+    ],
+)
+def test_one_algorithm_may_lack_a_dataset(
+    annbench: Any, tmp_path: Path, factory: Any, theirs: list[dict[str, Any]], status: int, told: str
+) -> None:
+    """A data set is missed like an algorithm; queries that differ on one don't hide what else is compared."""
+    old = store(tmp_path / "old", factory, {}, {"dataset": "elsewhere"})
+    new = store(tmp_path / "new", factory, *theirs)
+    found, out, _ = annbench("compare", old, new, "--fail-if-slower", "10%", "--format", "json")
+    assert found == status
+    assert any(told in note for note in json.loads(out)["notes"])
