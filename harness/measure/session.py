@@ -27,7 +27,7 @@ from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
 from harness.programs import usable_cores
-from harness.registry import Entry, Registry
+from harness.registry import Entry, GroupConfig, Registry
 from harness.spec import BuildSpec, Half
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
 
@@ -174,13 +174,17 @@ def job_for(
 
 
 def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits) -> list[str]:
-    """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand."""
-    note = _note_path(entry, build, options)
+    """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand.
+
+    They are those of the grids that it was checked with: parameters that it doesn't take say nothing of others.
+    """
+    own = suite.grids.get(entry.name)
+    note = _note_path(entry, build, own, options)
     if not options.force:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
-    grids = suite.grids.get(entry.name, entry.config.groups.get(suite.group, []))
-    found, finished = breaches_before_timing(entry, build.metric, grids, limits)
+    grids = entry.config.groups.get(suite.group, [])
+    found, finished = breaches_before_timing(entry, build.metric, grids if own is None else own, limits)
     if finished:
         # Only what the check itself found is kept: a time-out or a lack of memory may pass.
         content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
@@ -188,8 +192,9 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
     return found
 
 
-def _note_path(entry: Entry, build: BuildSpec, options: Options) -> Path:
-    key = (entry.config.model_dump_json(), build.metric, build.provenance, rules_source())
+def _note_path(entry: Entry, build: BuildSpec, own: Sequence[GroupConfig] | None, options: Options) -> Path:
+    grids = [grid.model_dump_json() for grid in own or ()]
+    key = (entry.config.model_dump_json(), grids, build.metric, build.provenance, rules_source())
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
     return options.results / ".conformance" / f"{entry.name}-{build.metric}-{digest}.json"
 

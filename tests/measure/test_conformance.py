@@ -140,3 +140,11 @@ def test_a_missing_library_is_an_error() -> None:
     """A plug-in that can't be imported is an error with the way out, not a plug-in without breaches."""
     with pytest.raises(ConfigError, match="pip install no-such-distribution"):
         list(verdicts(REGISTRY["missing"], "euclidean", check_limits()))
+
+
+def test_parameters_that_are_wrong_say_nothing_of_others(bench):
+    """A slip in --build is found by the check, and does not stand against the algorithm's own parameters."""
+    slip = bench.run("exact", grids={"exact": {"build": {"M": "oops"}}})
+    assert (slip.failed, bench.settings("exact")) == (1, [])
+    assert bench.run("exact").failed == 0
+    assert bench.settings("exact")
