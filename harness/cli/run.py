@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from harness.measure.session import Options, Summary
     from harness.plan.expand import Plan
+    from harness.plan.suites import Suite
+    from harness.registry import Registry
 
 
 class Mode(StrEnum):
@@ -78,6 +80,8 @@ def run(
 ) -> None:
     """Measure indexes; what is measured already is skipped, so an interrupted run goes on where it stopped.
 
+    The exit status is 1 where there is no result of an algorithm that was named with -a, or of any that a suite names.
+
     Example: annbench run quick
 
     Example: annbench run -d fashion-mnist-784-euclidean -a hnswlib -a faiss-hnsw --group default
@@ -129,8 +133,14 @@ def run(
         prepare(name, folder=options.data, console=console)
     plans = plan_run(wanted, registry, options)
     _say_plans(console, plans)
-    if not dry_run:
-        _execute(console, wanted, registry, plans, options)
+    if dry_run:
+        return
+    summary, broken = _execute(console, wanted, registry, plans, options)
+    _say_summary(console, summary, options.results)
+    if absent := _absent(algorithm, wanted, registry, summary, broken):
+        for text in absent:
+            typer.echo(f"annbench run: nothing measured{text}", err=True)
+        raise typer.Exit(1)
 
 
 def _say_plans(console: Console, plans: list[tuple[str, Plan]]) -> None:
@@ -147,7 +157,10 @@ def _say_plans(console: Console, plans: list[tuple[str, Plan]]) -> None:
             console.print(f"  {escape(build.algorithm)} [dim]{escape(build.slug)} x {len(build.searches)}[/]")
 
 
-def _execute(console: Console, suite: Any, registry: Any, plans: list[tuple[str, Plan]], options: Options) -> None:
+def _execute(
+    console: Console, suite: Suite, registry: Registry, plans: list[tuple[str, Plan]], options: Options
+) -> tuple[Summary, dict[str, str]]:
+    """Measure what the plans hold; return what came of it, and how each algorithm failed that did."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from harness.measure.machine import describe_machine
@@ -161,13 +174,12 @@ def _execute(console: Console, suite: Any, registry: Any, plans: list[tuple[str,
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
         display = _Display(console, progress, total * suite.passes, suite.passes)
         try:
-            summary = execute(suite, registry, plans, options, display)
+            return execute(suite, registry, plans, options, display), display.broken
         except KeyboardInterrupt:
             progress.stop()
             again = "the same command without --force" if options.force else "the same command"
             console.print(f"\n[bold]Interrupted.[/] Every pass that ended is kept; {again} goes on from here.")
             raise typer.Exit(130) from None
-    _say_summary(console, summary, options.results)
 
 
 def _say_summary(console: Console, summary: Summary, results: Path) -> None:
@@ -181,6 +193,30 @@ def _say_summary(console: Console, summary: Summary, results: Path) -> None:
     console.print(f"{', '.join(parts)}; results in {escape(str(results))}; draw them with: annbench report")
 
 
+def _absent(
+    named: list[str] | None, suite: Suite, registry: Registry, summary: Summary, broken: dict[str, str]
+) -> list[str]:
+    """Say of which algorithms nothing came: of each that was named, but of a suite's only where it is all of them."""
+    from harness.measure.session import came_to_nothing
+
+    absent = came_to_nothing(named or suite.algorithms, registry, summary)
+    if not named:
+        every = absent and absent.keys() == set(suite.algorithms)
+        return [": each algorithm was left out or failed, as said above; see: annbench results list"] if every else []
+    said = []
+    for name, meant in absent.items():
+        if not meant:
+            why = "it stands for no algorithm; bring theirs with --ann-benchmarks PATH"
+        elif len(meant) > 1:
+            why = "each algorithm was left out or failed, as said above; see: annbench results list"
+        elif meant[0] in broken:
+            why = f"{' '.join(broken[meant[0]].split())}; see: annbench results show '*/{meant[0]}*/*'"
+        else:
+            why = summary.skipped.get(meant[0], "it failed before; --force tries again")
+        said.append(f" of {name}: {why}")
+    return said
+
+
 class _Display:
     """Shows a run: a bar over all passes, and a line for each build and each failure."""
 
@@ -189,6 +225,7 @@ class _Display:
         self._task = progress.add_task("starting", total=total)
         self._spec: Any = None
         self._seen: dict[int, int] = {}
+        self.broken: dict[str, str] = {}
 
     def __call__(self, event: str, content: dict[str, Any]) -> None:
         from rich.markup import escape
@@ -208,9 +245,11 @@ class _Display:
                 self._progress.advance(self._task)
         elif event == "search-failed":
             self._progress.advance(self._task, self._passes - self._seen.get(content["search"], 0))
+            self.broken[self._spec.algorithm] = str(content["message"])
             self._console.print(f"  [red]a setting failed:[/] {escape(str(content['message']))}")
         elif event == "build-failed":
             self._progress.advance(self._task, self._passes * len(self._spec.searches))
+            self.broken[self._spec.algorithm] = str(content["reason"])
             self._console.print(f"[red]{escape(self._spec.algorithm)} failed:[/] {escape(str(content['reason']))}")
         elif event == "note":
             self._console.print(f"  [dim]{escape(str(content['text']))}[/]")

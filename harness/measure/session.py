@@ -52,13 +52,17 @@ class Options:
 
 @dataclass
 class Summary:
-    """What a run did: settings measured, done before, failed, and algorithms left out with the reason."""
+    """What a run did: settings measured, done before, failed, and algorithms left out with the reason.
+
+    `held` are the algorithms of which there is a result now.
+    """
 
     measured: int = 0
     done: int = 0
     failed: int = 0
     failed_before: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
 
 
 def settings_for(options: Options, half: Half | None = None) -> Settings:
@@ -92,6 +96,12 @@ def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[s
             raise ConfigError(f"nothing to measure on {name}: {reasons or 'no algorithm was chosen'}")
         plans.append((name, plan))
     return plans
+
+
+def came_to_nothing(names: Sequence[str], registry: Registry, summary: Summary) -> dict[str, list[str]]:
+    """Return those names, or words such as `core`, of which there is no result after a run, with their algorithms."""
+    found = {name: [e.name for e in chosen(registry, [name]) if e.config.purpose == "index"] for name in names}
+    return {name: meant for name, meant in found.items() if not summary.held & {name, *meant}}
 
 
 def execute(
@@ -135,6 +145,7 @@ def _measure(
         summary.done += plan.done
         summary.failed_before += plan.failed_before
         summary.skipped |= plan.skipped
+        summary.held |= plan.held
         for number, build in enumerate(plan.builds, 1):
             entry = registry[build.algorithm]
             listener("build", {"spec": build, "dataset": dataset, "number": number, "of": len(plan.builds)})
@@ -147,6 +158,8 @@ def _measure(
             failed = run_build(job_for("measure", entry, build, suite, options), limits, listener)
             summary.failed += failed
             summary.measured += len(build.searches) - failed
+            if failed < len(build.searches):
+                summary.held.add(entry.name)
 
 
 def job_for(

@@ -31,12 +31,16 @@ class Settings:
 
 @dataclass
 class Plan:
-    """What there is to do: `builds` with their missing `searches`, what is done, and what was left out and why."""
+    """What there is to do: `builds` with their missing `searches`, what is done, and what was left out and why.
+
+    `held` are the algorithms of which there is a result already.
+    """
 
     builds: list[BuildSpec] = field(default_factory=list)
     done: int = 0
     failed_before: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
 
     @property
     def searches(self) -> int:
@@ -80,11 +84,11 @@ def expand_suite(
     check_depth(suite, dataset)
     plan = Plan()
     for entry in entries:
-        if why := unusable(entry, dataset, suite):
-            if entry.config.purpose == "index":
-                plan.skipped[entry.name] = why
-            continue
-        for build in builds_of(suite, dataset, entry, settings):
+        why = unusable(entry, dataset, suite)
+        found = [] if why else builds_of(suite, dataset, entry, settings)
+        if not found and entry.config.purpose == "index":
+            plan.skipped[entry.name] = why or f"has no grid for {dataset.metric}"
+        for build in found:
             _add(plan, build, suite, settings, store)
     return plan
 
@@ -171,6 +175,7 @@ def _add(plan: Plan, build: BuildSpec, suite: Suite, settings: Settings, store: 
         found = store.read(path) if path.exists() else None
         if found is not None and found.enough(suite.passes) and found.thorough(suite.pass_seconds):
             plan.done += 1
+            plan.held.add(build.algorithm)
         elif _failed_for_good(store, build, search, suite, settings):
             plan.failed_before += 1
         else:

@@ -22,6 +22,7 @@ from harness.errors import ConfigError
 VERBS = ["list", "prepare", "run", "results", "report", "export", "study", "check", "new-plugin", "embed", "train"]
 VERBS += ["evaluate"]
 NESTED = [["results", verb] for verb in ("list", "show", "rm", "merge")]
+FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 SMALL = ["-d", "digits-64-euclidean", "-a", "brute_force", "--queries", "20", "--passes", "1", "--group", "quick"]
 
 
@@ -87,8 +88,7 @@ def test_lists(cli, subject, telling):
 
 def test_list_says_why_something_is_missing(cli, tmp_path):
     """A plug-in whose library is missing is listed with the remedy."""
-    folder = Path(__file__).parents[1] / "plugins" / "faulty"
-    _, out, _ = cli("list", "--plugin", str(folder))
+    _, out, _ = cli("list", "--plugin", str(FAULTY))
     line = next(line for line in out.splitlines() if line.startswith("missing-library"))
     assert "no-such-distribution not installed; pip install no-such-distribution" in line
 
@@ -120,6 +120,42 @@ def test_mistakes_end_in_one_line(cli, arguments, telling):
     assert telling in err
     assert "Traceback" not in err
     assert len([line for line in err.splitlines() if line.startswith("annbench:")]) == 1
+
+
+SCANTY = ["-d", "digits-64-euclidean", "--plugin", str(FAULTY), "--queries", "10", "--passes", "1", "--group", "quick"]
+
+
+def test_nothing_of_what_was_named_is_no_success(cli):
+    """Who names an algorithm and gets nothing of it reads why, and the way out, in one line."""
+    status, _, err = cli("run", *SCANTY, "-a", "missing-library", "-a", "exact", "--build", "M=oops")
+    lines = [line for line in err.splitlines() if line.startswith("annbench run: nothing measured")]
+    assert status == 1
+    assert lines[0].endswith("of missing-library: no-such-distribution not installed; pip install no-such-distribution")
+    assert "of exact: not conforming" in lines[1]
+    assert lines[1].endswith("see: annbench results show '*/exact*/*'")
+    assert len(lines) == 2
+    assert cli("results", "show", "*/exact*/*")[0] == 0
+    status, _, err = cli("run", *SCANTY, "-a", "exact", "--build", "M=oops")
+    assert status == 1
+    assert "nothing measured of exact: it failed before; --force tries again" in err
+    status, _, err = cli("run", *SCANTY, "-a", "ann-benchmarks")
+    assert status == 1
+    assert "bring theirs with --ann-benchmarks PATH" in err
+    for _ in range(2):  # the second time all is done before
+        status, _, err = cli("run", *SCANTY, "-a", "exact")
+        assert status == 0
+        assert "nothing measured" not in err
+
+
+def test_a_suite_of_which_something_came_is_a_success(cli, tmp_path):
+    """Algorithms of a suite that aren't installed or fail spoil nothing; that nothing came of any is told."""
+    for name, algorithms in (("some", "[exact, missing-library, raises-in-fit]"), ("none", "[missing-library]")):
+        suite = f"{name}: {{datasets: [digits-64-euclidean], algorithms: {algorithms}}}"
+        (tmp_path / f"{name}.yml").write_text(suite, encoding="utf-8")
+    assert cli("run", "some.yml", *SCANTY)[0] == 0
+    status, _, err = cli("run", "none.yml", *SCANTY)
+    assert status == 1
+    assert "annbench run: nothing measured: each algorithm was left out or failed" in err
 
 
 def test_dry_run_measures_nothing(cli, tmp_path):
@@ -175,8 +211,7 @@ def test_merge_and_remove(cli, measured, tmp_path):
 def test_check(cli):
     """`check` tells who keeps the contract and who doesn't, and in what."""
     assert cli("check", "brute_force", "--metric", "hamming")[0] == 0
-    folder = str(Path(__file__).parents[1] / "plugins" / "faulty")
-    status, out, _ = cli("check", "duplicate-ids", "--plugin", folder)
+    status, out, _ = cli("check", "duplicate-ids", "--plugin", str(FAULTY))
     assert status == 1
     assert "twice" in out
 
