@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.analyse.table import DEFAULT_TARGETS
@@ -47,7 +47,7 @@ def compare_apart(request: Request, told: Told) -> Report:
             labels = (_labels(lines[0]), _labels(lines[1]))
             compared = compare_speeds(ours, theirs, target)
             report.rows.append(Row(b.terms, (a.algorithm, b.algorithm), labels, compared))
-        recalls = [Recalls({_label(one): one.recall for one in side.settings}, {}) for side in (a, b)]
+        recalls = [_recalls(side) for side in (a, b)]
         report.drop = max(report.drop, recall_drop(recalls[0], recalls[1], targets))
     report.notes = list(dict.fromkeys(report.notes))
     report.notes.append(
@@ -55,6 +55,11 @@ def compare_apart(request: Request, told: Told) -> Report:
         "is in the ratio; for a difference of a few per cent compare two algorithms live"
     )
     return report
+
+
+def _recalls(side: Stored) -> Recalls:
+    compared = {_label(one): one.recall for one in side.settings}
+    return Recalls(compared, {**side.tried, **compared})
 
 
 def _labels(line: Sequence[Setting]) -> tuple[str, ...]:
@@ -86,11 +91,13 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
         update={"datasets": (theirs.dataset,), "k": theirs.k, "mode": theirs.mode, "queries": theirs.queries}
     )
     options = replace(request.options, threads=theirs.threads)
-    results = _alone(replace(request, suite=suite, options=options, holdout=theirs.half is not None), side, told)
+    halved = theirs.half is not None
+    results, tried = _alone(replace(request, suite=suite, options=options, holdout=halved), side, told)
     if request.save is not None:
         write_baseline(request.save, results)
     settings = tuple(setting_of(result) for result in results)
-    return [Stored(terms_of(results[0]), side.entry.name, settings)]
+    # What was tried on one half of the queries says nothing of the recall that the other side has on the other half.
+    return [Stored(terms_of(results[0]), side.entry.name, settings, {} if halved else tried)]
 
 
 def _measurable(terms: set[Terms], request: Request) -> set[Terms]:
@@ -105,16 +112,18 @@ def _measurable(terms: set[Terms], request: Request) -> set[Terms]:
     return terms
 
 
-def _alone(request: Request, side: LiveSide, told: Told) -> list[Result]:
+def _alone(request: Request, side: LiveSide, told: Told) -> tuple[list[Result], Mapping[str, float]]:
+    """Measure a side by itself; return its results, and the recall of each setting that was tried to choose them."""
     found = expand(request, side)
+    tried: Mapping[str, float] = {}
     check(side, found[0], request.suite, request.options)
     with alone(request.options.results / FOLDER):
         if not (request.targets is None and single(found)):
             targets = request.targets or DEFAULT_TARGETS
             chosen = choose_for(request, side, found, targets, told, "")
-            found = [match.builds[0] for match in matches([chosen.builds, chosen.builds], targets)]
+            found, tried = [match.builds[0] for match in matches([chosen.builds, chosen.builds], targets)], chosen.tried
         half = JUDGING if request.holdout else None
-        return measure_alone(side, found, request.pairs, request.suite, request.options, told, half=half)
+        return measure_alone(side, found, request.pairs, request.suite, request.options, told, half=half), tried
 
 
 def measure_baseline(request: Request, told: Told) -> Report:
@@ -122,6 +131,6 @@ def measure_baseline(request: Request, told: Told) -> Report:
     (side,) = request.sides
     if not isinstance(side, LiveSide) or request.save is None:
         raise ConfigError(f"{side.text}: one side alone is an algorithm to be measured, with --save-baseline FILE")
-    results = _alone(request, side, told)
+    results, _ = _alone(request, side, told)
     write_baseline(request.save, results)
     return Report((side.text, ""), pairs=request.pairs)

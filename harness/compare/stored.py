@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -89,11 +89,12 @@ class _Format(BaseModel):
 
 @dataclass(frozen=True)
 class Stored:
-    """Settings of one algorithm under the same terms."""
+    """Settings of one algorithm under the same terms, and by label the recall of those that were tried to choose them."""
 
     terms: Terms
     algorithm: str
     settings: tuple[Setting, ...]
+    tried: Mapping[str, float] = field(default_factory=dict)
 
     def line(self) -> list[Setting]:
         """Return the settings on the frontier, by ascending recall."""

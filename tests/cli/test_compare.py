@@ -198,6 +198,54 @@ def test_a_baseline_of_another_machine_is_refused(
     assert "measured on different machines" in out
 
 
+@pytest.mark.slow
+def test_a_gate_sees_recall_that_was_lost(annbench: Any, tmp_path: Path) -> None:
+    """A version that looks at half of what the old one did takes other settings to a recall: the same ones count."""
+    for version, share in (("old", "share"), ("new", "share / 2 if share < 1 else 1.0")):
+        folder = tmp_path / version / "mine"
+        folder.mkdir(parents=True)
+        (folder / "config.yml").write_text(
+            "mine:\n  constructor: mine:Mine\n  origin: library\n  metrics: [euclidean]\n"
+            "  groups: {quick: {search: {share: [0.2, 0.4, 0.6, 0.8, 1.0]}}}\n",
+            encoding="utf-8",
+        )
+        (folder / "__init__.py").write_text(
+            f"""
+import numpy as np
+
+from harness.contract import Algorithm
+
+
+class Mine(Algorithm):
+    def __init__(self, metric):
+        pass
+
+    def fit(self, train, *, threads=1):
+        self.train = train[np.random.default_rng(0).permutation(len(train))]
+        self.ids = np.random.default_rng(0).permutation(len(train))
+
+    def searcher(self, *, threads=1, share):
+        count = int(({share}) * len(self.train))
+
+        def search(queries, k):
+            away = ((queries[:, None, :] - self.train[None, :count, :]) ** 2).sum(axis=2)
+            return self.ids[np.argsort(away, axis=1, kind="stable")[:, :k]]
+
+        return search
+""",
+            encoding="utf-8",
+        )
+    gate = ("--recall", "0.5", "--fail-if-recall-drops", "0.05")
+    status, _, err = annbench("compare", "old/mine", "new/mine", *DIGITS, *gate)
+    assert status == 1, err
+    assert "B's recall is 0." in err
+    assert annbench("compare", "old/mine", "old/mine", *DIGITS, *gate)[0] == 0
+    assert annbench("compare", "old/mine", *DIGITS, "--recall", "0.5", "--save-baseline", "base.json")[0] == 0
+    status, _, err = annbench("compare", "base.json", "new/mine", *DIGITS[2:], *gate)
+    assert status == 1, err
+    assert "B's recall is 0." in err
+
+
 def stores(tmp_path: Path, factory: Any) -> tuple[str, str]:
     """Write two stores of the same index, the second one slower and with less recall."""
     for name, qps, recall in (("old", 1000.0, 0.95), ("new", 500.0, 0.9)):
