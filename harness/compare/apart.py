@@ -13,7 +13,7 @@ from harness.compare.meet import in_words, meet, read_asked
 from harness.compare.recall import Recalls, recall_drop
 from harness.compare.request import JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide, StoredSide
-from harness.compare.stored import Setting, Stored, Terms, setting_of, terms_of, write_baseline
+from harness.compare.stored import Setting, Stored, Terms, content_key, setting_of, terms_of, write_baseline
 from harness.compare.turns import choose_for, expand, single
 from harness.dataset import read_header
 from harness.errors import ConfigError
@@ -87,12 +87,14 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
             "--dataset, --k, --mode, --threads, --queries or FOLDER::ALGORITHM"
         )
     theirs = terms.pop()
+    against = content_key(one for one in others if one.terms == theirs)
     suite = request.suite.model_copy(
         update={"datasets": (theirs.dataset,), "k": theirs.k, "mode": theirs.mode, "queries": theirs.queries}
     )
     options = replace(request.options, threads=theirs.threads)
     halved = theirs.half is not None
-    results, tried = _alone(replace(request, suite=suite, options=options, holdout=halved), side, told)
+    measured = replace(request, suite=suite, options=options, holdout=halved)
+    results, tried = _alone(measured, side, told, against)
     if request.save is not None:
         write_baseline(request.save, results)
     settings = tuple(setting_of(result) for result in results)
@@ -112,8 +114,11 @@ def _measurable(terms: set[Terms], request: Request) -> set[Terms]:
     return terms
 
 
-def _alone(request: Request, side: LiveSide, told: Told) -> tuple[list[Result], Mapping[str, float]]:
-    """Measure a side by itself; return its results, and the recall of each setting that was tried to choose them."""
+def _alone(request: Request, side: LiveSide, told: Told, against: str = "") -> tuple[list[Result], Mapping[str, float]]:
+    """Measure a side by itself; return its results, and the recall of each setting that was tried to choose them.
+
+    `against` names the content of the baseline that it meets: what was measured for another is not taken again.
+    """
     found = expand(request, side)
     tried: Mapping[str, float] = {}
     check(side, found[0], request.suite, request.options)
@@ -123,7 +128,10 @@ def _alone(request: Request, side: LiveSide, told: Told) -> tuple[list[Result], 
             chosen = choose_for(request, side, found, targets, told, "")
             found, tried = [match.builds[0] for match in matches([chosen.builds, chosen.builds], targets)], chosen.tried
         half = JUDGING if request.holdout else None
-        return measure_alone(side, found, request.pairs, request.suite, request.options, told, half=half), tried
+        results = measure_alone(
+            side, found, request.pairs, request.suite, request.options, told, half=half, against=against
+        )
+        return results, tried
 
 
 def measure_baseline(request: Request, told: Told) -> Report:

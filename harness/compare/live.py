@@ -81,9 +81,14 @@ def measure_alone(
     told: Told,
     *,
     half: Half | None = None,
+    against: str = "",
 ) -> list[Result]:
-    """Measure builds in `count` children each, one after the other: what a baseline, or a rival to one, is made of."""
-    store = ResultStore(options.results / FOLDER / "alone")
+    """Measure builds in `count` children each, one after the other: what a baseline, or a rival to one, is made of.
+
+    `against` is the key of what they are compared with, empty for a baseline. What an earlier run left is taken if it
+    was measured for the same: else a baseline would meet the very passes that it was written from.
+    """
+    store = ResultStore(options.results / FOLDER / (f"against-{against}" if against else "alone"))
     limits = Limits(suite.timeout, options.limit)
     found = []
     for spec in builds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +91,7 @@ class _Format(BaseModel):
 
 @dataclass(frozen=True)
 class Stored:
-    """Settings of one algorithm under the same terms, and by label the recall of those that were tried to choose them."""
+    """Settings of one algorithm under the same terms, and the recall of those that were tried for it, by label."""
 
     terms: Terms
     algorithm: str
@@ -167,6 +169,12 @@ def read_baseline(path: Path) -> Baseline:
         raise StoreError(f"{path}: could not be read ({reason(refused)})") from None
     except ValidationError as problem:
         raise StoreError(f"{path}: is no baseline of annbench: {describe(problem):.300}") from None
+
+
+def content_key(stored: Iterable[Stored]) -> str:
+    """Return a key of all that is held there, figures included: 10 hex digits."""
+    held = [[one.terms.model_dump(), one.algorithm, [s.model_dump() for s in one.settings]] for one in stored]
+    return hashlib.sha256(json.dumps(held, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def write_baseline(path: Path, results: Sequence[Result]) -> Baseline:

@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 
 from harness.compare.stored import write_baseline
+from harness.dataset import Header
+from harness.measure.job import Job
+from harness.metric import Metric
+from harness.spec import thaw
+from harness.store import ResultStore
+
+FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 
 
 def baseline(path: Path, factory: Any, **changes: Any) -> dict[str, Any]:
@@ -227,3 +234,54 @@ def test_one_algorithm_may_lack_a_dataset(
     found, out, _ = annbench("compare", old, new, "--fail-if-slower", "10%", "--format", "json")
     assert found == status
     assert any(told in note for note in json.loads(out)["notes"])
+
+
+class Machine:
+    """Stands for the children: makes up what they would measure, slower each time, or is interrupted first."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+        self.builds = 0
+        self.interrupted_at = 0
+
+    def __call__(self, job: Job, *_: object) -> int:
+        self.builds += 1
+        if self.builds == self.interrupted_at:
+            raise KeyboardInterrupt
+        store = ResultStore(Path(job.results))
+        (search,) = job.build.searches
+        spec = {**job.build.identity(search), "build": thaw(job.build.params), "search": thaw(search.params)}
+        for name in ("metric", "build_threads", "versions", "plugin_hash"):
+            spec.pop(name)
+        spec["machine"] = {"key": spec["machine"]}
+        result = self._factory.make_result(**spec, qps=1000 / self.builds, passes=job.passes, processes=1)
+        store.write(store.path(job.build.folder, job.build.stem(search)), result)
+        return 0
+
+
+def test_the_rival_of_a_baseline_is_measured_anew(
+    annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same source gave the baseline's own passes again, a ratio of exactly 1, and nothing was measured."""
+    machine = Machine(factory)
+    monkeypatch.setattr("harness.compare.live.run_build", machine)
+    monkeypatch.setattr("harness.compare.apart.check", lambda *_: None)
+    header = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1697, 100, 100, 64, "d" * 64)
+    monkeypatch.setattr("harness.compare.turns.read_header", lambda *_: header)
+    monkeypatch.setattr("harness.sources.prepare.prepare", lambda *_, **__: None)
+    side = f"{FAULTY}::exact(setting=1)"
+    few = ("-d", "digits-64-euclidean", "--passes", "4", "--pairs", "2")
+    status, _, err = annbench("compare", side, "--save-baseline", "base.json", "--queries", "20", *few)
+    assert status == 0, err
+    assert machine.builds == 2
+    status, out, err = annbench("compare", "base.json", side, *few, "--format", "json", "--save-baseline", "next.json")
+    assert status == 0, err
+    assert machine.builds == 4
+    assert rows(out)[0]["verdict"]["ratio"] == pytest.approx(2.0, rel=0.1)
+    # The same again goes on where it stopped, which is at the end, and so does one that was interrupted.
+    status, again, _ = annbench("compare", "base.json", side, *few, "--format", "json")
+    assert (status, machine.builds, rows(again)) == (0, 4, rows(out))
+    machine.interrupted_at = 6
+    assert annbench("compare", "next.json", side, *few)[0] == 130
+    assert annbench("compare", "next.json", side, *few)[0] == 0
+    assert machine.builds == 7
