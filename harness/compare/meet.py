@@ -111,8 +111,8 @@ def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) ->
         raise ConfigError(next(iter(why.values())))
     found.notes = [note for a, b in found.pairs if (note := _machines(a.terms, b.terms))]
     expected = (
-        [one for one in first if not alike or _expected(one, second, request.sides[1])],
-        [one for one in second if not alike or _expected(one, first, request.sides[0])],
+        [one for one in first if _expected(one, second, request.sides[1], by_name=alike)],
+        [one for one in second if _expected(one, first, request.sides[0], by_name=alike)],
     )
     _tell_left_over(found, expected, why, by_name=alike)
     return found
@@ -124,10 +124,14 @@ def _key(one: Stored, *, by_name: bool) -> tuple[object, ...]:
     return (one.algorithm if by_name else "", terms.dataset, terms.k, terms.mode, terms.threads)
 
 
-def _expected(one: Stored, others: Sequence[Stored], other: Side) -> bool:
-    """Say whether the other side should hold a counterpart: one that is an algorithm by its name holds no others."""
-    folder = isinstance(other, StoredSide) and other.algorithm is None and other.path.is_dir()
-    return folder or one.algorithm in {theirs.algorithm for theirs in others}
+def _expected(one: Stored, others: Sequence[Stored], other: Side, *, by_name: bool) -> bool:
+    """Say whether the other side should hold a counterpart: a folder should, of the algorithm if it is given by name.
+
+    A baseline, or what is measured beside results, is of one data set and needs none of others.
+    """
+    if isinstance(other, StoredSide) and other.path.is_dir():
+        return not by_name or other.algorithm is None or one.algorithm in {theirs.algorithm for theirs in others}
+    return _key(one, by_name=by_name) in {_key(theirs, by_name=by_name) for theirs in others}
 
 
 def _tell_left_over(

@@ -214,6 +214,12 @@ def test_what_is_missing_is_told_and_fails_a_gate(
     for side in (f"{old}::hnsw", f"{new}::hnsw"):
         status, out, _ = annbench("compare", old, side, *gate, "--format", "json")
         assert (status, json.loads(out)["missing"]) == (0, [])
+    # A baseline is of one algorithm on one data set.
+    baseline(tmp_path / "base.json", factory, queries=100)
+    store(tmp_path / "more", factory, {}, {"dataset": "elsewhere"})
+    for side in (old, "more"):
+        status, out, _ = annbench("compare", side, "base.json", *gate, "--format", "json")
+        assert (status, json.loads(out)["missing"]) == (0, [])
 
 
 @pytest.mark.parametrize(
