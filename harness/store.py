@@ -173,7 +173,10 @@ class ResultStore:
                 yield found
 
     def merge(self, other: Path) -> tuple[int, int]:
-        """Copy what is missing here from another store; return how many were copied and how many were here already."""
+        """Copy what is missing here from another store; return how many were copied and how many were here already.
+
+        Raises StoreError where there is nothing to copy, or a file of it is broken.
+        """
         if not other.is_dir():
             raise StoreError(f"{other}: no such folder to merge from")
         copied = known = 0
@@ -193,6 +196,8 @@ class ResultStore:
                 except OSError as refused:
                     raise StoreError(f"{target}: could not be written ({reason(refused)})") from None
                 copied += 1
+        if not copied + known:
+            raise StoreError(f"{other}: holds no result to merge; give a folder that annbench run wrote results into")
         return copied, known
 
 

@@ -114,6 +114,7 @@ def merge(
     from harness.folders import data_folder
 
     store = _store(results)
+    useless = []
     for folder in folders:
         if foreign:
             from harness.interop.ann_benchmarks import import_folder
@@ -121,9 +122,15 @@ def merge(
 
             counts = import_csv(folder, store) if folder.is_file() else import_folder(folder, store, data_folder(data))
             typer.echo(f"{folder}: {counts}")
+            if not counts.imported + counts.known:
+                useless.append(folder)
         else:
             copied, known = store.merge(folder)
             typer.echo(f"{folder}: {copied} copied, {known} were here already")
+    for folder in useless:
+        typer.echo(f"annbench results merge: nothing of {folder} was imported; the reasons stand above", err=True)
+    if useless:
+        raise typer.Exit(1)
 
 
 def _matching(store: ResultStore, patterns: list[str]) -> list[Path]:

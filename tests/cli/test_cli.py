@@ -108,6 +108,7 @@ def test_list_says_why_something_is_missing(cli, tmp_path):
         (["export"], "there are no results"),
         (["results", "show", "*"], "matches *"),
         (["results", "merge", "nowhere"], "nowhere: no such folder"),
+        (["results", "merge", "."], ".: holds no result to merge"),
         (["prepare", "missing.npy", "--metric", "euclidean"], "missing.npy"),
         (["check", "brute-force"], "did you mean brute_force"),
         (["check", "brute_force", "--metric", "manhattan"], "no metric is called 'manhattan'"),

@@ -239,6 +239,16 @@ def test_a_dataset_that_comes_later_completes_an_import(tmp_path: Path, digits: 
     assert np.isfinite(read_result(path).kth_distance).all()
 
 
+def test_a_folder_of_which_all_is_refused_is_no_success(annbench: Any, tmp_path: Path, digits: Dataset) -> None:
+    """The reasons are told, and the exit status says that nothing came in."""
+    _write_theirs(tmp_path / "theirs" / "a.hdf5", digits, distance="manhattan")
+    status, out, err = annbench("results", "merge", "--foreign", "theirs")
+    assert status == 1
+    assert "theirs: 0 imported, 0 were here already, 1 refused" in out
+    assert "no metric is called 'manhattan'" in out
+    assert "annbench results merge: nothing of theirs was imported" in err
+
+
 def test_nothing_to_import_is_an_error(tmp_path: Path) -> None:
     """A folder that isn't there, and one without results, are errors that name it."""
     with pytest.raises(StoreError, match="no such folder"):
