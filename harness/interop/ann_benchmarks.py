@@ -54,24 +54,26 @@ _SEARCH_NAMES = {
     *("candidates", "num_candidates", "num_canditates", "search_list_size", "leaves_to_search", "query_param"),
 }
 _PAIR = re.compile(r"""['"]?([A-Za-z]\w*)['"]?\s*[=:]\s*('[^']*'|"[^"]*"|[^\s,;(){}\[\]=:]+)""")
+# Reasons for a refusal that are told: where there are more, they are those of a whole folder or table.
+_SHOWN = 20
 # Their distances are float32 and computed as 1 - cos; data that differ in kind are off by far more than this.
 _DISTANCE_SLACK = 2e-2
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What an import did: how many results are new, how many were here already, and why some were refused."""
+    """What an import did: how many results are new, how many were here already, and why each other was refused."""
 
     imported: int
     known: int
     refused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in one line, and one more for each file that was refused."""
+        """Say it in one line, and one more for each of the first results that were refused."""
         text = f"{self.imported} imported, {self.known} were here already"
         if self.refused:
-            text += "".join([f", {len(self.refused)} refused", *(f"\n  {line}" for line in self.refused)])
-        return text
+            text += "".join([f", {len(self.refused)} refused", *(f"\n  {line}" for line in self.refused[:_SHOWN])])
+        return text + (f"\n  and {len(self.refused) - _SHOWN} more" if len(self.refused) > _SHOWN else "")
 
 
 @dataclass(frozen=True)

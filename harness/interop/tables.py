@@ -133,18 +133,23 @@ def export_folder(store: ResultStore, folder: Path, dataset: str | None = None) 
 def import_csv(path: Path, store: ResultStore) -> Counts:
     """Keep a table of `data_export.py` in a store, whole, after a look at each row; `foreign_rows` reads it there.
 
-    A table has no answers, so it can't become results. Raises StoreError, naming file, line and value, where it is no
-    such table.
+    A table has no answers, so it can't become results. A row whose figures can't be is counted with its reason, and
+    left out wherever the table is read. Raises StoreError, naming file, line and value, where it is no such table.
     """
-    rows = list(_read(path))
+    refused: list[str] = []
+    rows = list(_read(path, refused))
+    if not rows and not refused:
+        raise StoreError(f"{path}: the table has no row to import")
+    if not rows:
+        return Counts(0, 0, tuple(refused))
     text = path.read_text(encoding="utf-8")
     target = store.folder / f"{_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:8]}{CSV_SUFFIX}"
     if target.exists():
-        return Counts(0, len(rows))
+        return Counts(0, len(rows), tuple(refused))
     known = {_key(row) for other in _tables(store) for row in _read(other)}
     write_text(target, text)
     new = sum(_key(row) not in known for row in rows)
-    return Counts(new, len(rows) - new)
+    return Counts(new, len(rows) - new, tuple(refused))
 
 
 def foreign_rows(store: ResultStore) -> pd.DataFrame:
@@ -161,8 +166,8 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted((key, repr(value)) for key, value in row.items() if key not in ("path", "notes")))
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table as cells of ours."""
+def _read(path: Path, refused: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table as cells of ours; add to `refused` why others are left out."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -172,7 +177,12 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                     f"{path}: no table that ann-benchmarks' data_export.py writes, {' and '.join(absent)} missing"
                 )
             for number, line in enumerate(reader, 2):
-                yield _cells(line, f"{path}: line {number}") | {"path": str(path)}
+                where = f"{path}: line {number}"
+                cells = _cells(line, where)
+                if why := _impossible(line, cells):
+                    (refused if refused is not None else []).append(f"{where}: {why}")
+                    continue
+                yield cells | {"path": str(path)}
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise StoreError(f"{path}: can't be read as a table ({reason(problem)})") from None
 
@@ -210,6 +220,15 @@ def _cells(line: Mapping[str, Any], where: str) -> dict[str, Any]:
             "from a table of ann-benchmarks: QPS is the fastest of its runs, recall by its definition, machine unknown"
         ],
     }
+
+
+def _impossible(line: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
+    """Say which figure of a row can't be; empty where none. A recall that is left out is not known, and may be."""
+    if (line["k-nn"] or "").strip() and not 0.0 <= cells["recall"] <= 1.0:
+        return f"the recall k-nn is {line['k-nn']!r}, not between 0 and 1"
+    if not 0.0 < cells["qps"] < math.inf:
+        return f"qps is {line['qps']!r}, not a number above 0"
+    return ""
 
 
 _TEXT = {"algorithm", "parameters", "dataset"}

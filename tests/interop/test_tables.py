@@ -171,6 +171,7 @@ def test_a_table_joins_results_of_ours(store: ResultStore, tmp_path: Path) -> No
     [
         (lambda text: text.replace("k-nn", "knn"), "data_export.py writes, k-nn missing"),
         (lambda text: "", "algorithm and parameters and count and k-nn and qps and dataset missing"),
+        (lambda text: text.splitlines(keepends=True)[0], "the table has no row to import"),
         (lambda text: text.replace(",10,", ",ten,", 1), "line 2: count is 'ten', not a number"),
         (lambda text: text.replace(",10,", ",1.5,", 1), "line 2: count is '1.5', not a number of neighbours"),
         (lambda text: text.replace(",10,", ",,", 1), "line 2: count is '', not a number of neighbours"),
@@ -188,6 +189,33 @@ def test_what_is_no_table_of_theirs_is_refused(
     assert str(caught.value).startswith(f"{path}: ")
     assert complaint in str(caught.value)
     assert foreign_rows(store).empty
+
+
+def test_rows_whose_figures_cannot_be_are_refused(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is told with its line and value, the others come in; a table of nothing else is no success."""
+    good = annb_table(store.results()).astype({"algorithm": str})[:1]
+    wrong = [("k-nn", "1.2"), ("k-nn", "-0.1"), ("k-nn", "inf"), ("k-nn", "nan")]
+    wrong += [("qps", "0"), ("qps", "-5"), ("qps", "inf"), ("qps", "nan"), ("qps", "")]
+    bad = pd.concat([good.astype(object).assign(**{column: value}) for column, value in wrong])
+    unknown = good.astype(object).assign(**{"k-nn": ""})
+    (tmp_path / "mixed.csv").write_text(pd.concat([good, bad, unknown]).to_csv(index=False))
+    (tmp_path / "bad.csv").write_text(pd.concat([bad] * 3).to_csv(index=False))
+    command = ("results", "merge", "--results", str(tmp_path / "mine"), "--foreign")
+    for imported, known in ((2, 0), (0, 2)):
+        assert _annbench(monkeypatch, *command, str(tmp_path / "mixed.csv")) == 0
+        out = capsys.readouterr().out
+        assert f"{imported} imported, {known} were here already, 9 refused" in out
+        assert "mixed.csv: line 3: the recall k-nn is '1.2', not between 0 and 1" in out
+        assert "mixed.csv: line 9: qps is 'inf', not a number above 0" in out
+    assert _annbench(monkeypatch, *command, str(tmp_path / "bad.csv"), str(tmp_path / "mixed.csv")) == 1
+    told = capsys.readouterr()
+    assert "0 imported, 0 were here already, 27 refused" in told.out
+    assert told.out.splitlines()[21].endswith("and 7 more")
+    assert f"annbench results merge: nothing of {tmp_path / 'bad.csv'} was imported" in told.err
+    assert len(foreign_rows(ResultStore(tmp_path / "mine"))) == 2
+    assert len(list((tmp_path / "mine").glob("*.csv"))) == 1
 
 
 def test_bytes_that_are_no_table_are_refused(store: ResultStore, tmp_path: Path) -> None:
