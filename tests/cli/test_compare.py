@@ -95,7 +95,7 @@ def test_halves_of_an_odd_number_of_queries(annbench: Any, tmp_path: Path) -> No
 
 def test_two_versions_of_a_plug_in_meet(annbench: Any, tmp_path: Path) -> None:
     """Each side imports its own folder, although both have one name."""
-    for version, wait in (("old", "0.0"), ("new", "0.004")):
+    for version, wait in (("old", "0.0"), ("new", "0.02")):
         folder = tmp_path / version / "mine"
         folder.mkdir(parents=True)
         (folder / "config.yml").write_text(
