@@ -111,6 +111,10 @@ def compare(
         raise ConfigError(f"--format {kind!r}: choose from {', '.join(FORMATS)}")
     targets = None if recall is None else parse_recalls(recall)
     slower = None if fail_if_slower is None else parse_share(fail_if_slower)
+    if most_pairs is not None and most_pairs < pairs:
+        raise ConfigError(
+            f"--most-pairs {most_pairs} is less than the {pairs} of --pairs; give --pairs {most_pairs} too"
+        )
     if b is None and save_baseline is None:
         raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
     console = Console(stderr=True, highlight=False)

@@ -318,3 +318,11 @@ def test_mistakes_are_told_in_a_line(annbench: Any, tmp_path: Path, arguments: t
     assert status == 2
     assert said in err
     assert "Traceback" not in err
+        (
+            ("hnsw", "lsh", *DIGITS[:2], "--pairs", "4", "--most-pairs", "2"),
+            "--most-pairs 2 is less than the 4 of --pairs",
+        ),
+        (
+            ("hnsw", "lsh", *DIGITS[:2], "--most-pairs", "4"),
+            "--most-pairs 4 is less than the 5 of --pairs; give --pairs 4 too",
+        ),
