@@ -229,12 +229,19 @@ def _print(report: Report) -> None:
     console.print(f"A: {escape(report.names[0])}\nB: {escape(report.names[1])}")
     table = Table()
     for head in heads():
-        table.add_column(head, justify="left" if head in ("dataset", "verdict") else "right")
+        # Where a terminal or a log is narrow words fold, letter by letter if need be; figures stay whole.
+        table.add_column(
+            head,
+            justify="left" if head in ("dataset", "verdict") else "right",
+            overflow="fold",
+            no_wrap=head not in ("dataset", "recall", "verdict"),
+            min_width=13 if head == "95% interval" else 6,  # as long as 12.345-23.456, or 0.9876
+        )
     for row in report.rows:
         *figures, verdict = cells(row, report.rows)
         colour = {"A faster": "green", "B faster": "magenta", "tied": "cyan"}.get(verdict, "yellow")
         table.add_row(*(escape(cell) for cell in figures), f"[{colour}]{escape(verdict)}[/]")
-    console.print(table)
+    console.print(table, crop=False)
     for note in footnotes(report):
         console.print(f"[dim]{escape(note)}[/]")
 
