@@ -95,6 +95,12 @@ def footnotes(report: Report) -> list[str]:
         passes = min(row.passes for row in rows)
         pairs = f"{report.pairs} pairs of children, " if report.pairs else ""
         said.insert(0, f"{pairs}at least {passes} passes of each setting and side")
+        apart = [at_recall(row) for row in report.rows if _quotient_is_apart(row)]
+        if report.pairs and apart:
+            said.append(
+                "A / B is of rounds side by side, so it is not the quotient of both QPS, medians over all rounds; "
+                f"trust A / B (at recall {', '.join(apart)})"
+            )
         if 0 < report.pairs < DEFAULT_PAIRS:
             said.append(f"fewer than {DEFAULT_PAIRS} pairs: one build hides 1-3% of memory layout and seed")
         if disturbed:
@@ -108,6 +114,12 @@ def footnotes(report: Report) -> list[str]:
                 "may be faster still"
             )
     return said
+
+
+def _quotient_is_apart(row: Row) -> bool:
+    """Say whether the quotient of the QPS that are shown lies outside the interval of the ratio beside them."""
+    a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
+    return verdict is not None and (a.qps / b.qps < verdict.interval.low or a.qps / b.qps > verdict.interval.high)
 
 
 def render(report: Report, kind: Format) -> str:
