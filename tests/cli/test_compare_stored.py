@@ -274,6 +274,7 @@ def test_the_rival_of_a_baseline_is_measured_anew(
     monkeypatch.setattr("harness.compare.apart.check", lambda *_: None)
     header = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1697, 100, 100, 64, "d" * 64)
     monkeypatch.setattr("harness.compare.turns.read_header", lambda *_: header)
+    monkeypatch.setattr("harness.compare.live.read_header", lambda *_: header)
     monkeypatch.setattr("harness.sources.prepare.prepare", lambda *_, **__: None)
     side = f"{FAULTY}::exact(setting=1)"
     few = ("-d", "digits-64-euclidean", "--passes", "4", "--pairs", "2")
