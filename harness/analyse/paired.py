@@ -8,8 +8,10 @@ One build hides 1-3% of layout and seed, so pairs are what the interval comes fr
 independent of each other, and would make it look narrower than it is. It is Student's t over the medians of the pairs,
 in logs, from six pairs on trimmed (`harness.analyse.trimmed`), since on a shared machine one pair in thirty had a
 neighbour on one side alone, and was off by 5-32%. What the choice of queries adds is had by a bootstrap of both sides
-at once. With fewer than three pairs their spread can't be had from them; then it is the nested bootstrap of
-`harness.analyse.statistics` over pairs and rounds, wider by its few degrees of freedom.
+at once, of the median time of each query over all rounds: a query that met an interrupt in one of them is no slower
+than others, and what that does to a round is in the spread of the pairs already. With fewer than three pairs their
+spread can't be had from them; then it is the nested bootstrap of `harness.analyse.statistics` over pairs and rounds,
+wider by its few degrees of freedom.
 """
 
 from __future__ import annotations
@@ -76,12 +78,14 @@ class Comparison:
 
 
 class _Figures(NamedTuple):
-    """What one side of a pair gave, over all queries in column 0 and over redrawn ones in the others.
+    """What one side gave in one pair of children.
 
-    `logs` (settings, rounds, 1 + replicates) log QPS, `recalls` (settings, 1 + replicates).
+    `logs` (settings, rounds) log QPS, `times` (settings, rounds, q) ns of each query, (settings, rounds, 1) where one
+    call answered all, `recalls` (settings, 1 + replicates), over all queries in column 0 and redrawn ones in others.
     """
 
     logs: NDArray[np.float64]
+    times: NDArray[np.float64]
     recalls: NDArray[np.float64]
 
 
@@ -104,7 +108,7 @@ def compare_pairs(
     if not pairs or not all(pair.a and pair.b for pair in pairs):
         raise AnnbenchError("nothing was measured to compare")
     queries = min(result.queries for pair in pairs for side in pair for result in side)
-    weights = draw(queries, replicates, seed)
+    weights = np.hstack([np.full((queries, 1), 1 / queries, np.float32), draw(queries, replicates, seed)])
     kept = [_kept(pair) for pair in pairs]
     figures = [
         [_figures(pair[side], rounds, weights, queries) for pair, rounds in zip(pairs, kept, strict=True)]
@@ -112,42 +116,56 @@ def compare_pairs(
     ]
     recalls = [tuple(np.mean([one.recalls[:, 0] for one in side], axis=0).tolist()) for side in figures]
     relations: list[Relation] = ["=" if target is None else relation_to(target, recall) for recall in recalls]
-    logs = [_read(side, target) for side in figures]
+    chosen = [_undominated(side) for side in figures]
+    logs = [_by_round(side, settings, target) for side, settings in zip(figures, chosen, strict=True)]
     standings = [
-        Standing(math.exp(float(np.median(np.concatenate(side)[:, 0]))), relation, recall)
+        Standing(math.exp(float(np.median(np.concatenate(side)))), relation, recall)
         for side, relation, recall in zip(logs, relations, recalls, strict=True)
     ]
     made, used = sum(_rounds(pair) for pair in pairs), sum(len(rounds) for rounds in kept)
     outcome = None
     if "not reached" not in relations:
         each = levels_of(looks, level).get(len(pairs), level)
-        estimate, bounds = _interval([a - b for a, b in zip(*logs, strict=True)], queries, each, seed)
+        a, b = (_by_query(side, settings, target, weights) for side, settings in zip(figures, chosen, strict=True))
+        ratios = [first - second for first, second in zip(*logs, strict=True)]
+        estimate, bounds = _interval(ratios, a - b, queries, each, seed)
         outcome = judge(math.exp(estimate), bounds, used, len(pairs))
     marked = sum(int(_marks(pair).sum()) for pair in pairs)
     return Comparison(target, standings[0], standings[1], outcome, made, marked, len(pairs))
 
 
-def _interval(ratios: Sequence[NDArray[np.float64]], queries: int, level: float, seed: int) -> tuple[float, Range]:
+def _interval(
+    ratios: Sequence[NDArray[np.float64]], redrawn: NDArray[np.float64], queries: int, level: float, seed: int
+) -> tuple[float, Range]:
     """Return the log ratio and the interval of the ratio.
 
-    `ratios` are of each pair (rounds, 1 + replicates) log ratios: over all queries, and over redrawn ones.
+    `ratios` (rounds,) are log ratios of each pair, `redrawn` (replicates,) how far redrawn queries move them.
     """
-    from scipy.special import stdtrit
-
     if len(ratios) < LEAST_COUNT:
         whole = np.concatenate(ratios)
-        estimate = float(np.median(whole[:, 0]))
+        estimate = float(np.median(whole))
         if len(whole) < 2:
             return estimate, Range(math.nan, math.nan)
         number = np.repeat(np.arange(len(ratios)), [len(pair) for pair in ratios])
         rng = np.random.default_rng((seed, 2))
-        samples = nested_samples(whole[:, 0], whole[:, 1:], number, queries, level=level, rng=rng)
+        samples = nested_samples(whole, whole[:, None] + redrawn, number, queries, level=level, rng=rng)
         return estimate, percentile_range(np.exp(samples), level)
-    medians = np.stack([np.median(pair, axis=0) for pair in ratios])  # (pairs, 1 + replicates)
-    mean, error = trimmed_mean(medians[None, :, 0])
-    by_pairs = float(error[0]) * critical_value(len(ratios), level)
-    by_query = float(medians[:, 1:].mean(axis=0).std(ddof=1)) * float(stdtrit(queries - 1, (1 + level) / 2))
-    estimate, half = float(mean[0]), math.hypot(by_pairs, by_query)
+    medians = np.array([np.median(pair) for pair in ratios])
+    return interval_of_medians(medians, float(redrawn.std(ddof=1)), queries, level)
+
+
+def interval_of_medians(
+    medians: NDArray[np.float64], by_query: float, queries: int, level: float
+) -> tuple[float, Range]:
+    """Return the log ratio and the interval of the ratio, from what three pairs or more gave.
+
+    `medians` (pairs,) log ratios; `by_query` is the standard error that the choice of `queries` adds.
+    """
+    from scipy.special import stdtrit
+
+    mean, error = trimmed_mean(medians[None, :])
+    by_pairs = float(error[0]) * critical_value(len(medians), level)
+    estimate, half = float(mean[0]), math.hypot(by_pairs, by_query * float(stdtrit(queries - 1, (1 + level) / 2)))
     return estimate, Range(math.exp(estimate - half), math.exp(estimate + half))
 
 
@@ -173,22 +191,47 @@ def _kept(pair: Pair) -> NDArray[np.intp]:
 
 
 def _figures(side: Sequence[Result], rounds: NDArray[np.intp], weights: NDArray[np.float32], queries: int) -> _Figures:
-    columns = np.concatenate([np.full((queries, 1), 1 / queries, np.float32), weights], axis=1)
-    misses = np.stack([(1 - query_recall(result)[:queries]).astype(np.float32) @ columns for result in side])
-    return _Figures(
-        np.stack([_log_qps(result, rounds, columns, queries) for result in side]), 1 - misses.astype(np.float64)
-    )
+    times = [
+        np.stack([result.latencies_ns[result.repetition_pass == number].mean(axis=0) for number in rounds])
+        for result in side
+    ]
+    if side[0].spec["mode"] == "batch":  # one call answered all: no query has a time of its own
+        logs = [np.log(result.queries * 1e9 / mine[:, 0]) for result, mine in zip(side, times, strict=True)]
+    else:
+        times = [mine[:, :queries] for mine in times]
+        logs = [np.log(1e9 / mine.mean(axis=1)) for mine in times]
+    misses = [(1 - query_recall(result)[:queries]).astype(np.float32) @ weights for result in side]
+    return _Figures(np.stack(logs), np.stack(times), 1 - np.stack(misses).astype(np.float64))
 
 
-def _read(side: Sequence[_Figures], target: float | None) -> list[NDArray[np.float64]]:
-    """Read one side at the recall, pair by pair and round by round: (rounds, 1 + replicates) log QPS of each pair."""
+def _by_round(side: Sequence[_Figures], settings: Sequence[int], target: float | None) -> list[NDArray[np.float64]]:
+    """Read one side at the recall in each round: log QPS, (rounds,) of each pair."""
     if target is None:
         return [pair.logs[0] for pair in side]
-    chosen = _undominated(side)
     return [
-        np.stack([read_at(target, pair.recalls[chosen], pair.logs[chosen, i]) for i in range(pair.logs.shape[1])])
+        read_at(target, np.repeat(pair.recalls[settings, :1], pair.logs.shape[1], axis=1), pair.logs[settings])
         for pair in side
     ]
+
+
+def _by_query(
+    side: Sequence[_Figures], settings: Sequence[int], target: float | None, weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Say how far redrawn queries move the log QPS of one side at the recall: (replicates,)."""
+    times = np.concatenate([pair.times for pair in side], axis=1)
+    typical = np.median(times, axis=1)  # (settings, q), or (settings, 1) of batches
+    if typical.shape[1] == len(weights):
+        scale = typical.mean()
+        logs = -np.log((typical / scale).astype(np.float32) @ weights).astype(np.float64)
+    else:
+        logs = np.repeat(-np.log(typical), weights.shape[1], axis=1)
+    if target is None:
+        moved = logs[0]
+    else:
+        recalls = np.mean([pair.recalls for pair in side], axis=0)
+        moved = read_at(target, recalls[settings], logs[settings])
+    shifts: NDArray[np.float64] = moved[1:] - moved[0]
+    return shifts
 
 
 def _undominated(side: Sequence[_Figures]) -> list[int]:
@@ -198,7 +241,7 @@ def _undominated(side: Sequence[_Figures]) -> list[int]:
     here.
     """
     recall = np.mean([pair.recalls[:, 0] for pair in side], axis=0)
-    speed = np.exp(np.median(np.concatenate([pair.logs[:, :, 0] for pair in side], axis=1), axis=1))
+    speed = np.exp(np.median(np.concatenate([pair.logs for pair in side], axis=1), axis=1))
     return sorted({*skyline(recall, speed).tolist(), int(recall.argmin()), int(recall.argmax())})
 
 
@@ -207,22 +250,6 @@ def relation_to(target: float, recall: Sequence[float]) -> Relation:
     if max(recall) < target - _ROUNDING:
         return "not reached"
     return ">=" if min(recall) > target + _ROUNDING else "="
-
-
-def _log_qps(
-    result: Result, rounds: NDArray[np.intp], columns: NDArray[np.float32], queries: int
-) -> NDArray[np.float64]:
-    """Return log QPS of each round over weighted queries: (rounds, columns)."""
-    latencies = np.stack([result.latencies_ns[result.repetition_pass == number].mean(axis=0) for number in rounds])
-    if result.spec["mode"] == "batch":  # one call answered all: no query has a latency of its own
-        by_round = np.log(result.queries * 1e9 / latencies[:, 0])
-        steady: NDArray[np.float64] = np.repeat(by_round[:, None], columns.shape[1], axis=1)
-        return steady
-    part = latencies[:, :queries]
-    scale = part.mean()
-    mean: NDArray[np.float32] = (part / scale).astype(np.float32) @ columns
-    speeds: NDArray[np.float64] = math.log(1e9 / scale) - np.log(mean.astype(np.float64))
-    return speeds
 
 
 def read_at(target: float, recalls: NDArray[np.float64], logs: NDArray[np.float64]) -> NDArray[np.float64]:

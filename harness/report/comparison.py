@@ -15,6 +15,7 @@ from harness.report import tables
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
 
+_SHOWN = 0.0005  # half of the last digit that a ratio is shown with
 _HEADS = ("dataset", "recall", "A QPS", "B QPS", "A / B", "95% interval", "verdict")
 
 
@@ -119,7 +120,10 @@ def footnotes(report: Report) -> list[str]:
 def _quotient_is_apart(row: Row) -> bool:
     """Say whether the quotient of the QPS that are shown lies outside the interval of the ratio beside them."""
     a, b, verdict = row.comparison.a, row.comparison.b, row.comparison.verdict
-    return verdict is not None and (a.qps / b.qps < verdict.interval.low or a.qps / b.qps > verdict.interval.high)
+    if verdict is None:
+        return False
+    low, high = verdict.interval
+    return a.qps / b.qps < low * (1 - _SHOWN) or a.qps / b.qps > high * (1 + _SHOWN)
 
 
 def render(report: Report, kind: Format) -> str:

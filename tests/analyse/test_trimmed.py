@@ -11,10 +11,10 @@ from harness.analyse.trimmed import critical_value, levels_of, looks_between, tr
 
 @pytest.mark.parametrize("count", [3, 5, 6, 9, 10])
 def test_the_mean_is_scipys(count: int) -> None:
-    """Of five or fewer it is the mean, of more that without a fifth at either end."""
+    """Of five or fewer it is the mean, of more that without the least and the greatest."""
     values = np.random.default_rng(count).standard_normal((4, count))
     mean, error = trimmed_mean(values)
-    np.testing.assert_allclose(mean, trim_mean(values, 0.2 if count >= 6 else 0.0, axis=1))
+    np.testing.assert_allclose(mean, trim_mean(values, 1 / count if count >= 6 else 0.0, axis=1))
     if count < 6:
         np.testing.assert_allclose(error, values.std(axis=1, ddof=1) / np.sqrt(count))
 
@@ -48,8 +48,9 @@ def test_all_looks_together_hold_the_level(first: int, most: int) -> None:
 
 
 def test_looks() -> None:
-    """At what was asked for, halfway, and at the most; one look needs no allowance, and few values get a wide one."""
-    assert looks_between(5, 10) == (5, 7, 10)
+    """At what was asked for, and at twice as many each time; one look needs no allowance, few values get a wide one."""
+    assert looks_between(5, 10) == (5, 10)
+    assert looks_between(5, 30) == (5, 10, 20, 30)
     assert looks_between(5, 6) == (5, 6)
     assert looks_between(5, 5) == looks_between(5, 2) == (5,)
     assert levels_of((5,), 0.95) == {5: 0.95}
