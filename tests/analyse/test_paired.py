@@ -126,6 +126,42 @@ def test_intervals_of_ratios_cover(factory: Any, layout: float, own: float, pair
     assert hits / 400 >= 0.91
 
 
+@pytest.mark.slow
+def test_the_choice_of_queries_is_in_the_interval(factory: Any) -> None:
+    """Builds alike to the hair, but each query's ratio differs by 30%: of other queries the ratio holds as well."""
+    rng = np.random.default_rng(6)
+    hits = 0
+    for _ in range(300):
+        ratio = rng.gamma(1 / 0.09, 0.09, QUERIES)  # of mean 1 over all the queries that there could be
+        pairs = []
+        for _ in range(3):
+            a, b = (factory.make_result(queries=QUERIES, k=K, passes=ROUNDS) for _ in range(2))
+            noise = rng.gamma(400.0, 1 / 400, (2, ROUNDS, QUERIES))
+            times = (1e5 * noise * np.stack([np.ones(QUERIES), ratio])[:, None, :]).round().astype(np.int64)
+            pairs.append(Pair([replace(a, latencies_ns=times[0])], [replace(b, latencies_ns=times[1])]))
+        verdict = compare_pairs(pairs, None, replicates=400).verdict
+        assert verdict is not None
+        hits += verdict.interval.low <= 1 <= verdict.interval.high
+    assert hits / 300 >= 0.91
+
+
+def test_interrupts_are_no_doubt_about_queries(factory: Any) -> None:
+    """In each round another query takes 30 times as long, on either side: all are alike, and any choice of them is."""
+    rng = np.random.default_rng(7)
+    pairs = []
+    for _ in range(3):
+        sides = []
+        for _ in range(2):
+            result = factory.make_result(queries=QUERIES, k=K, passes=ROUNDS)
+            latencies = np.full((ROUNDS, QUERIES), 100_000)
+            latencies[np.arange(ROUNDS), rng.choice(QUERIES, ROUNDS, replace=False)] *= 30
+            sides.append([replace(result, latencies_ns=latencies)])
+        pairs.append(Pair(sides[0], sides[1]))
+    verdict = compare_pairs(pairs, None).verdict
+    assert verdict is not None
+    assert tuple(verdict.interval) == pytest.approx((1.0, 1.0), abs=1e-6)
+
+
 def _lines(
     factory: Any, qps: dict[float, float], *, queries: int = 4000, passes: int = 5, algorithm: str = "hnsw"
 ) -> list[Result]:
