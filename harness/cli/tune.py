@@ -114,7 +114,9 @@ def _print(tuned: list[Tuned], terms: Terms) -> None:
 
     table = Table(title=f"{terms.header.name}: chosen on every other query, measured on the rest")
     for head in ("algorithm", "for recall", "recall", "QPS", "95% interval", "build", "search"):
-        table.add_column(head, justify="left" if head in ("algorithm", "build", "search") else "right")
+        words = head in ("algorithm", "build", "search")
+        # Where a terminal or a log is narrow words fold; figures stay whole.
+        table.add_column(head, justify="left" if words else "right", overflow="fold", no_wrap=not words, min_width=6)
     for found in tuned:
         for target in terms.targets:
             if target in found.missed:
@@ -126,7 +128,7 @@ def _print(tuned: list[Tuned], terms: Terms) -> None:
                 *(escape(found.name), f"{target:g}", f"{recall:.4f}", f"{qps:,.0f}", f"{low:,.0f}-{high:,.0f}"),
                 *(escape(label(build)), escape(label(search))),
             )
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(table, crop=False)
 
 
 class _Display:
