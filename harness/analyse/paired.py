@@ -65,7 +65,8 @@ class Comparison:
     """Two sides at one recall; `target` is None where each has one setting, and they are compared as they are.
 
     `passes` were made of each setting, of which `disturbed` had a mark, whether they counted or not; `children` ran
-    them on either side.
+    them on either side. `level` is that of the verdict's interval: more than was asked for where there are several
+    looks, which hold that together.
     """
 
     target: float | None
@@ -75,6 +76,7 @@ class Comparison:
     passes: int
     disturbed: int
     children: int
+    level: float = DEFAULT_LEVEL
 
 
 class _Figures(NamedTuple):
@@ -115,23 +117,27 @@ def compare_pairs(
         for side in (0, 1)
     ]
     recalls = [tuple(np.mean([one.recalls[:, 0] for one in side], axis=0).tolist()) for side in figures]
-    relations: list[Relation] = ["=" if target is None else relation_to(target, recall) for recall in recalls]
     chosen = [_undominated(side) for side in figures]
+    relations: list[Relation] = [
+        "=" if target is None else relation_to(target, [recall[setting] for setting in settings])
+        for recall, settings in zip(recalls, chosen, strict=True)
+    ]
     logs = [_by_round(side, settings, target) for side, settings in zip(figures, chosen, strict=True)]
     standings = [
         Standing(math.exp(float(np.median(np.concatenate(side)))), relation, recall)
         for side, relation, recall in zip(logs, relations, recalls, strict=True)
     ]
     made, used = sum(_rounds(pair) for pair in pairs), sum(len(rounds) for rounds in kept)
-    outcome = None
+    outcome, each = None, levels_of(looks, level).get(len(pairs), level)
     if "not reached" not in relations:
-        each = levels_of(looks, level).get(len(pairs), level)
         a, b = (_by_query(side, settings, target, weights) for side, settings in zip(figures, chosen, strict=True))
         ratios = [first - second for first, second in zip(*logs, strict=True)]
         estimate, bounds = _interval(ratios, a - b, queries, each, seed)
+        if queries == 1:  # what others would say can't be had from one
+            bounds = Range(math.nan, math.nan)
         outcome = judge(math.exp(estimate), bounds, used, len(pairs))
     marked = sum(int(_marks(pair).sum()) for pair in pairs)
-    return Comparison(target, standings[0], standings[1], outcome, made, marked, len(pairs))
+    return Comparison(target, standings[0], standings[1], outcome, made, marked, len(pairs), each)
 
 
 def _interval(
@@ -141,6 +147,8 @@ def _interval(
 
     `ratios` (rounds,) are log ratios of each pair, `redrawn` (replicates,) how far redrawn queries move them.
     """
+    from scipy.special import stdtrit
+
     if len(ratios) < LEAST_COUNT:
         whole = np.concatenate(ratios)
         estimate = float(np.median(whole))
@@ -150,22 +158,10 @@ def _interval(
         rng = np.random.default_rng((seed, 2))
         samples = nested_samples(whole, whole[:, None] + redrawn, number, queries, level=level, rng=rng)
         return estimate, percentile_range(np.exp(samples), level)
-    medians = np.array([np.median(pair) for pair in ratios])
-    return interval_of_medians(medians, float(redrawn.std(ddof=1)), queries, level)
-
-
-def interval_of_medians(
-    medians: NDArray[np.float64], by_query: float, queries: int, level: float
-) -> tuple[float, Range]:
-    """Return the log ratio and the interval of the ratio, from what three pairs or more gave.
-
-    `medians` (pairs,) log ratios; `by_query` is the standard error that the choice of `queries` adds.
-    """
-    from scipy.special import stdtrit
-
-    mean, error = trimmed_mean(medians[None, :])
-    by_pairs = float(error[0]) * critical_value(len(medians), level)
-    estimate, half = float(mean[0]), math.hypot(by_pairs, by_query * float(stdtrit(queries - 1, (1 + level) / 2)))
+    mean, error = trimmed_mean(np.array([[np.median(pair) for pair in ratios]]))
+    by_pairs = float(error[0]) * critical_value(len(ratios), level)
+    by_query = float(redrawn.std(ddof=1)) * float(stdtrit(queries - 1, (1 + level) / 2))
+    estimate, half = float(mean[0]), math.hypot(by_pairs, by_query)
     return estimate, Range(math.exp(estimate - half), math.exp(estimate + half))
 
 
@@ -235,14 +231,14 @@ def _by_query(
 
 
 def _undominated(side: Sequence[_Figures]) -> list[int]:
-    """Return the settings to read between: those that no other one beats over all pairs, and the two ends.
+    """Return the settings to read between: the frontier over all pairs, by ascending recall.
 
     A setting that one quick pass could not tell from its neighbours is measured with them; what it is worth is seen
     here.
     """
     recall = np.mean([pair.recalls[:, 0] for pair in side], axis=0)
     speed = np.exp(np.median(np.concatenate([pair.logs for pair in side], axis=1), axis=1))
-    return sorted({*skyline(recall, speed).tolist(), int(recall.argmin()), int(recall.argmax())})
+    return [int(setting) for setting in skyline(recall, speed)]
 
 
 def relation_to(target: float, recall: Sequence[float]) -> Relation:

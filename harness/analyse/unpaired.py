@@ -81,7 +81,7 @@ def compare_speeds(
         bounds = percentile_range(np.exp(samples[0] - samples[1]), level) if used > 1 else Range(math.nan, math.nan)
         outcome = judge(math.exp(ratio), bounds, used, children)
     fewest = min(everything, key=lambda speeds: speeds.passes)
-    return Comparison(target, standings[0], standings[1], outcome, fewest.passes, fewest.disturbed, children)
+    return Comparison(target, standings[0], standings[1], outcome, fewest.passes, fewest.disturbed, children, level)
 
 
 def _children(speeds: Speeds) -> int:

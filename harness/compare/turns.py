@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from harness.analyse.figures import query_recall
 from harness.analyse.paired import compare_pairs
 from harness.analyse.table import DEFAULT_TARGETS
+from harness.analyse.verdict import Verdict
 from harness.compare.choose import Choice, Match, builds, check, enclosing, matches, probe
 from harness.compare.join import join
 from harness.compare.live import FOLDER, Measured, measure_pairs
@@ -50,10 +52,14 @@ def _settled(
     """Measure a match until every verdict is one, or as many pairs as are allowed were made."""
     for count in request.looks:
         measured = measure_pairs(sides, match, count, request.suite, request.options, told, half=half)
-        verdicts = [row.comparison.verdict for row in _rows(request, measured)]
-        if not any(verdict is not None and verdict.kind == "unsure" for verdict in verdicts):
+        if not any(_would_tell(row.comparison.verdict) for row in _rows(request, measured)):
             break
     return measured
+
+
+def _would_tell(verdict: Verdict | None) -> bool:
+    """Say whether more pairs could settle a verdict that is open; of one query they could not."""
+    return verdict is not None and verdict.kind == "unsure" and not math.isnan(verdict.interval.low)
 
 
 def _matches(

@@ -244,13 +244,27 @@ def test_a_setting_that_another_beats_is_not_read(factory: Any) -> None:
     assert better.verdict.ratio > 1.2 * plain.verdict.ratio
 
 
+def test_a_side_is_not_slowed_by_a_worse_setting(factory: Any) -> None:
+    """Beside the setting of the other side it has one of less recall and less speed: that makes it no slower."""
+    for a in ({0.85: 850.0, 0.95: 1000.0}, {0.95: 1000.0, 0.85: 850.0}):
+        found = _compare(factory, a, {0.95: 1000.0}, 0.9)
+        assert found.a.relation == ">="
+        assert found.verdict is not None
+        assert found.verdict.ratio == pytest.approx(1.0, rel=1e-6)
+    for a in ({0.85: 2000.0, 0.95: 500.0, 0.951: 800.0}, {0.85: 2000.0, 0.951: 800.0, 0.95: 500.0}):
+        found = _compare(factory, a, {0.85: 2000.0, 0.951: 800.0}, 0.94)
+        assert found.verdict is not None
+        assert found.verdict.ratio == pytest.approx(1.0, rel=1e-6)
+
+
 def test_one_query_says_nothing_of_others(factory: Any) -> None:
     """The spread over queries can't be had from one: no interval, and no verdict but that."""
     one = _lines(factory, {1.0: 1000.0}, queries=1)
-    verdict = compare_pairs([Pair(one, one)] * 3, None, replicates=200).verdict
-    assert verdict is not None
-    assert verdict.kind == "unsure"
-    assert math.isnan(verdict.interval.low)
+    for pairs in (1, 3):
+        verdict = compare_pairs([Pair(one, one)] * pairs, None, replicates=200).verdict
+        assert verdict is not None
+        assert verdict.kind == "unsure"
+        assert math.isnan(verdict.interval.low)
 
 
 def test_nothing_measured_is_an_error() -> None:

@@ -2,10 +2,8 @@
 
 The same index against itself must not be called faster or slower in more than 5% of comparisons, and must be tied in
 80% or more. Against a copy that is slowed by a known 5% (it waits for a twentieth of the time that each call took)
-it must be called faster in 80% or more. Every comparison starts from nothing, with the default budget, in a folder of
-its own; both kinds take turns. Kept in the file that is named are the rounds of each comparison, not its verdict: an
-interrupted run goes on, and after a change of how verdicts are made the same rounds are judged anew, with as many pairs
-more as that asks for.
+it must be called faster in 80% or more. Every comparison is a whole one, with the default budget, in a folder of its
+own; both kinds take turns. Finished ones are kept in the folder that is named, so an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -20,15 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 from scipy.stats import beta
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.paired import interval_of_medians
-from harness.analyse.statistics import DEFAULT_LEVEL, interval
-from harness.analyse.trimmed import levels_of, looks_between
-from harness.analyse.verdict import Verdict, judge
-from harness.atomic import write_text
+from harness.analyse.statistics import interval
 from harness.compare.join import join
 from harness.compare.request import DEFAULT_PAIRS, Request, compare_suite
 from harness.compare.session import compare
@@ -40,7 +33,6 @@ from harness.sources.prepare import prepare
 from harness.store import Result, ResultStore
 
 KINDS = {"itself": 0.0, "slowed by 5%": 0.05}
-LOOKS = looks_between(DEFAULT_PAIRS, 2 * DEFAULT_PAIRS)
 
 _PLUGIN = '''
 """An algorithm of the registry that waits, after each call, for a share of the time that the call took."""
@@ -97,17 +89,14 @@ def main() -> int:
     arguments = parser.parse_args()
     prepare(arguments.dataset, folder=data_folder(), progress=False)
     terms = {"dataset": arguments.dataset, "index": arguments.index, "search": arguments.search}
-    rows = kept(arguments.kept)
     for repetition in range(arguments.repetitions):
         for kind in KINDS:
             mark = {**terms, "kind": kind, "repetition": repetition}
-            known = next((row for row in rows if {key: row[key] for key in mark} == mark), None)
-            row = settled(mark | measured(kind, arguments) if known is None else known, arguments)
-            if row is not known:
-                rows = [one for one in rows if one is not known] + [row]
-                text = "".join(json.dumps(one) + "\n" for one in rows)
-                write_text(arguments.kept, text)
-        report([row for row in rows if {key: row[key] for key in terms} == terms])
+            if mark in [{key: row[key] for key in mark} for row in kept(arguments.kept)]:
+                continue
+            with arguments.kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(mark | once(kind, arguments)) + "\n")
+        report([row for row in kept(arguments.kept) if {key: row[key] for key in terms} == terms])
     return 0
 
 
@@ -118,30 +107,8 @@ def kept(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def settled(row: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return a comparison with as many pairs as its verdict takes."""
-    while (look := verdict_of(row)[1]) > len(row["rounds"]):
-        more = measured(row["kind"], arguments, look - len(row["rounds"]))
-        row = {**row, "rounds": row["rounds"] + more["rounds"]}
-    return row
-
-
-def verdict_of(row: dict[str, Any]) -> tuple[Verdict, int]:
-    """Judge the rounds of a comparison, look by look; return the verdict and the number of pairs that it takes."""
-    medians = np.array([np.median(pair) for pair in row["rounds"]])
-    for look in LOOKS:
-        if look > len(medians):
-            break
-        level = levels_of(LOOKS, DEFAULT_LEVEL)[look]
-        estimate, bounds = interval_of_medians(medians[:look], row["by_query"], row["queries"], level)
-        verdict = judge(math.exp(estimate), bounds, sum(map(len, row["rounds"])), look)
-        if verdict.kind != "unsure":
-            break
-    return verdict, look
-
-
-def measured(kind: str, arguments: argparse.Namespace, pairs: int = DEFAULT_PAIRS) -> dict[str, Any]:
-    """Measure pairs from nothing; return their rounds, and what one child and all of them say of A's QPS."""
+def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make one comparison from nothing; return its verdict, and what one child and five say of A's QPS."""
     folder = Path(tempfile.mkdtemp(prefix="annbench-calibration-"))
     try:
         plugin = folder / "slowed"
@@ -154,7 +121,7 @@ def measured(kind: str, arguments: argparse.Namespace, pairs: int = DEFAULT_PAIR
             for share in (0.0, KINDS[kind])
         )
         suite = compare_suite(arguments.dataset)
-        request = Request(sides, suite, Options(data_folder(), folder / "results"), pairs=pairs, most_pairs=pairs)
+        request = Request(sides, suite, Options(data_folder(), folder / "results"), pairs=DEFAULT_PAIRS)
         (row,) = compare(request, lambda *_: None).rows
         verdict = row.comparison.verdict
         assert verdict is not None
@@ -162,28 +129,21 @@ def measured(kind: str, arguments: argparse.Namespace, pairs: int = DEFAULT_PAIR
             [result for one in sorted((folder / "results").rglob(side)) for result in ResultStore(one).results()]
             for side in ("A", "B")
         )
-        rounds = [logs(a, b) for a, b in zip(ours, theirs, strict=True)]
         alone, together = interval(ours[0]), interval(join(ours))
         return {
-            "rounds": rounds,
-            "queries": row.terms.queries,
-            "by_query": query_error(verdict, rounds, row.terms.queries),
+            "verdict": verdict.kind,
+            "ratio": verdict.ratio,
+            "low": verdict.interval.low,
+            "high": verdict.interval.high,
             "qps": row.comparison.a.qps,
             "qps_of_one": MEASURES["qps"](ours[0]),
+            "rounds": [logs(a, b) for a, b in zip(ours, theirs, strict=True)],
             "interval_of_one": list(alone.qps),
             "interval_of_five": list(together.qps),
             "disturbed": row.comparison.disturbed / row.comparison.passes,
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def query_error(verdict: Verdict, rounds: list[list[float]], queries: int) -> float:
-    """Return the standard error that the choice of queries adds: what the pairs don't explain of an interval."""
-    medians = np.array([np.median(pair) for pair in rounds])
-    _, bounds = interval_of_medians(medians, 0.0, queries, DEFAULT_LEVEL)
-    whole, by_pairs = (math.log(one.high / one.low) / 2 for one in (verdict.interval, bounds))
-    return math.sqrt(max(0.0, whole**2 - by_pairs**2)) / float(stdtrit(queries - 1, (1 + DEFAULT_LEVEL) / 2))
 
 
 def logs(a: Result, b: Result) -> list[float]:
@@ -200,16 +160,16 @@ def report(rows: list[dict[str, Any]]) -> None:
         mine = [row for row in rows if row["kind"] == kind]
         if not mine:
             continue
-        truth, verdicts = 1 + share, [verdict_of(row) for row in mine]
+        truth = 1 + share
         parts = []
         for verdict in ("faster", "slower", "tied", "unsure"):
-            hits, n = sum(found.kind == verdict for found, _ in verdicts), len(mine)
+            hits, n = sum(row["verdict"] == verdict for row in mine), len(mine)
             low = beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
             high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
             parts.append(f"{verdict} {hits / n:.0%} ({low:.0%}-{high:.0%})")
-        held = np.mean([found.interval.low <= truth <= found.interval.high for found, _ in verdicts])
-        pairs = np.mean([look for _, look in verdicts])
-        ratios = [found.ratio for found, _ in verdicts]
+        held = np.mean([row["low"] <= truth <= row["high"] for row in mine])
+        pairs = np.mean([len(row["rounds"]) for row in mine])
+        ratios = [row["ratio"] for row in mine]
         say(
             f"{kind}: {len(mine)} comparisons: {', '.join(parts)}; ratio {np.median(ratios):.3f}, spread "
             f"{np.std(np.log(ratios)):.3f}; {held:.0%} of intervals hold {truth:g}; {pairs:.1f} pairs; "
