@@ -205,7 +205,7 @@ def _breaches(report: Report, slower: float | None, drops: float | None) -> list
     from harness.report.comparison import at_recall
 
     said = [] if slower is None and drops is None else list(report.missing)
-    for row in report.rows if slower is not None else ():
+    for row in report.rows if slower is not None or drops is not None else ():
         verdict = row.comparison.verdict
         where = f"on {row.terms.dataset} at recall {at_recall(row)}"
         a, b = row.comparison.a.relation, row.comparison.b.relation
@@ -278,10 +278,14 @@ class _Display:
         elif event in ("pair", "kept"):
             done = content["number"] + (event == "kept")
             self._where = f"pair {content['number'] + 1}"
-            self._progress.update(self._task, description=self._where, completed=done)
+            self._progress.update(self._task, description=self._where, completed=done, total=content["of"])
         elif event == "turn":
             self._progress.update(self._task, description=f"{self._where}, round {content['round'] + 1}")
         elif event == "stage" and content["name"] in ("compile", "fit"):
             self._progress.update(self._task, description=f"{self._where} {side}: {content['name']}".strip())
+        elif event in ("search-failed", "build-failed"):
+            why = str(content.get("message") or content.get("reason"))
+            text = f"{side or 'A'}: a setting failed, {why:.200}"
+            self._console.print(f"  [red]{escape(text)}[/]")
         elif event == "note":
             self._console.print(f"  [dim]{escape(str(content['text']))}[/]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from harness.measure.session import Options, conformance, job_for
 from harness.plan.expand import Settings, builds_of, check_depth, unusable
 from harness.plan.suites import Suite
 from harness.spec import BuildSpec, SearchSpec
-from harness.store import FAILURE_SUFFIX, ResultStore
+from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX, ResultStore
 
 _PROBE_PASSES = 1
 # A setting between those that enclose a recall, if slower by no more, may have had a bad moment: it is measured, too.
@@ -62,7 +63,8 @@ def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> 
 
 def check(side: LiveSide, build: BuildSpec, suite: Suite, options: Options) -> None:
     """Raise PluginError where a side breaks the contract of plug-ins: then no figure of it would hold."""
-    breaches = conformance(side.entry, build, suite, options, Limits(suite.timeout, options.limit))
+    own = suite.model_copy(update={"grids": {side.entry.name: list(side.grids)}})
+    breaches = conformance(side.entry, build, own, options, Limits(suite.timeout, options.limit))
     if breaches:
         raise PluginError(f"{side.text}: not conforming ({breaches[0]}); see: annbench check")
 
@@ -81,11 +83,11 @@ def probe(
         if missing:
             new = not all(store.path(build.folder, build.stem(s), FAILURE_SUFFIX).exists() for s in missing)
             job = job_for("measure", side.entry, build if new else build.only(missing), quick, options)
-            run_build(replace(job, anew=new or job.anew), Limits(suite.timeout, options.limit), listener)
+            run_build(replace(job, since=time.time() if new else 0.0), Limits(suite.timeout, options.limit), listener)
     points = []
     for build, search in [(one, search) for one in found for search in one.searches]:
-        path = store.path(build.folder, build.stem(search))
-        if path.exists():
+        path, failure = (store.path(build.folder, build.stem(search), end) for end in (RESULT_SUFFIX, FAILURE_SUFFIX))
+        if path.exists() and not failure.exists():  # one that failed anew leaves what it gave before in its place
             result = store.read(path)
             points.append(Point(build, search, float(query_recall(result).mean()), qps(result)))
     if not points:
@@ -136,10 +138,14 @@ def _between(own: Sequence[Point], line: Frontier, above: int, target: float) ->
 
 @dataclass(frozen=True)
 class Choice:
-    """What is measured of a side at each recall, and the recall of every setting that a quick pass tried, by label."""
+    """What is measured of a side at each recall, and what a quick pass found of all settings, by their labels.
+
+    `tried` has the recall of those that could be measured, `failed` names the others.
+    """
 
     builds: Mapping[float, BuildSpec]
     tried: Mapping[str, float] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
 
 def matches(sides: Sequence[Mapping[float, BuildSpec]], targets: Sequence[float]) -> list[Match]:

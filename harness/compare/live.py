@@ -67,7 +67,7 @@ def measure_pairs(
             duel((jobs[0], jobs[1]), suite.passes, Limits(suite.timeout, options.limit), told, first=number)
             write_text(folder / _DONE, json.dumps({"pair": number}) + "\n")
         else:
-            told("", "kept", {"number": number})
+            told("", "kept", {"number": number, "of": count})
         pairs.append(Pair(*(_results(folder / name, build) for name, build in zip(SIDES, builds, strict=True))))
     return Measured(match, tuple(pairs))
 
@@ -98,7 +98,7 @@ def measure_alone(
             wanted = suite.model_copy(update={"passes": (number + 1) * suite.passes})
             missing = tuple(s for s in build.searches if not _enough(store, build.only((s,)), wanted.passes))
             if not missing:
-                told("", "kept", {"number": number})
+                told("", "kept", {"number": number, "of": count})
                 continue
             told("", "pair", {"number": number, "of": count})
             job = job_for("measure", side.entry, build.only(missing), wanted, replace(options, results=store.folder))

@@ -10,6 +10,7 @@ from harness.compare.sides import Side, StoredSide
 from harness.compare.stored import Stored, Terms, differences, read_stored
 from harness.dataset import read_header
 from harness.errors import ConfigError, DatasetError
+from harness.plan.expand import queries_of
 
 _Pair = tuple[Stored, Stored]
 
@@ -66,8 +67,7 @@ def _all_there_are(terms: Terms, request: Request) -> bool:
         header = read_header(request.options.data, terms.dataset)
     except DatasetError:  # it isn't here, so that can't be known
         return False
-    there = header.queries if terms.half is None else (header.queries + (terms.half == "even")) // 2
-    return header.sha256 == terms.dataset_sha256 and there == terms.queries
+    return header.sha256 == terms.dataset_sha256 and queries_of(header, terms.half) == terms.queries
 
 
 def in_words(terms: Terms) -> str:

@@ -103,7 +103,7 @@ class Row:
 class Report:
     """All verdicts of a comparison; `drop` is by how much B's recall is below A's, at worst, at the same settings.
 
-    `missing` says what A has and B, a store as well, has nothing to compare with.
+    `missing` says what A has and B should have, but has not, or failed with.
     """
 
     names: tuple[str, str]

@@ -19,6 +19,7 @@ from harness.atomic import reason, write_text
 from harness.compare.sides import StoredSide
 from harness.errors import ConfigError, StoreError
 from harness.registry import describe
+from harness.spec import Half
 from harness.store import Result, ResultStore
 
 BASELINE_SCHEMA = 1
@@ -39,7 +40,7 @@ class Terms(BaseModel):
     mode: Literal["single", "batch"]
     threads: int = Field(ge=1)
     queries: int = Field(ge=1)
-    half: str | None = None
+    half: Half | None = None
     machine: str
     machine_name: str = ""
 

@@ -31,12 +31,20 @@ def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: T
     half = JUDGING if request.holdout else None
     results: list[Result] = []
     with alone(request.options.results / FOLDER):
-        chosen, tried = _matches(request, sides, told)
-        for match in chosen:
+        found, choices = _matches(request, sides, told)
+        report.missing += [
+            f"B failed with {setting}, which A was measured with: see annbench results list --results "
+            f"{request.options.results / FOLDER / 'probe'}"
+            for setting in choices[1].failed
+            if setting in choices[0].tried
+        ]
+        for match in found:
             measured = _settled(request, sides, match, told, half)
             report.rows += _rows(request, measured)
             report.pairs = max(report.pairs, len(measured.pairs))
-            recalls = [Recalls(mean, known) for mean, known in zip(_mean_recalls(measured), tried, strict=True)]
+            recalls = [
+                Recalls(mean, choice.tried) for mean, choice in zip(_mean_recalls(measured), choices, strict=True)
+            ]
             report.drop = max(report.drop, recall_drop(recalls[0], recalls[1], match.targets))
             results += [result for pair in measured.pairs for result in pair.b]
     if request.holdout:
@@ -62,24 +70,22 @@ def _would_tell(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.kind == "unsure" and not math.isnan(verdict.interval.low)
 
 
-def _matches(
-    request: Request, sides: Sequence[LiveSide], told: Told
-) -> tuple[list[Match], tuple[Mapping[str, float], Mapping[str, float]]]:
+def _matches(request: Request, sides: Sequence[LiveSide], told: Told) -> tuple[list[Match], Sequence[Choice]]:
     """Choose what is measured: one setting against one as they are, or those that enclose each recall.
 
-    With that goes the recall of all that was tried for it, of either side.
+    With that goes what was chosen of either side, and from what.
     """
     expanded = [expand(request, side) for side in sides]
     for side, found in zip(sides, expanded, strict=True):
         check(side, found[0], request.suite, request.options)
     if request.targets is None and all(single(found) for found in expanded):
-        return [Match((expanded[0][0], expanded[1][0]), ())], ({}, {})
+        return [Match((expanded[0][0], expanded[1][0]), ())], (Choice({}), Choice({}))
     targets = request.targets or DEFAULT_TARGETS
     chosen = [
         choose_for(request, side, found, targets, told, name)
         for side, found, name in zip(sides, expanded, ("A", "B"), strict=True)
     ]
-    return matches([choice.builds for choice in chosen], targets), (chosen[0].tried, chosen[1].tried)
+    return matches([choice.builds for choice in chosen], targets), chosen
 
 
 def expand(request: Request, side: LiveSide) -> list[BuildSpec]:
@@ -103,9 +109,12 @@ def choose_for(
     options = replace(request.options, results=request.options.results / FOLDER / "probe")
     told(name, "probe", {"text": side.text, "settings": sum(len(build.searches) for build in found)})
     points = probe(side, found, request.suite, options, lambda event, content: told(name, event, content))
+    tried = {_named(dict(point.build.params), dict(point.search.params)): point.recall for point in points}
+    every = [_named(dict(build.params), dict(search.params)) for build in found for search in build.searches]
     return Choice(
         {target: enclosing(points, target) for target in targets},
-        {_named(dict(point.build.params), dict(point.search.params)): point.recall for point in points},
+        tried,
+        tuple(one for one in every if one not in tried),
     )
 
 

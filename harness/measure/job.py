@@ -28,7 +28,7 @@ class Job:
     search_cores: tuple[int, ...]
     parent: int
     checks: tuple[str, ...] = ()  # of a job of that kind: the rules by name
-    anew: bool = False  # ignore what was measured before, and replace it with the first pass
+    since: float = 0.0  # ignore results written before (seconds of the epoch), and replace them with the first pass
     machine: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 

@@ -60,7 +60,7 @@ class Recorder:
         self._store = ResultStore(Path(job.results))
         self._path = self._store.path(job.build.folder, job.build.stem(search))
         self._result: Result | None = None
-        if self._path.exists() and not job.anew:
+        if self._path.exists() and self._path.stat().st_mtime >= job.since:
             found = self._store.read(self._path)
             # What a shorter bound cut to fewer queries is measured afresh under a longer one.
             self._result = found if found.thorough(job.pass_seconds) else None

@@ -46,7 +46,7 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
         listener("search-failed", {"search": outcome.search, "message": outcome.reason})
         failed += 1
         rest = tuple(s for i, s in enumerate(job.build.searches) if i != outcome.search and i not in broken)
-        job = replace(job, build=job.build.only(rest), anew=False)
+        job = replace(job, build=job.build.only(rest))
     return failed
 
 

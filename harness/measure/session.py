@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,7 +180,7 @@ def job_for(
         # The last cores: the first one serves most interrupts.
         cores=tuple(cores[-max(build.build_threads, build.threads) :]),
         search_cores=tuple(cores[-build.threads :]),
-        anew=options.force,
+        since=time.time() if options.force else 0.0,
         parent=os.getpid(),
         machine=describe_machine(),
         environment=describe_code(),
@@ -191,13 +192,12 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
 
     They are those of the grids that it was checked with: parameters that it doesn't take say nothing of others.
     """
-    own = suite.grids.get(entry.name)
-    note = _note_path(entry, build, own, options)
+    grids = suite.grids.get(entry.name) or entry.config.groups.get(suite.group, [])
+    note = _note_path(entry, build, grids, options)
     if not options.force:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
-    grids = entry.config.groups.get(suite.group, [])
-    found, finished = breaches_before_timing(entry, build.metric, grids if own is None else own, limits)
+    found, finished = breaches_before_timing(entry, build.metric, grids, limits)
     if finished:
         # Only what the check itself found is kept: a time-out or a lack of memory may pass.
         content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
@@ -205,9 +205,9 @@ def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, 
     return found
 
 
-def _note_path(entry: Entry, build: BuildSpec, own: Sequence[GroupConfig] | None, options: Options) -> Path:
-    grids = [grid.model_dump_json() for grid in own or ()]
-    key = (entry.config.model_dump_json(), grids, build.metric, build.provenance, rules_source())
+def _note_path(entry: Entry, build: BuildSpec, grids: Sequence[GroupConfig], options: Options) -> Path:
+    checked = [grid.model_dump_json() for grid in grids]
+    key = (entry.config.model_dump_json(), checked, build.metric, build.provenance, rules_source())
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:12]
     return options.results / ".conformance" / f"{entry.name}-{build.metric}-{digest}.json"
 

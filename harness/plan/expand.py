@@ -122,7 +122,7 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
     provenance = Provenance(
         dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine
     )
-    there = _queries_of(dataset, settings.half)
+    there = queries_of(dataset, settings.half)
     queries = min(suite.queries or there, there)
     merged: dict[BuildSpec, dict[SearchSpec, None]] = {}
     for grid in suite.grids.get(entry.name) or entry.config.groups[suite.group]:
@@ -150,10 +150,10 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
 
 def on_half(build: BuildSpec, dataset: Header, half: Half | None) -> BuildSpec:
     """Return the same build on other queries, no more than there are: of an odd number the halves differ by one."""
-    return replace(build, half=half, queries=min(build.queries, _queries_of(dataset, half)))
+    return replace(build, half=half, queries=min(build.queries, queries_of(dataset, half)))
 
 
-def _queries_of(dataset: Header, half: Half | None) -> int:
+def queries_of(dataset: Header, half: Half | None) -> int:
     """Count the queries of a half, as `Dataset.half` takes them; raise ConfigError where one would be empty."""
     if half is None:
         return dataset.queries

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from harness.analyse.paired import Standing
+from harness.analyse.statistics import DEFAULT_LEVEL
 from harness.analyse.verdict import Verdict
 from harness.compare.request import DEFAULT_PAIRS, Report, Row
 from harness.report import tables
@@ -92,9 +93,12 @@ def footnotes(report: Report) -> list[str]:
     said = list(report.notes)
     if report.rows:
         rows = [row.comparison for row in report.rows]
-        disturbed, made = sum(row.disturbed for row in rows), sum(row.passes for row in rows)
-        passes = min(row.passes for row in rows)
-        pairs = f"{report.pairs} pairs of children, " if report.pairs else ""
+        # Several recalls may rest on the same rounds: those of the same settings are counted once.
+        runs = {(row.terms, row.names, row.settings): row.comparison for row in report.rows}.values()
+        disturbed, made = sum(row.disturbed for row in runs), sum(row.passes for row in runs)
+        passes, children = min(row.passes for row in runs), sorted({row.children for row in runs})
+        several = "-".join(str(count) for count in dict.fromkeys((children[0], children[-1])))
+        pairs = f"{several} pairs of children, " if report.pairs else ""
         said.insert(0, f"{pairs}at least {passes} passes of each setting and side")
         apart = [at_recall(row) for row in report.rows if _quotient_is_apart(row)]
         if report.pairs and apart:
@@ -108,6 +112,11 @@ def footnotes(report: Report) -> list[str]:
             said.append(
                 f"{disturbed} of {made} {'rounds' if report.pairs else 'passes'} were disturbed; they count only where "
                 "fewer than 3 were not"
+            )
+        if any(row.level > DEFAULT_LEVEL for row in rows):
+            said.append(
+                f"each interval is held to more than {DEFAULT_LEVEL:.0%}, such that looks at fewer and at more pairs "
+                f"hold {DEFAULT_LEVEL:.0%} together"
             )
         if any(side.relation == ">=" for row in rows for side in (row.a, row.b)):
             said.append(
@@ -179,6 +188,7 @@ def _row(row: Row) -> dict[str, Any]:
             "ratio": verdict.ratio,
             "low": None if math.isnan(verdict.interval.low) else verdict.interval.low,
             "high": None if math.isnan(verdict.interval.high) else verdict.interval.high,
+            "level": comparison.level,
             "kind": verdict.kind,
             "more_passes": verdict.more,
             "more_children": verdict.more_children,

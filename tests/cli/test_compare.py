@@ -201,7 +201,12 @@ def test_a_baseline_of_another_machine_is_refused(
 @pytest.mark.slow
 def test_a_gate_sees_recall_that_was_lost(annbench: Any, tmp_path: Path) -> None:
     """A version that looks at half of what the old one did takes other settings to a recall: the same ones count."""
-    for version, share in (("old", "share"), ("new", "share / 2 if share < 1 else 1.0")):
+    shares = {
+        "old": "share",
+        "new": "share / 2 if share < 1 else 1.0",
+        "broken": "share if share < 0.7 or len(self.train) < 1000 else share / 0",
+    }
+    for version, share in shares.items():
         folder = tmp_path / version / "mine"
         folder.mkdir(parents=True)
         (folder / "config.yml").write_text(
@@ -240,6 +245,10 @@ class Mine(Algorithm):
     assert status == 1, err
     assert "B's recall is 0." in err
     assert annbench("compare", "old/mine", "old/mine", *DIGITS, *gate)[0] == 0
+    status, _, err = annbench("compare", "old/mine", "broken/mine", *DIGITS, *gate)
+    assert status == 1, err
+    assert "B: a setting failed, search raised ZeroDivisionError" in err
+    assert "B failed with share=0.8, which A was measured with" in err
     assert annbench("compare", "old/mine", *DIGITS, "--recall", "0.5", "--save-baseline", "base.json")[0] == 0
     status, _, err = annbench("compare", "base.json", "new/mine", *DIGITS[2:], *gate)
     assert status == 1, err

@@ -43,3 +43,18 @@ def test_speeds_that_contradict_their_ratio_are_explained(
     )
     assert any("not the quotient of both QPS" in note for note in footnotes(report)) == apart
     assert ("trust A / B (at recall" in render(report, "markdown")) == apart
+
+
+def test_rounds_that_several_recalls_rest_on_are_counted_once(factory: Any) -> None:
+    """Of one match read at three recalls, 2 of 15 rounds were disturbed: not 6 of 45. Looks are told of."""
+    result = factory.make_result(queries=QUERIES, passes=5)
+    marked = replace(result, pass_disturbed=np.array([True, False, False, False, False]))
+    pairs = [Pair([marked], [result])] * 2 + [Pair([result], [result])]
+    rows = [
+        Row(TERMS, ("hnsw", "hnsw"), (("ef=10",), ("ef=20",)), compare_pairs(pairs, target, looks=(3, 6)))
+        for target in (0.1, 0.2, 0.3)
+    ]
+    said = footnotes(Report(("hnsw(ef=10)", "hnsw(ef=20)"), rows, [], 3))
+    assert any(note.startswith("3 pairs of children, at least 15 passes") for note in said)
+    assert any(note.startswith("2 of 15 rounds were disturbed") for note in said)
+    assert any("hold 95% together" in note for note in said)
