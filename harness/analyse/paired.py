@@ -104,7 +104,7 @@ def compare_pairs(
 
     Between two settings log QPS is linear in recall, as on the frontier. There is no verdict where a side doesn't reach
     the recall, which it does where its mean recall over all pairs does. Rounds with a disturbed pass count only where
-    fewer than three had none. `looks` are the numbers of pairs at which a verdict is asked for, if at more than one:
+    fewer than a third had none. `looks` are the numbers of pairs at which a verdict is asked for, if at more than one:
     `level` then holds for all of them together. Raises AnnbenchError where nothing was measured.
     """
     if not pairs or not all(pair.a and pair.b for pair in pairs):
@@ -180,10 +180,13 @@ def _marks(pair: Pair) -> NDArray[np.bool_]:
 
 
 def _kept(pair: Pair) -> NDArray[np.intp]:
-    """Return the numbers of the rounds in which nothing was disturbed, or of all where those are too few."""
+    """Return the numbers of the rounds in which nothing was disturbed, or of all where those are less than a third.
+
+    The median of many that were disturbed says more than that of a few that were not.
+    """
     marks = _marks(pair)
     quiet = np.flatnonzero(~marks)
-    return quiet if len(quiet) >= MIN_UNDISTURBED else np.arange(len(marks))
+    return quiet if len(quiet) >= max(MIN_UNDISTURBED, len(marks) // 3) else np.arange(len(marks))
 
 
 def _figures(side: Sequence[Result], rounds: NDArray[np.intp], weights: NDArray[np.float32], queries: int) -> _Figures:

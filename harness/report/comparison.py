@@ -110,8 +110,9 @@ def footnotes(report: Report) -> list[str]:
             said.append(f"fewer than {DEFAULT_PAIRS} pairs: one build hides 1-3% of memory layout and seed")
         if disturbed:
             said.append(
-                f"{disturbed} of {made} {'rounds' if report.pairs else 'passes'} were disturbed; they count only where "
-                "fewer than 3 were not"
+                f"{disturbed} of {made} rounds were disturbed; they count only where fewer than a third were not"
+                if report.pairs
+                else f"{disturbed} of {made} passes were disturbed; they count only where fewer than 3 were not"
             )
         if any(row.level > DEFAULT_LEVEL for row in rows):
             said.append(
