@@ -355,6 +355,17 @@ def _rank(row: Mapping[str, Any], targets: Sequence[float]) -> tuple[Any, ...]:
     return (*(math.inf if math.isnan(qps) else -qps for qps in speeds), -row["best_recall"], row["algorithm"])
 
 
+def medians_of(rows: pd.DataFrame) -> str:
+    """Say of which passes the figures of some rows are medians: on a noisy machine not of undisturbed ones alone."""
+    disturbed, passes = int(rows["disturbed"].sum()), int(rows["passes"].sum())
+    if not disturbed:
+        return "a median over passes that nothing disturbed"
+    return (
+        f"a median over passes ({disturbed:,} of {passes:,} were disturbed; those count only where there are fewer "
+        "than 3 others)"
+    )
+
+
 def caveats(rows: pd.DataFrame) -> list[str]:
     """Say in sentences what a reader of one group should know before comparing; empty where nothing is odd."""
     measured = rows[rows["status"] == MEASURED]

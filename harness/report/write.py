@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.analyse.table import Group, caveats, groups, newest, targets_table
+from harness.analyse.table import Group, caveats, groups, medians_of, newest, targets_table
 from harness.atomic import write_text
 from harness.errors import AnnbenchError
 from harness.report import tables
@@ -73,7 +73,7 @@ def write_report(
             sections.append(section)
             paths += written
         index = folder / INDEX_NAME
-        write_text(index, _index(sections, len(table) - len(latest)))
+        write_text(index, _index(sections, latest, len(table) - len(latest)))
     except OSError as refused:
         raise AnnbenchError(
             f"{folder}: the report could not be written ({refused.strerror or refused}); choose another folder or "
@@ -172,10 +172,8 @@ def _section(group: Group, stem: str, pictures: Sequence[str], texts: dict[str, 
     return "\n".join(parts)
 
 
-def _index(sections: Sequence[str], superseded: int) -> str:
-    head = (
-        "# Benchmark results\n\nEvery figure is a median over passes that nothing disturbed; never the best of them.\n"
-    )
+def _index(sections: Sequence[str], table: pd.DataFrame, superseded: int) -> str:
+    head = f"# Benchmark results\n\nEvery figure is {medians_of(table)}; never the best of them.\n"
     if superseded:
         head += (
             f"\n{superseded:,} earlier measurements of the same settings, under other versions of a plug-in, a library "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, newest, targets_table
+from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, medians_of, newest, targets_table
 from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError
 from harness.report.detail import Detail
@@ -159,7 +159,7 @@ def _lede(table: pd.DataFrame, measured: Sequence[Group]) -> str:
         "and",
         _count(rows["machine"].nunique(), "machine"),
     ]
-    return f"{' '.join(parts)}{when}. Every figure is a median over passes that nothing disturbed, with its interval."
+    return f"{' '.join(parts)}{when}. Every figure has its interval, and is {medians_of(rows)}."
 
 
 def _count(number: int, name: str) -> str:
