@@ -63,8 +63,7 @@ def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> 
 
 def check(side: LiveSide, build: BuildSpec, suite: Suite, options: Options) -> None:
     """Raise PluginError where a side breaks the contract of plug-ins: then no figure of it would hold."""
-    own = suite.model_copy(update={"grids": {side.entry.name: list(side.grids)}})
-    breaches = conformance(side.entry, build, own, options, Limits(suite.timeout, options.limit))
+    breaches = conformance(side.entry, build, suite, options, Limits(suite.timeout, options.limit))
     if breaches:
         raise PluginError(f"{side.text}: not conforming ({breaches[0]}); see: annbench check")
 

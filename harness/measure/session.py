@@ -190,9 +190,10 @@ def job_for(
 def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits) -> list[str]:
     """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand.
 
-    They are those of the grids that it was checked with: parameters that it doesn't take say nothing of others.
+    It is checked with the grids of its own config: on the few rows of a check, parameters that were chosen for much
+    data may find too little, and those that it doesn't take say nothing of others.
     """
-    grids = suite.grids.get(entry.name) or entry.config.groups.get(suite.group, [])
+    grids = entry.config.groups.get(suite.group, [])
     note = _note_path(entry, build, grids, options)
     if not options.force:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

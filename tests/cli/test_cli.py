@@ -132,7 +132,7 @@ def test_nothing_of_what_was_named_is_no_success(cli):
     lines = [line for line in err.splitlines() if line.startswith("annbench run: nothing measured")]
     assert status == 1
     assert lines[0].endswith("of missing-library: no-such-distribution not installed; pip install no-such-distribution")
-    assert "of exact: not conforming" in lines[1]
+    assert "of exact: failed (constructing it raised TypeError" in lines[1]
     assert lines[1].endswith("see: annbench results show '*/exact*/*'")
     assert len(lines) == 2
     assert cli("results", "show", "*/exact*/*")[0] == 0

@@ -143,7 +143,7 @@ def test_a_missing_library_is_an_error() -> None:
 
 
 def test_parameters_that_are_wrong_say_nothing_of_others(bench):
-    """A slip in --build is found by the check, and does not stand against the algorithm's own parameters."""
+    """A slip in --build fails where it is built, and does not stand against the algorithm's own parameters."""
     slip = bench.run("exact", grids={"exact": {"build": {"M": "oops"}}})
     assert (slip.failed, bench.settings("exact")) == (1, [])
     assert bench.run("exact").failed == 0
