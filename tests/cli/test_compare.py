@@ -93,16 +93,20 @@ def test_halves_of_an_odd_number_of_queries(annbench: Any, tmp_path: Path) -> No
     assert "annbench: one-8-euclidean has 1 query, which can't be halved" in err
 
 
+def write_plug_in(folder: Path, grid: str, code: str) -> None:
+    """Write a version of the plug-in `mine`, class `Mine`, with a grid for the group `quick`."""
+    (folder / "mine").mkdir(parents=True)
+    config = "mine:\n  constructor: mine:Mine\n  origin: library\n  metrics: [euclidean]\n  groups: {quick: GRID}\n"
+    (folder / "mine" / "config.yml").write_text(config.replace("GRID", grid), encoding="utf-8")
+    (folder / "mine" / "__init__.py").write_text(code, encoding="utf-8")
+
+
 def test_two_versions_of_a_plug_in_meet(annbench: Any, tmp_path: Path) -> None:
     """Each side imports its own folder, although both have one name."""
     for version, wait in (("old", "0.0"), ("new", "0.02")):
-        folder = tmp_path / version / "mine"
-        folder.mkdir(parents=True)
-        (folder / "config.yml").write_text(
-            "mine:\n  constructor: mine:Mine\n  origin: library\n  metrics: [euclidean]\n  groups: {quick: {}}\n",
-            encoding="utf-8",
-        )
-        (folder / "__init__.py").write_text(
+        write_plug_in(
+            tmp_path / version,
+            "{}",
             f"""
 import time
 
@@ -126,7 +130,6 @@ class Mine(Algorithm):
 
         return search
 """,
-            encoding="utf-8",
         )
     status, out, err = annbench(
         *("compare", "old/mine", "new/mine", *DIGITS, "--format", "json", "--fail-if-slower", "10%"),
@@ -207,14 +210,9 @@ def test_a_gate_sees_recall_that_was_lost(annbench: Any, tmp_path: Path) -> None
         "broken": "share if share < 0.7 or len(self.train) < 1000 else share / 0",
     }
     for version, share in shares.items():
-        folder = tmp_path / version / "mine"
-        folder.mkdir(parents=True)
-        (folder / "config.yml").write_text(
-            "mine:\n  constructor: mine:Mine\n  origin: library\n  metrics: [euclidean]\n"
-            "  groups: {quick: {search: {share: [0.2, 0.4, 0.6, 0.8, 1.0]}}}\n",
-            encoding="utf-8",
-        )
-        (folder / "__init__.py").write_text(
+        write_plug_in(
+            tmp_path / version,
+            "{search: {share: [0.2, 0.4, 0.6, 0.8, 1.0]}}",
             f"""
 import numpy as np
 
@@ -238,7 +236,6 @@ class Mine(Algorithm):
 
         return search
 """,
-            encoding="utf-8",
         )
     gate = ("--recall", "0.5", "--fail-if-recall-drops", "0.05")
     status, _, err = annbench("compare", "old/mine", "new/mine", *DIGITS, *gate)
