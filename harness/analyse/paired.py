@@ -26,8 +26,15 @@ from numpy.typing import NDArray
 
 from harness.analyse.figures import MIN_UNDISTURBED, query_recall
 from harness.analyse.frontier import skyline
-from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
-from harness.analyse.statistics import query_weights as draw
+from harness.analyse.statistics import (
+    DEFAULT_LEVEL,
+    DEFAULT_REPLICATES,
+    Range,
+    nested_samples,
+    percentile_range,
+    query_counts,
+    redrawn_means,
+)
 from harness.analyse.trimmed import LEAST_COUNT, critical_value, levels_of, trimmed_mean
 from harness.analyse.verdict import Verdict, judge
 from harness.errors import AnnbenchError
@@ -110,11 +117,10 @@ def compare_pairs(
     if not pairs or not all(pair.a and pair.b for pair in pairs):
         raise AnnbenchError("nothing was measured to compare")
     queries = min(result.queries for pair in pairs for side in pair for result in side)
-    weights = np.hstack([np.full((queries, 1), 1 / queries, np.float32), draw(queries, replicates, seed)])
+    counts = np.hstack([np.ones((queries, 1)), query_counts(queries, replicates, seed)])
     kept = [_kept(pair) for pair in pairs]
     figures = [
-        [_figures(pair[side], rounds, weights, queries) for pair, rounds in zip(pairs, kept, strict=True)]
-        for side in (0, 1)
+        [_figures(pair[side], rounds, counts) for pair, rounds in zip(pairs, kept, strict=True)] for side in (0, 1)
     ]
     recalls = [tuple(np.mean([one.recalls[:, 0] for one in side], axis=0).tolist()) for side in figures]
     chosen = [_undominated(side) for side in figures]
@@ -130,7 +136,7 @@ def compare_pairs(
     made, used = sum(_rounds(pair) for pair in pairs), sum(len(rounds) for rounds in kept)
     outcome, each = None, levels_of(looks, level).get(len(pairs), level)
     if "not reached" not in relations:
-        a, b = (_by_query(side, settings, target, weights) for side, settings in zip(figures, chosen, strict=True))
+        a, b = (_by_query(side, settings, target, counts) for side, settings in zip(figures, chosen, strict=True))
         ratios = [first - second for first, second in zip(*logs, strict=True)]
         estimate, bounds = _interval(ratios, a - b, queries, each, seed)
         if queries == 1:  # what others would say can't be had from one
@@ -189,7 +195,8 @@ def _kept(pair: Pair) -> NDArray[np.intp]:
     return quiet if len(quiet) >= max(MIN_UNDISTURBED, len(marks) // 3) else np.arange(len(marks))
 
 
-def _figures(side: Sequence[Result], rounds: NDArray[np.intp], weights: NDArray[np.float32], queries: int) -> _Figures:
+def _figures(side: Sequence[Result], rounds: NDArray[np.intp], counts: NDArray[np.float64]) -> _Figures:
+    queries = len(counts)
     times = [
         np.stack([result.latencies_ns[result.repetition_pass == number].mean(axis=0) for number in rounds])
         for result in side
@@ -199,8 +206,8 @@ def _figures(side: Sequence[Result], rounds: NDArray[np.intp], weights: NDArray[
     else:
         times = [mine[:, :queries] for mine in times]
         logs = [np.log(1e9 / mine.mean(axis=1)) for mine in times]
-    misses = [(1 - query_recall(result)[:queries]).astype(np.float32) @ weights for result in side]
-    return _Figures(np.stack(logs), np.stack(times), 1 - np.stack(misses).astype(np.float64))
+    misses = redrawn_means(np.stack([1 - query_recall(result)[:queries] for result in side]), counts)
+    return _Figures(np.stack(logs), np.stack(times), 1 - misses)
 
 
 def _by_round(side: Sequence[_Figures], settings: Sequence[int], target: float | None) -> list[NDArray[np.float64]]:
@@ -214,16 +221,15 @@ def _by_round(side: Sequence[_Figures], settings: Sequence[int], target: float |
 
 
 def _by_query(
-    side: Sequence[_Figures], settings: Sequence[int], target: float | None, weights: NDArray[np.float32]
+    side: Sequence[_Figures], settings: Sequence[int], target: float | None, counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Say how far redrawn queries move the log QPS of one side at the recall: (replicates,)."""
     times = np.concatenate([pair.times for pair in side], axis=1)
     typical = np.median(times, axis=1)  # (settings, q), or (settings, 1) of batches
-    if typical.shape[1] == len(weights):
-        scale = typical.mean()
-        logs = -np.log((typical / scale).astype(np.float32) @ weights).astype(np.float64)
+    if typical.shape[1] == len(counts):
+        logs = -np.log(redrawn_means(typical, counts))
     else:
-        logs = np.repeat(-np.log(typical), weights.shape[1], axis=1)
+        logs = np.repeat(-np.log(typical), counts.shape[1], axis=1)
     if target is None:
         moved = logs[0]
     else:

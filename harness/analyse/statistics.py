@@ -32,6 +32,7 @@ DEFAULT_REPLICATES = 1000
 
 # Two passes have one degree of freedom, and a t quantile of 12.7: beyond this factor in logs (1e6) a bound is no news.
 _WIDEST_LOG = 13.8
+_EXACT_BITS = 52  # of a float64, one left for rounding up
 _MOST_LOG = 700.0  # exp of more than this is no float
 
 
@@ -75,7 +76,7 @@ def interval(
     Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
     """
     check_bootstrap(level, replicates)
-    missed, seconds = _redrawn(result, query_weights(result.queries, replicates, seed))
+    missed, seconds = _redrawn(result, query_counts(result.queries, replicates, seed))
     recall = 1.0 - missed
     qps = _qps_samples(result, seconds, level, np.random.default_rng((seed, 1)))
     known = len(quoted_passes(result)) > 1
@@ -116,8 +117,8 @@ def mean_range(
     That of the differences between two sides, query by query, is that of a paired comparison.
     """
     mean = values.mean() if len(values) else math.nan
-    # About the mean: values that are all alike then leave no doubt in float32.
-    moved = (values - mean) @ query_weights(len(values), replicates, seed).astype(np.float64)
+    # About the mean, so that values that are all alike leave no doubt.
+    moved = redrawn_means((values - mean)[None], query_counts(len(values), replicates, seed))[0]
     return percentile_range(mean + moved, level)
 
 
@@ -141,35 +142,47 @@ def _log_ratio(larger: float, smaller: float) -> float:
     return math.inf if smaller == 0 else max(math.log(larger / smaller), 0.0)
 
 
-@lru_cache(maxsize=8)
-def query_weights(queries: int, replicates: int, seed: int) -> NDArray[np.float32]:
-    """Draw how often each query stands in each replicate: (q, replicates) float32, columns summing to 1."""
+@lru_cache(maxsize=4)
+def query_counts(queries: int, replicates: int, seed: int) -> NDArray[np.float64]:
+    """Draw how often each query stands in each replicate: (q, replicates) whole numbers, columns summing to q."""
     rng = np.random.default_rng((seed, 0))
-    weights = np.empty((queries, replicates), np.float32)
+    counts = np.empty((queries, replicates))
     for column in range(replicates):
         drawn = rng.integers(0, max(queries, 1), queries)
-        weights[:, column] = np.bincount(drawn, minlength=queries)
-    weights /= max(queries, 1)
-    weights.flags.writeable = False
-    return weights
+        counts[:, column] = np.bincount(drawn, minlength=queries)
+    counts.flags.writeable = False
+    return counts
 
 
-def _redrawn(result: Result, weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def redrawn_means(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each row of `values` (rows, q) over the queries of each column of `counts` (q, replicates).
+
+    A sum of floats depends on its order, which a BLAS chooses by processor, number of threads and size. So values are
+    rounded to a grid, 2^-52 of q times the largest of the row: every partial sum is then exact in float64, and the
+    means are the same bit for bit in every process and on every machine.
+    """
+    queries = counts.shape[0]
+    if not queries:
+        return np.full((len(values), counts.shape[1]), np.nan)
+    _, exponent = np.frexp(np.abs(values).max(axis=1, keepdims=True) * queries)
+    step = np.ldexp(1.0, exponent - _EXACT_BITS)
+    means: NDArray[np.float64] = np.rint(values / step) @ counts
+    means *= step
+    means /= queries
+    return means
+
+
+def _redrawn(result: Result, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return 1 - recall, (replicates,), and the mean seconds a query of each pass, (passes, replicates), as redrawn.
 
     In one product: reading the weights is what takes the time.
     """
-    latencies, replicates = pass_latencies(result), weights.shape[1]
-    single = result.spec["mode"] == "single"
-    # Misses are weighted, not hits: a recall of exactly 1 then stays exactly 1 in float32. Latencies are made about 1.
-    scale = (latencies.mean() if latencies.size else 0.0) or 1.0
-    rows = np.empty((1 + single * len(latencies), result.queries), np.float32)
-    rows[0] = 1.0 - query_recall(result)
-    if single:
-        np.divide(latencies, scale, out=rows[1:], casting="same_kind")
-    drawn = (rows @ weights).astype(np.float64)
-    missed = drawn[0] if result.queries else np.full(replicates, np.nan)
-    return missed, drawn[1:] * scale if single else np.repeat(latencies, replicates, axis=1)
+    latencies, misses = pass_latencies(result), 1.0 - query_recall(result)
+    # Misses are summed, not hits: a recall of exactly 1 then stays exactly 1.
+    if result.spec["mode"] == "single":
+        means = redrawn_means(np.vstack([misses, latencies]) if latencies.size else misses[None], counts)
+        return means[0], means[1:]
+    return redrawn_means(misses[None], counts)[0], np.repeat(latencies, counts.shape[1], axis=1)
 
 
 def _qps_samples(

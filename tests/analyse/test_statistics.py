@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.statistics import Intervals, interval, mean_range
+from harness.analyse.statistics import Intervals, interval, mean_range, query_counts, redrawn_means
 from harness.errors import AnnbenchError
 
 K = 10
@@ -179,3 +179,19 @@ def test_the_range_of_a_mean_is_that_of_its_standard_error():
     error = 1.96 * values.std() / np.sqrt(len(values))
     assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.15 * error)
     assert mean_range(np.full(50, 0.25)) == pytest.approx((0.25, 0.25))
+
+
+def test_redrawn_means_do_not_depend_on_the_order_of_their_sums() -> None:
+    """Queries in another order, in parts, and one replicate at a time give the same means, bit for bit."""
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.integers(0, 11, 3000) / 10, rng.lognormal(-9, 2, 3000), np.zeros(3000), np.ones(3000)])
+    counts = query_counts(3000, 50, 0)
+    means = redrawn_means(values, counts)
+    order = rng.permutation(3000)
+    assert np.array_equal(redrawn_means(values[:, order], counts[order]), means)
+    alone = [redrawn_means(values, np.ascontiguousarray(counts[:, [column]])) for column in range(50)]
+    assert np.array_equal(np.hstack(alone), means)
+    exactly = [[math.fsum(row * column) / 3000 for column in counts.T] for row in values]
+    np.testing.assert_allclose(means, exactly, rtol=1e-11)
+    assert not means[2].any()
+    assert (means[3] == 1).all()
