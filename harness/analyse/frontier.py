@@ -9,12 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.analyse.statistics import DEFAULT_LEVEL, Range, percentile_range
-
 Relation = Literal["=", ">=", "not reached"]
 
 # A recall of 0.9 that was summed from 10,000 floats may read 0.8999999999999999.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 
 
 class QpsAt(NamedTuple):
@@ -65,9 +63,9 @@ def skyline(recall: ArrayLike, qps: ArrayLike) -> NDArray[np.intp]:
 
 def qps_at(recall_target: float, frontier: Frontier) -> QpsAt:
     """Read the QPS at a recall off the frontier: between two points log QPS is linear in recall."""
-    if not len(frontier) or recall_target > frontier.recall[-1] + _ROUNDING:
+    if not len(frontier) or recall_target > frontier.recall[-1] + ROUNDING:
         return QpsAt(math.nan, "not reached")
-    if recall_target < frontier.recall[0] - _ROUNDING:
+    if recall_target < frontier.recall[0] - ROUNDING:
         return QpsAt(float(frontier.qps[0]), ">=")
     low, high = frontier.qps[-1], frontier.qps[0]
     value = math.exp(float(np.interp(recall_target, frontier.recall, np.log(frontier.qps))))
@@ -79,50 +77,8 @@ def fastest_at(recall_target: float, frontier: Frontier) -> int | None:
     """Return the index of the fastest point whose recall is at least the target; None where no point reaches it."""
     if not len(frontier):
         return None
-    position = int(np.searchsorted(frontier.recall, recall_target - _ROUNDING))
+    position = int(np.searchsorted(frontier.recall, recall_target - ROUNDING))
     return int(frontier.indices[position]) if position < len(frontier) else None
-
-
-def qps_at_samples(
-    recall_target: float, recall_samples: NDArray[np.float64], qps_samples: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Carry joint replicates of the frontier's points through the reading: (points, replicates) each -> (replicates,).
-
-    A replicate in which no point reaches the target gives 0: it ranks below every speed. Which points form the frontier
-    stays as estimated; choosing anew in each replicate would reward the luckiest of many settings.
-    """
-    points, replicates = recall_samples.shape
-    out = np.zeros(replicates)
-    if not points:
-        return out
-    order = np.argsort(recall_samples, axis=0, kind="stable")
-    recalls = np.take_along_axis(recall_samples, order, axis=0)
-    logs = np.log(np.take_along_axis(qps_samples, order, axis=0))
-    # The bracket of each replicate: `above` is its first point that reaches the target.
-    above = (recalls < recall_target - _ROUNDING).sum(axis=0)
-    reached = above < points
-    upper = np.minimum(above, points - 1)
-    lower = np.maximum(upper - 1, 0)
-    columns = np.arange(replicates)
-    r0, r1 = recalls[lower, columns], recalls[upper, columns]
-    gap = r1 - r0
-    share = np.where(gap > 0, (recall_target - r0) / np.where(gap > 0, gap, 1.0), 1.0)
-    share = np.clip(share, 0.0, 1.0)
-    value = np.exp(logs[lower, columns] * (1 - share) + logs[upper, columns] * share)
-    # Where every point lies above the target the fastest of them is quoted, as `qps_at` does.
-    value = np.where(above == 0, np.exp(logs.max(axis=0)), value)
-    return np.where(reached, value, out)
-
-
-def interval_at(
-    recall_target: float,
-    recall_samples: NDArray[np.float64],
-    qps_samples: NDArray[np.float64],
-    *,
-    level: float = DEFAULT_LEVEL,
-) -> Range:
-    """Return the interval of the QPS at a recall; a low end of 0 says that the recall may not be reached at all."""
-    return percentile_range(qps_at_samples(recall_target, recall_samples, qps_samples), level)
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:

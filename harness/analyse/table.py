@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analyse.frontier import Frontier, fastest_at, interval_at, qps_at, skyline
+from harness.analyse.at_recall import fastest_reaching
+from harness.analyse.frontier import ROUNDING, Relation, skyline
 from harness.analyse.measures import MEASURES
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, interval
 from harness.spec import label
@@ -36,6 +37,13 @@ _COUNTS = [
 ]  # fmt: skip
 _BOUNDS = ["qps_low", "qps_high", "recall_low", "recall_high"]
 _OBJECTS = ["build", "search", "notes", "qps_samples", "recall_samples"]
+
+# What the table of targets says of a setting, and the column of the tidy table that it is of.
+_AT_FIGURES = {
+    "qps": "qps", "low": "qps_low", "high": "qps_high", "recall": "recall", "build_seconds": "build_seconds",
+    "index_bytes": "index_bytes",
+}  # fmt: skip
+_AT = ("qps", "low", "high", "relation", "recall", "near_floor", "setting", "build_seconds", "index_bytes")
 
 COLUMNS = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS, "near_floor", *_OBJECTS)
 """The columns of the tidy table. `qps_samples` and `recall_samples` hold arrays, `build` and `search` dicts."""
@@ -284,13 +292,14 @@ def targets_table(
     *,
     level: float = DEFAULT_LEVEL,
 ) -> pd.DataFrame:
-    """Give each algorithm's QPS at each recall, with its interval and the setting to use.
+    """Give of each algorithm the fastest measured setting that reaches each recall.
 
     A row for each group and algorithm. Columns: those of `GroupKey`, `algorithm`, `origin`, `settings` (how many were
-    measured), `best_recall`, and for each target `t`: `qps@t`, `low@t`, `high@t`, `relation@t` ("=", ">=",
-    "not reached"), `near_floor@t`, and of the fastest setting that reaches it `setting@t`, `build_seconds@t`,
-    `index_bytes@t`. Within a group the fastest at the first target comes first; those that don't reach it follow, by
-    the next target, then by their best recall.
+    measured), `best_recall`, and for each target `t` of that setting: `qps@t` with its interval `low@t` and `high@t`,
+    `recall@t`, `near_floor@t`, `setting@t`, `build_seconds@t`, `index_bytes@t`; and `relation@t`: "=", "not reached",
+    or ">=" where even the least thorough setting lies above the recall, so that more speed may be had. Within a group
+    the fastest at the first target comes first; those that don't reach it follow, by the next target, then by their
+    best recall.
     """
     import pandas as pd
 
@@ -299,26 +308,16 @@ def targets_table(
     for key, rows in groups(table):
         floor = floor_qps(rows)
         found = [
-            {**key._asdict(), **_targets_row(str(name), mine, targets, floor, level)}
+            {**key._asdict(), **_targets_row(str(name), mine, targets, floor)}
             for name, mine in indexes(rows).groupby("algorithm", sort=True)
         ]
         out += sorted(found, key=lambda row: _rank(row, targets))
     columns = [*_KEY, "algorithm", "origin", "settings", "best_recall"]
-    columns += [
-        f"{name}@{target:g}"
-        for target in targets
-        for name in ("qps", "low", "high", "relation", "near_floor", "setting", "build_seconds", "index_bytes")
-    ]
+    columns += [f"{name}@{target:g}" for target in targets for name in _AT]
     return pd.DataFrame(out, columns=columns)
 
 
-def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor: float, level: float) -> dict[str, Any]:
-    line = Frontier.of(mine["recall"].to_numpy(float), mine["qps"].to_numpy(float))
-    points = mine.iloc[line.indices]
-    # One pass alone gives no interval: nor does a reading that rests on it.
-    known = bool(points["qps_low"].notna().all())
-    recalls, speeds = (_stacked(points if known else points[:0], name) for name in ("recall_samples", "qps_samples"))
-    known &= recalls.shape == speeds.shape
+def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor: float) -> dict[str, Any]:
     row: dict[str, Any] = {
         "algorithm": name,
         "origin": mine["origin"].iloc[0],
@@ -326,28 +325,18 @@ def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor:
         "best_recall": float(mine["recall"].max()),
     }
     for target in targets:
-        at = qps_at(target, line)
-        bounds = (math.nan, math.nan)
-        if known and at.relation != "not reached":
-            bounds = interval_at(target, recalls, speeds, level=level)
-        chosen = fastest_at(target, line)
-        use = None if chosen is None else mine.iloc[chosen]
+        chosen = fastest_reaching(mine, target)
+        at = chosen.iloc[0] if len(chosen) else None
+        above = bool(mine["recall"].min() > target + ROUNDING)
+        relation: Relation = "not reached" if at is None else ">=" if above else "="
+        figures = {figure: math.nan if at is None else float(at[column]) for figure, column in _AT_FIGURES.items()}
+        row |= {f"{figure}@{target:g}": value for figure, value in figures.items()}
         row |= {
-            f"qps@{target:g}": at.value,
-            f"low@{target:g}": bounds[0],
-            f"high@{target:g}": bounds[1],
-            f"relation@{target:g}": at.relation,
-            f"near_floor@{target:g}": bool(at.value > floor / FLOOR_FACTOR),
-            f"setting@{target:g}": "" if use is None else str(use["label"]),
-            f"build_seconds@{target:g}": math.nan if use is None else float(use["build_seconds"]),
-            f"index_bytes@{target:g}": math.nan if use is None else float(use["index_bytes"]),
+            f"relation@{target:g}": relation,
+            f"near_floor@{target:g}": bool(figures["qps"] > floor / FLOOR_FACTOR),
+            f"setting@{target:g}": "" if at is None else str(at["label"]),
         }
     return row
-
-
-def _stacked(points: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    samples = list(points[column])
-    return np.stack(samples) if samples else np.empty((0, 0))
 
 
 def _rank(row: Mapping[str, Any], targets: Sequence[float]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which algorithm is fastest at a recall, and which can't be told apart from it."""
+"""Which algorithm is fastest at a recall, which are tied with it, and of which that can't be told."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse.statistics import Range, ratio_range
+from harness.analyse.verdict import TIE, Kind, judge
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MEANING = (
+    f"tied: the 95% interval of the ratio of QPS lies within {TIE.low:g}-{TIE.high:g}; "
+    "can't tell: it holds 1 and is wider, or there is none"
+)
+"""What the words beside a winner mean, wherever they stand."""
+
 
 @dataclass(frozen=True)
 class Standing:
-    """One algorithm at a recall. `relation` is as in `QpsAt`: ">=" says that more may be had."""
+    """One algorithm at its fastest measured setting that reaches a recall; `relation` is as in `targets_table`."""
 
     algorithm: str
     origin: str
@@ -26,9 +33,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Winner:
-    """The fastest algorithm at a recall, and those whose ratio of QPS to it has an interval that holds 1.
+    """The fastest algorithm at a recall, and how the others stand to it, by the verdicts of `verdict.py`.
 
-    `unsure` are those of which that isn't known, for want of an interval on one side. Both in descending order of QPS.
+    `tied` are those whose ratio of QPS to it has an interval within 0.97-1.03; `unsure` those of which it can't be
+    told: the interval holds 1 and is wider, or there is none. Both in descending order of QPS.
     """
 
     target: float
@@ -51,13 +59,18 @@ def winner(targets: pd.DataFrame, target: float) -> Winner | None:
     if not ranked:
         return None
     best, *others = ranked
-    ratios = [ratio_range(best.qps, best.interval, one.qps, one.interval) for one in others]
+    kinds = [_beside(best, one) for one in others]
     return Winner(
         target=target,
         best=best,
-        tied=tuple(one for one, ratio in zip(others, ratios, strict=True) if ratio.low <= 1 <= ratio.high),
-        unsure=tuple(one for one, ratio in zip(others, ratios, strict=True) if math.isnan(ratio.low)),
+        tied=tuple(one for one, kind in zip(others, kinds, strict=True) if kind == "tied"),
+        unsure=tuple(one for one, kind in zip(others, kinds, strict=True) if kind == "unsure"),
     )
+
+
+def _beside(best: Standing, other: Standing) -> Kind:
+    ratio = ratio_range(best.qps, best.interval, other.qps, other.interval)
+    return judge(best.qps / other.qps, ratio, passes=1, children=1).kind
 
 
 def _standing(row: Any, target: float) -> Standing:

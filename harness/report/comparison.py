@@ -106,6 +106,8 @@ def footnotes(report: Report) -> list[str]:
                 "A / B is of rounds side by side, so it is not the quotient of both QPS, medians over all rounds; "
                 f"trust A / B (at recall {', '.join(apart)})"
             )
+        if any(row.target is not None and max(len(row.a.recall), len(row.b.recall)) > 1 for row in rows):
+            said.append("between two settings QPS is interpolated (log QPS linear in recall), for A and B alike")
         if 0 < report.pairs < DEFAULT_PAIRS:
             said.append(f"fewer than {DEFAULT_PAIRS} pairs: one build hides 1-3% of memory layout and seed")
         if disturbed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analyse.frontier import Frontier, qps_at
+from harness.analyse.at_recall import fastest_reaching
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import Group, indexes
 from harness.report.figure import add_axes, cost_scale, log_scale, new_figure, padded, page, recall_scale, short_count
@@ -55,14 +55,14 @@ def cost_recall_figure(group: Group, measure: str = "build_seconds") -> Any | No
 def cost_speed_figure(group: Group, measure: str = "build_seconds", target: float = COST_TARGET) -> Any | None:
     """Draw what each build costs against its QPS at a recall: a point a build; None where no build reaches it."""
     rows = _with_cost(group, measure)
-    points = _builds_at(rows, measure, target)
+    points = fastest_reaching(rows, target, by=("algorithm", "build_label"))
     if points.empty:
         return None
     about = page(group.key, group.rows)
     looks = group_styles(group.rows)
     what = MEASURES[measure]
     absent = sorted(set(rows["algorithm"]) - set(points["algorithm"]))
-    notes = [KEY_TO_LINES, "a point is a build", what.about]
+    notes = [KEY_TO_LINES, "a point is a build at its fastest setting that reaches the recall", what.about]
     if absent:
         notes = [f"not reached by {', '.join(absent)}", *notes[:2]]
     figure = new_figure(
@@ -101,16 +101,3 @@ def _along(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, 
 def _with_cost(group: Group, measure: str) -> pd.DataFrame:
     rows = indexes(group.rows)
     return rows[rows["recall"].notna() & rows["qps"].notna() & (rows[measure] > 0)]
-
-
-def _builds_at(rows: pd.DataFrame, measure: str, target: float) -> pd.DataFrame:
-    """Return a row for each build that reaches the recall: algorithm, origin, its cost and its QPS there."""
-    import pandas as pd
-
-    found = []
-    for (name, _), mine in rows.groupby(["algorithm", "build_label"], sort=True):
-        at = qps_at(target, Frontier.of(mine["recall"].to_numpy(float), mine["qps"].to_numpy(float)))
-        if at.relation != "not reached":
-            cost = float(mine[measure].median())
-            found.append({"algorithm": name, "origin": mine["origin"].iloc[0], measure: cost, "qps": at.value})
-    return pd.DataFrame(found, columns=["algorithm", "origin", measure, "qps"])

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.analyse.frontier import Frontier, fastest_at
+from harness.analyse.at_recall import fastest_reaching
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import Group, indexes
 from harness.report.figure import WIDTH, add_axes, log_scale, new_figure, padded, page
 from harness.report.plots import group_styles
 from harness.report.style import SOFT, plain
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 LATENCY_TARGET = 0.95
 _PERCENTILES = ("p50", "p95", "p99", "p99.9")
 _ROW = 0.36  # inches
-
-
-def chosen_settings(rows: pd.DataFrame, target: float = LATENCY_TARGET) -> pd.DataFrame:
-    """Return for each algorithm its fastest setting with a recall of at least `target`; none where it has none."""
-    found = indexes(rows)
-    picked = []
-    for _, mine in found.groupby("algorithm", sort=True):
-        line = Frontier.of(mine["recall"].to_numpy(float), mine["qps"].to_numpy(float))
-        chosen = fastest_at(target, line)
-        if chosen is not None:
-            picked.append(mine.index[chosen])
-    return found.loc[picked]
 
 
 def latency_figure(group: Group, target: float = LATENCY_TARGET) -> Any | None:
@@ -37,7 +22,7 @@ def latency_figure(group: Group, target: float = LATENCY_TARGET) -> Any | None:
 
     None where no algorithm reaches the recall, and in batch mode, where a query has no latency of its own.
     """
-    rows = chosen_settings(group.rows, target)
+    rows = fastest_reaching(indexes(group.rows), target)
     rows = rows[rows["p50"].notna()].sort_values(["p50", "algorithm"])
     if rows.empty:
         return None

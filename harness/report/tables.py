@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import DEFAULT_TARGETS, MEASURED, indexes, on_frontier, targets_table
+from harness.analyse.winners import Winner, winner
 from harness.report.style import plain
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _csv_cell(value: Any) -> Any:
 
 
 def targets_markdown(rows: pd.DataFrame, targets: Sequence[float] = DEFAULT_TARGETS) -> str:
-    """Write the QPS of each algorithm of one group at each recall, and the setting to use; the fastest first."""
+    """Write of each algorithm of one group its fastest setting that reaches each recall; the fastest first."""
     table = targets_table(rows, targets)
     use = _USE_AT if _USE_AT in targets else targets[0]
     header = ["algorithm", "origin", *(f"QPS at recall {t:g}" for t in targets), "best recall"]
@@ -89,6 +90,21 @@ def targets_markdown(rows: pd.DataFrame, targets: Sequence[float] = DEFAULT_TARG
     ]
     numbers = [*range(2, 3 + len(targets)), len(header) - 2, len(header) - 1]
     return markdown(header, lines, numbers)
+
+
+def winners_markdown(rows: pd.DataFrame, targets: Sequence[float] = DEFAULT_TARGETS) -> str:
+    """Write a line for each recall: the fastest algorithm of one group, and what `winner` says of the others."""
+    table = targets_table(rows, targets)
+    found = [(target, winner(table, target)) for target in targets]
+    return "".join(f"- recall {target:g}: {_won(won)}\n" for target, won in found if won is not None)
+
+
+def _won(won: Winner) -> str:
+    parts = [escape(won.best.algorithm)]
+    for said, others in (("tied", won.tied), ("can't tell", won.unsure)):
+        if others:
+            parts.append(f"{said}: {', '.join(escape(one.algorithm) for one in others)}")
+    return "; ".join(parts)
 
 
 def _target_cell(row: Any, target: float) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.analyse.at_recall import RULE
 from harness.analyse.table import Group, caveats, groups, medians_of, newest, targets_table
+from harness.analyse.winners import MEANING
 from harness.atomic import write_text
 from harness.errors import AnnbenchError
 from harness.report import tables
@@ -159,10 +161,10 @@ def _section(group: Group, stem: str, pictures: Sequence[str], texts: dict[str, 
         parts.append("### Queries per second at a recall\n")
         parts.append(texts["targets.md"])
         parts.append(
-            "In brackets: 95% intervals by a bootstrap over processes, passes and queries; a low end of 0 says that "
-            "the recall may not be reached at all. `≥`: every setting lies above that recall, so the fastest is "
-            "quoted. Between two settings log QPS is taken as linear in recall.\n"
+            f"Quoted is {RULE}. In brackets: 95% intervals by a bootstrap over processes, passes and queries. `≥`: "
+            "even the least thorough setting lies above that recall.\n"
         )
+        parts.append(f"Fastest at a recall ({MEANING}):\n\n{tables.winners_markdown(rows)}")
     parts += pictures
     if "failures.md" in texts:
         parts.append("### What did not finish\n")

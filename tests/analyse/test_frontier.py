@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analyse.frontier import Frontier, fastest_at, interval_at, qps_at, qps_at_samples, skyline
+from harness.analyse.frontier import Frontier, fastest_at, qps_at, skyline
 
 # Coarse values, so that ties are common.
 POINT = st.tuples(st.integers(0, 20).map(lambda i: i / 20), st.integers(1, 30).map(float))
@@ -89,16 +89,6 @@ def test_more_recall_never_gives_more_speed(points: list[tuple[float, float]], o
         assert low.value >= high.value * (1 - 1e-12)
 
 
-@given(POINTS, st.floats(0, 1))
-def test_samples_without_spread_give_the_reading(points: list[tuple[float, float]], target: float) -> None:
-    """The vectorised reading equals the plain one where every replicate is the estimate; 0 stands for not reached."""
-    line = Frontier.of(*columns(points))
-    recalls, speeds = np.repeat(line.recall[:, None], 3, axis=1), np.repeat(line.qps[:, None], 3, axis=1)
-    expected = qps_at(target, line).value
-    found = qps_at_samples(target, recalls, speeds)
-    assert found == pytest.approx(np.full(3, 0.0 if math.isnan(expected) else expected), rel=1e-6)
-
-
 def test_interpolation_is_linear_in_recall_and_log_qps() -> None:
     """Half way between 1,000 and 10 QPS stands 100."""
     line = Frontier.of([0.8, 0.9], [1000.0, 10.0])
@@ -130,15 +120,3 @@ def test_points_without_a_figure_are_left_out() -> None:
     assert skyline(recall, qps).tolist() == [1]
     assert len(skyline([], [])) == 0
     assert qps_at(0.5, Frontier.of([], [])).relation == "not reached"
-
-
-def test_interval_at_a_recall() -> None:
-    """The interval carries both figures' spread; replicates that miss the target pull its low end to 0."""
-    rng = np.random.default_rng(0)
-    noise = np.exp(rng.normal(0, 0.05, (2, 2000)))
-    recalls = np.array([[0.8], [0.96]]) + rng.normal(0, 0.002, (2, 2000))
-    speeds = np.array([[1000.0], [100.0]]) * noise
-    low, high = interval_at(0.88, recalls, speeds)
-    assert 200 < low < math.sqrt(1000 * 100) < high < 500
-    assert interval_at(0.96, recalls, speeds).low == 0.0
-    assert qps_at_samples(0.5, np.empty((0, 4)), np.empty((0, 4))).tolist() == [0.0] * 4

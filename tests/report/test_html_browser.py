@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from harness.analyse.table import targets_table, tidy
+from harness.analyse.winners import winner
 from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
+from harness.report.tables import targets_markdown
 
 WIDTHS = (360, 900, 1600)
 EVIL = "<script>window.broken=1</script><img src=x onerror='window.broken=2'>\"'&amp;<b>b</b>"
@@ -178,6 +181,14 @@ def test_what_is_in_view_can_be_changed(browser: Any, page: Path) -> None:
     assert "timeout" in browser.text("#failed")
 
 
+def asked(browser: Any, words: str) -> None:
+    """Have the chooser look at results of queries that were asked so."""
+    options = browser.run("return [...document.getElementById('choose-how').options].map((o) => o.text)")
+    (place,) = [number for number, text in enumerate(options) if words in text]
+    script = "const s = document.getElementById('choose-how'); s.selectedIndex = arguments[0];"
+    browser.run(f"{script} s.dispatchEvent(new Event('change'))", place)
+
+
 def test_the_chooser_keeps_to_its_limits(browser: Any, page: Path) -> None:
     """It names the fastest setting within the limits by dataset, says why there is none, and speaks of a change."""
     opened(browser, page)
@@ -188,13 +199,7 @@ def test_the_chooser_keeps_to_its_limits(browser: Any, page: Path) -> None:
             browser.run(f"{script} f.dispatchEvent(new Event('input'))", f"choose-{name}", value)
         return rows_of(browser, "#chosen", 1)
 
-    def asked(words: str) -> None:
-        options = browser.run("return [...document.getElementById('choose-how').options].map((o) => o.text)")
-        (place,) = [number for number, text in enumerate(options) if words in text]
-        script = "const s = document.getElementById('choose-how'); s.selectedIndex = arguments[0];"
-        browser.run(f"{script} s.dispatchEvent(new Event('change'))", place)
-
-    asked("one query at a time")
+    asked(browser, "one query at a time")
     assert ask(recall="0.95")[0].startswith("hnsw")
     data = json.loads(browser.text("#group-1"))
     columns, names = data["columns"], [one["name"] for one in data["algorithms"]]
@@ -211,11 +216,38 @@ def test_the_chooser_keeps_to_its_limits(browser: Any, page: Path) -> None:
     assert "smallest index at this recall has" in ask(recall="0.9", build="", memory="1")[0]
     assert "the quickest build at this recall takes" in ask(build="0.001", memory="")[0]
     browser.until("return document.getElementById('said').textContent.includes('digits-64-euclidean:')")
-    asked("all in one call")
+    asked(browser, "all in one call")
     assert ask(recall="1", build="") == ["none: the best recall measured is 0.9700"]
     script = "const s = document.getElementById('choose-recall-range'); s.value = 27;"
     browser.run(f"{script} s.dispatchEvent(new Event('input'))")
     assert browser.run("return document.getElementById('choose-recall').value") == "0.95"
+
+
+def test_one_recall_has_one_answer(browser: Any, page: Path, factory: Any) -> None:
+    """Summary, chooser, the tables of targets and of costs, and the Markdown's, name one setting and its figures."""
+    names = ("brute_force", "hnsw", "hnswlib", "lsh")
+    table = tidy(factory.make_world(names, settings=5, floor=60_000.0))
+    opened(browser, page)
+    asked(browser, "one query at a time")
+    for place, target in enumerate((0.9, 0.95, 0.99)):
+        found = winner(targets_table(table), target)
+        assert found is not None
+        best, beside = found.best, len(found.tied) + len(found.unsure)
+        speed, mark = f"{best.qps:,.0f}", "≥ " if best.relation == ">=" else ""
+        script = "const f = document.getElementById('choose-recall'); f.value = arguments[0];"
+        browser.run(f"{script} f.dispatchEvent(new Event('input'))", str(target))
+        assert [rows_of(browser, "#chosen", column)[0].split("\n")[0] for column in (2, 4)] == [best.setting, speed]
+        assert rows_of(browser, "#chosen", 1)[0].split("\n")[0] == best.algorithm
+        assert len(browser.run("return [...document.querySelectorAll('#chosen tbody tr:first-child .tied')]")) == beside
+        browser.click(f"#at-cost label:nth-child({place + 1})")
+        assert rows_of(browser, "#costs", 1)[0] == best.setting
+        assert rows_of(browser, "#costs", 2)[0] == speed
+        targets = dict(zip(rows_of(browser, "#targets", 0), rows_of(browser, "#targets", place + 1), strict=True))
+        assert targets[best.algorithm].split("\n")[0] == f"{mark}{speed}"
+        summary = rows_of(browser, "#summary", place + 1)
+        cell = next(text for text in summary if best.algorithm in text and f"{speed} QPS" in text)
+        assert cell.count("tied") + cell.count("can't tell") == beside
+        assert f"{mark}{speed} (" in targets_markdown(table)
 
 
 def test_tables_sort(browser: Any, page: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.analyse.at_recall import RULE, fastest_reaching
 from harness.analyse.measures import MEASURES, break_even
 from harness.analyse.table import (
     DEFAULT_TARGETS,
@@ -15,6 +16,7 @@ from harness.analyse.table import (
     indexes,
     on_frontier,
 )
+from harness.analyse.verdict import TIE
 from harness.report.detail import LATENCY_SHARES, Detail
 from harness.report.figure import machine_title
 from harness.report.html.colours import on_dark
@@ -34,6 +36,8 @@ NEVER = -1.0
 
 # Significant digits: more than any interval leaves, and fewer than a float has.
 _DIGITS = 5
+# The page picks settings by these itself, and must pick those that the tables of Markdown name.
+_PICKED_BY = {"recall": 9, "qps": 9}
 _SHARES = ("recall", "recall_low", "recall_high", "recall_annb", "eps0.01", "eps0.1", "recall_worst5")
 _FIGURES = (
     *("qps", "qps_low", "qps_high", "p50", "p95", "p99", "p99.9", "build_seconds", "compile_seconds"),
@@ -102,7 +106,7 @@ def group_document(group: Group, targets: pd.DataFrame, details: Mapping[str, De
             for place, (path, shown) in enumerate(zip(rows["path"], frontier, strict=True))
             if shown and (detail := details.get(path)) is not None
         },
-        "targets": _targets(targets, algorithms),
+        "targets": _targets(targets, rows, algorithms),
         "failures": [_failure(row) for row in failed(every).to_dict("records")],
     }
 
@@ -115,6 +119,8 @@ def shared() -> dict[str, Any]:
         "shares": list(LATENCY_SHARES),
         "reference": REFERENCE,
         "never": NEVER,
+        "rule": RULE,
+        "tie": list(TIE),
     }
 
 
@@ -137,8 +143,10 @@ def _words(words: Words) -> dict[str, Any]:
 
 def _figures(rows: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the columns of figures, those that no row has left out."""
-    out: dict[str, list[Any]] = {name: [_share(value) for value in rows[name]] for name in _SHARES}
-    out |= {name: [_rounded(value) for value in rows[name]] for name in _FIGURES}
+    out: dict[str, list[Any]] = {
+        name: [_share(value, _PICKED_BY.get(name, _DIGITS)) for value in rows[name]] for name in _SHARES
+    }
+    out |= {name: [_rounded(value, _PICKED_BY.get(name, _DIGITS)) for value in rows[name]] for name in _FIGURES}
     out |= {name: [int(value) for value in rows[name]] for name in _WHOLE}
     needed = {"recall", "qps", *_WHOLE}
     return {
@@ -146,14 +154,14 @@ def _figures(rows: pd.DataFrame) -> dict[str, list[Any]]:
     }
 
 
-def _share(value: float) -> float | None:
-    return round(float(value), _DIGITS) if math.isfinite(value) else None
+def _share(value: float, digits: int = _DIGITS) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
 
 
-def _rounded(value: float) -> float | int | None:
+def _rounded(value: float, digits: int = _DIGITS) -> float | int | None:
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.{_DIGITS}g}")
+    short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short
 
 
@@ -171,8 +179,13 @@ def _break_even(rows: pd.DataFrame) -> list[float | int | None]:
     return [NEVER if math.isinf(value) else _rounded(value) for value in found]
 
 
-def _targets(targets: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row an algorithm, the fastest first: its QPS at each target with interval, and the setting to use."""
+def _targets(targets: pd.DataFrame, rows: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row an algorithm, the fastest first: the place among `rows` of its setting for each target."""
+    place = {index: number for number, index in enumerate(rows.index)}
+    chosen = {
+        target: {row.algorithm: place[row.Index] for row in fastest_reaching(rows, target).itertuples()}
+        for target in DEFAULT_TARGETS
+    }
     return [
         {
             "algorithm": algorithms.index(row["algorithm"]),
@@ -180,11 +193,8 @@ def _targets(targets: pd.DataFrame, algorithms: Sequence[str]) -> list[dict[str,
             "settings": int(row["settings"]),
             "at": [
                 {
-                    "qps": _rounded(row[f"qps@{target:g}"]),
-                    "low": _rounded(row[f"low@{target:g}"]),
-                    "high": _rounded(row[f"high@{target:g}"]),
+                    "row": chosen[target].get(row["algorithm"]),
                     "relation": row[f"relation@{target:g}"],
-                    "near": bool(row[f"near_floor@{target:g}"]),
                 }
                 for target in DEFAULT_TARGETS
             ],

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
+from harness.analyse.at_recall import RULE
 from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, medians_of, newest, targets_table
+from harness.analyse.winners import MEANING
 from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError
 from harness.report.detail import Detail
@@ -107,6 +109,8 @@ def render_page(content: Content) -> str:
             if len(targets)
         ],
         targets=[f"{target:g}" for target in DEFAULT_TARGETS],
+        rule=RULE,
+        meaning=MEANING,
         machines=machines,
         several_machines=len(machines) > 1,
         superseded=len(content.table) - len(latest),

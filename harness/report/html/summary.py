@@ -52,7 +52,7 @@ def _cell(won: Winner | None, looks: Mapping[str, Any]) -> dict[str, Any] | None
     return {
         "best": _named(won.best, looks),
         "tied": [_named(one, looks) for one in won.tied],
-        "unsure": [plain(one.algorithm, _NAME) for one in won.unsure],
+        "unsure": [_named(one, looks) for one in won.unsure],
     }
 
 

@@ -109,20 +109,26 @@ function skyline(rows, x, qps) {
   return kept.reverse();
 }
 
-/** Return the fastest of the rows that pass, or null. */
-function fastest(rows, qps, passes) {
+/** Return the fastest of the rows that pass, or null; of equally fast ones that with the highest recall. */
+function fastest(group, rows, passes) {
+  const { qps, recall } = group.columns;
+  const before = (row, best) => best === null || qps[row] > qps[best] || (qps[row] === qps[best] && recall[row] > recall[best]);
   let best = null;
-  for (const row of rows) if (known(qps[row]) && passes(row) && (best === null || qps[row] > qps[best])) best = row;
+  for (const row of rows) if (known(qps[row]) && passes(row) && before(row, best)) best = row;
   return best;
 }
 
-/** Tell whether the interval of the ratio of two QPS holds 1: ratio_range of statistics.py. */
-function tied(group, first, second) {
+/** Judge the fastest row beside another, as verdict.py does by ratio_range of statistics.py: faster, tied or unsure. */
+function judge(group, best, other) {
   const { qps, qps_low: low, qps_high: high } = group.columns;
-  if (!low || ![low[first], low[second], high[first], high[second]].every(known)) return false;
-  const [top, under] = qps[first] >= qps[second] ? [first, second] : [second, first];
-  const down = Math.hypot(Math.log(qps[top] / low[top]), Math.log(high[under] / qps[under]));
-  return Math.log(qps[top] / qps[under]) <= down;
+  if (!low || ![low[best], low[other], high[best], high[other]].every(known)) return "unsure";
+  const apart = (larger, smaller) => Math.max(Math.log(larger / smaller), 0);
+  const log = Math.log(qps[best] / qps[other]);
+  const from = Math.exp(log - Math.hypot(apart(qps[best], low[best]), apart(high[other], qps[other])));
+  const to = Math.exp(log + Math.hypot(apart(high[best], qps[best]), apart(qps[other], low[other])));
+  const [least, most] = shared.tie;
+  if (from >= least && to <= most) return "tied";
+  return from > 1 ? "faster" : "unsure";
 }
 
 const rowsOf = (group) => group.columns.recall.map((_, row) => row);

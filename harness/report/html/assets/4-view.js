@@ -39,8 +39,8 @@ function show(id) {
   view.group = groupOf(id);
   view.hidden = new Set();
   const rows = rowsOf(view.group);
-  const { qps, recall } = view.group.columns;
-  view.point = fastest(rows, qps, (row) => recall[row] >= 0.95) ?? fastest(rows, qps, () => true);
+  const { recall } = view.group.columns;
+  view.point = fastest(view.group, rows, (row) => recall[row] >= 0.95) ?? fastest(view.group, rows, () => true);
   fillView();
   view.listeners.forEach((listener) => listener());
 }
@@ -70,12 +70,12 @@ function fillTargets() {
   }
 }
 
-/** Return of each algorithm the fastest setting with a recall of at least the target: [algorithm, row] pairs. */
+/** Return of each algorithm the fastest setting that reaches one of the shared targets: [algorithm, row] pairs. */
 function chosenRows(group, target) {
-  const { algorithm, recall, qps } = group.columns;
-  const rows = rowsOf(group);
-  return group.algorithms
-    .map((one, number) => [one, fastest(rows, qps, (row) => algorithm[row] === number && recall[row] >= target - 1e-9)])
+  const { qps } = group.columns;
+  const place = shared.targets.indexOf(target);
+  return group.targets
+    .map(({ algorithm, at }) => [group.algorithms[algorithm], at[place].row])
     .filter(([, row]) => row !== null)
     .sort(([, first], [, second]) => qps[second] - qps[first]);
 }

@@ -123,15 +123,16 @@ function targetsTable() {
   const { group } = view;
   const bounded = (at) => {
     if (at.relation === "not reached") return make("span", { class: "soft inline" }, "not reached");
-    const range = write.range(at.low, at.high, write.count);
-    return make("span", {}, `${at.relation === ">=" ? "≥ " : ""}${write.count(at.qps)}`, at.near ? make("span", { class: "soft inline" }, " near the floor") : null, range ? make("span", { class: "soft" }, range) : null);
+    const figure = (name) => figureOf(group, name, at.row);
+    const range = write.range(figure("qps_low"), figure("qps_high"), write.count);
+    return make("span", {}, `${at.relation === ">=" ? "≥ " : ""}${write.count(figure("qps"))}`, figure("near_floor") ? make("span", { class: "soft inline" }, " near the floor") : null, range ? make("span", { class: "soft" }, range) : null);
   };
   return dataTable({
-    caption: "Queries per second at a recall", note: "with 95% intervals; a low end of 0 says that the recall may not be reached",
+    caption: "Queries per second at a recall", note: `that of ${shared.rule}, with its 95% interval`,
     rows: group.targets,
     columns: [
       { title: "Algorithm", key: (row) => group.algorithms[row.algorithm].name, cell: (row) => named(group.algorithms[row.algorithm]) },
-      ...shared.targets.map((target, place) => figureColumn(`Recall ${target}`, (row) => row.at[place].qps, (_, row) => bounded(row.at[place]))),
+      ...shared.targets.map((target, place) => figureColumn(`Recall ${target}`, (row) => (row.at[place].row === null ? null : group.columns.qps[row.at[place].row]), (_, row) => bounded(row.at[place]))),
       figureColumn("Best recall", (row) => row.best, write.share),
       figureColumn("Settings", (row) => row.settings, write.count),
     ],

@@ -17,13 +17,13 @@ function limitOf(name) {
   return text === "" || !(value >= 0) ? Infinity : value * limits[name].unit;
 }
 
-/** Pick from a group: the fastest row within all limits, those tied with it, or what stands in the way. */
+/** Pick from a group: the fastest row within all limits, those that it isn't faster than, or what stands in the way. */
 function pickFrom(group, recall) {
   const { columns } = group;
   const within = (name, row) => limitOf(name) === Infinity || (columns[limits[name].column] && known(columns[limits[name].column][row]) && columns[limits[name].column][row] <= limitOf(name));
   const rows = rowsOf(group).filter((row) => known(columns.qps[row]) && columns.recall[row] >= recall - 1e-9);
   const fit = rows.filter((row) => within("memory", row) && within("build", row));
-  const best = fastest(fit, columns.qps, () => true);
+  const best = fastest(group, fit, () => true);
   if (best === null) {
     const top = columns.recall.reduce((most, value) => Math.max(most, value ?? 0), 0);
     if (!rows.length) return { group, best, why: `the best recall measured is ${write.share(top)}` };
@@ -34,8 +34,11 @@ function pickFrom(group, recall) {
     return { group, best, why: short.join("; ") || "each setting at this recall is too large or too slow to build" };
   }
   const alike = group.algorithms
-    .map((_, number) => fastest(fit, columns.qps, (row) => columns.algorithm[row] === number))
-    .filter((row) => row !== null && columns.algorithm[row] !== columns.algorithm[best] && tied(group, best, row));
+    .map((_, number) => fastest(group, fit, (row) => columns.algorithm[row] === number))
+    .filter((row) => row !== null && columns.algorithm[row] !== columns.algorithm[best])
+    .map((row) => [judge(group, best, row), row])
+    .filter(([verdict]) => verdict !== "faster")
+    .sort(([first, a], [second, b]) => (first === "unsure") - (second === "unsure") || columns.qps[b] - columns.qps[a]);
   return { group, best, alike };
 }
 
@@ -66,7 +69,7 @@ function rangeBelow(one) {
 function algorithmCell(one) {
   if (one.best === null) return make("span", { class: "soft inline" }, `none: ${one.why}`);
   const algorithm = one.group.algorithms[one.group.columns.algorithm[one.best]];
-  const others = one.alike.map((row) => make("span", { class: "tied" }, make("span", { class: "tag" }, "tied"), " ", named(one.group.algorithms[one.group.columns.algorithm[row]])));
+  const others = one.alike.map(([verdict, row]) => make("span", { class: "tied" }, make("span", { class: verdict === "unsure" ? "tag unsure" : "tag" }, verdict === "unsure" ? "can't tell" : "tied"), " ", named(one.group.algorithms[one.group.columns.algorithm[row]])));
   return make("span", {}, named(algorithm), ...others);
 }
 
