@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analyse.clock import Clock, time_factors
 from harness.document import Process
 from harness.store import Result
 
@@ -113,20 +114,28 @@ def pass_latencies(result: Result) -> NDArray[np.float64]:
     return out
 
 
-def pass_qps(result: Result) -> NDArray[np.float64]:
-    """Return the queries per second of each quoted pass, (passes,) float64: queries answered over summed latency."""
+def pass_qps(result: Result, clock: Clock = "wall") -> NDArray[np.float64]:
+    """Return the queries per second of each quoted pass, (passes,) float64: queries answered over summed latency.
+
+    By the CPU clock the latencies of a pass count by its share of a core; nan where the file doesn't say.
+    """
     latencies = pass_latencies(result)
     if not latencies.size:
         return np.empty(0)
-    mean = latencies.mean(axis=1)
+    mean = latencies.mean(axis=1) * time_factors(result, clock)[quoted_passes(result)]
     with np.errstate(divide="ignore"):
         return np.where(mean > 0, 1.0 / mean, np.nan)
 
 
-def qps(result: Result) -> float:
+def qps(result: Result, clock: Clock = "wall") -> float:
     """Return the median queries per second over the quoted passes."""
-    values = pass_qps(result)
+    values = pass_qps(result, clock)
     return float(np.median(values)) if len(values) else math.nan
+
+
+def qps_cpu(result: Result) -> float:
+    """Return the median queries per second of CPU time over the quoted passes."""
+    return qps(result, "cpu")
 
 
 def qps_annb(result: Result) -> float:

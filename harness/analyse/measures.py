@@ -153,6 +153,15 @@ _ALL = (
         about="queries answered over summed latency, the median over passes that nothing disturbed",
     ),
     Measure(
+        name="qps_cpu",
+        title="Queries per second of CPU time",
+        unit="1/s",
+        better="higher",
+        formatter=format_count,
+        function=figures.qps_cpu,
+        about="queries answered over the CPU time of their passes (all threads' in batch mode), the median over passes",
+    ),
+    Measure(
         name="qps_annb",
         title="Queries per second (ann-benchmarks)",
         unit="1/s",

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analyse.clock import Clock, time_factors
 from harness.analyse.figures import MIN_UNDISTURBED, query_recall
 from harness.analyse.frontier import skyline
 from harness.analyse.statistics import (
@@ -103,6 +104,7 @@ def compare_pairs(
     target: float | None,
     *,
     looks: tuple[int, ...] = (),
+    clock: Clock = "wall",
     level: float = DEFAULT_LEVEL,
     replicates: int = DEFAULT_REPLICATES,
     seed: int = 0,
@@ -112,7 +114,9 @@ def compare_pairs(
     Between two settings log QPS is linear in recall, as on the frontier. There is no verdict where a side doesn't reach
     the recall, which it does where its mean recall over all pairs does. Rounds with a disturbed pass count only where
     fewer than a third had none. `looks` are the numbers of pairs at which a verdict is asked for, if at more than one:
-    `level` then holds for all of them together. Raises AnnbenchError where nothing was measured.
+    `level` then holds for all of them together. By the CPU clock the latencies of a pass are scaled by the share of a
+    core that it had (`harness.analyse.clock`), so that a round compares CPU time with CPU time. Raises AnnbenchError
+    where nothing was measured, or nothing is known of CPU time.
     """
     if not pairs or not all(pair.a and pair.b for pair in pairs):
         raise AnnbenchError("nothing was measured to compare")
@@ -120,7 +124,8 @@ def compare_pairs(
     counts = np.hstack([np.ones((queries, 1)), query_counts(queries, replicates, seed)])
     kept = [_kept(pair) for pair in pairs]
     figures = [
-        [_figures(pair[side], rounds, counts) for pair, rounds in zip(pairs, kept, strict=True)] for side in (0, 1)
+        [_figures(pair[side], rounds, counts, clock) for pair, rounds in zip(pairs, kept, strict=True)]
+        for side in (0, 1)
     ]
     recalls = [tuple(np.mean([one.recalls[:, 0] for one in side], axis=0).tolist()) for side in figures]
     chosen = [_undominated(side) for side in figures]
@@ -195,10 +200,11 @@ def _kept(pair: Pair) -> NDArray[np.intp]:
     return quiet if len(quiet) >= max(MIN_UNDISTURBED, len(marks) // 3) else np.arange(len(marks))
 
 
-def _figures(side: Sequence[Result], rounds: NDArray[np.intp], counts: NDArray[np.float64]) -> _Figures:
+def _figures(side: Sequence[Result], rounds: NDArray[np.intp], counts: NDArray[np.float64], clock: Clock) -> _Figures:
     queries = len(counts)
     times = [
         np.stack([result.latencies_ns[result.repetition_pass == number].mean(axis=0) for number in rounds])
+        * _known_factors(result, rounds, clock)[:, None]
         for result in side
     ]
     if side[0].spec["mode"] == "batch":  # one call answered all: no query has a time of its own
@@ -208,6 +214,17 @@ def _figures(side: Sequence[Result], rounds: NDArray[np.intp], counts: NDArray[n
         logs = [np.log(1e9 / mine.mean(axis=1)) for mine in times]
     misses = redrawn_means(np.stack([1 - query_recall(result)[:queries] for result in side]), counts)
     return _Figures(np.stack(logs), np.stack(times), 1 - misses)
+
+
+def _known_factors(result: Result, passes: NDArray[np.intp], clock: Clock) -> NDArray[np.float64]:
+    """Return what the latencies of these passes are multiplied with; raise AnnbenchError where that isn't known."""
+    factors = time_factors(result, clock)[passes]
+    if np.isnan(factors).any():
+        raise AnnbenchError(
+            f"{result.name}: its file doesn't say how much CPU time the passes took; measure it anew, or compare by "
+            "--clock wall"
+        )
+    return factors
 
 
 def _by_round(side: Sequence[_Figures], settings: Sequence[int], target: float | None) -> list[NDArray[np.float64]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analyse.clock import Clock
 from harness.analyse.figures import pass_qps, query_recall, quoted_passes
 from harness.analyse.paired import Comparison, Standing, read_at, relation_to
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
@@ -38,12 +39,12 @@ class Speeds:
     disturbed: int = 0
 
 
-def speeds_of(result: Result) -> Speeds:
-    """Take the figures of a result's quoted passes."""
+def speeds_of(result: Result, clock: Clock = "wall") -> Speeds:
+    """Take the figures of a result's quoted passes; by the CPU clock QPS are nan where the file doesn't say."""
     quoted = quoted_passes(result)
     return Speeds(
         recall=float(query_recall(result).mean()),
-        qps=pass_qps(result),
+        qps=pass_qps(result, clock),
         process=result.pass_process[quoted].astype(np.int64),
         passes=result.passes,
         disturbed=result.passes - result.undisturbed,

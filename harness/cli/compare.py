@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.compare.request import Report
-
 DEFAULT_DATASET = "fashion-mnist-784-euclidean"
+
+
+class Clock(StrEnum):
+    """The clock by which speeds are compared."""
+
+    WALL = "wall"
+    CPU = "cpu"
 
 
 def compare(
@@ -60,6 +67,9 @@ def compare(
         int | None, typer.Option(min=1, help="Threads of a batch search [default: 1, or those of results].")
     ] = None,
     build_threads: BuildThreads = None,
+    clock: Annotated[
+        Clock, typer.Option(help="Compare by wall time, or by the CPU time of each pass, which neighbours can't take.")
+    ] = Clock.WALL,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Choose settings on every other query, compare on the rest.")
     ] = False,
@@ -151,6 +161,7 @@ def compare(
         holdout=holdout,
         other_machine=other_machine,
         save=save_baseline,
+        clock=clock.value,
         asked=asked,
     )
     with _Display(console, pairs) as display:
@@ -205,6 +216,7 @@ def _breaches(report: Report, slower: float | None, drops: float | None) -> list
     from harness.report.comparison import at_recall
 
     said = [] if slower is None and drops is None else list(report.missing)
+    by = " by CPU time" if report.clock == "cpu" else ""
     for row in report.rows if slower is not None or drops is not None else ():
         verdict = row.comparison.verdict
         where = f"on {row.terms.dataset} at recall {at_recall(row)}"
@@ -212,7 +224,7 @@ def _breaches(report: Report, slower: float | None, drops: float | None) -> list
         if verdict is None and b == "not reached" != a:
             said.append(f"B does not reach what A does {where}")
         elif verdict is not None and verdict.kind == "faster" and slower is not None and 1 - 1 / verdict.ratio > slower:
-            said.append(f"B is {1 - 1 / verdict.ratio:.1%} slower than A {where}; at most {slower:.1%} is allowed")
+            said.append(f"B is {1 - 1 / verdict.ratio:.1%} slower than A{by} {where}; at most {slower:.1%} is allowed")
     if drops is not None and report.drop > drops:
         said.append(f"B's recall is {report.drop:.4f} below A's; at most {drops:g} is allowed")
     return said
@@ -228,7 +240,7 @@ def _print(report: Report) -> None:
     console = Console(highlight=False)
     console.print(f"A: {escape(report.names[0])}\nB: {escape(report.names[1])}")
     table = Table()
-    for head in heads():
+    for head in heads(report.clock):
         # Where a terminal or a log is narrow words fold, letter by letter if need be; figures stay whole.
         table.add_column(
             head,

@@ -26,7 +26,7 @@ from harness.store import Result
 
 def compare_apart(request: Request, told: Told) -> Report:
     """Compare two sides of which at least one is results that are there."""
-    report = Report((request.sides[0].text, request.sides[1].text))
+    report = Report((request.sides[0].text, request.sides[1].text), clock=request.clock)
     if request.save is not None and isinstance(request.sides[1], StoredSide):
         raise ConfigError(f"{request.sides[1].text}: nothing of it is measured, so there is no baseline to save")
     there = [read_asked(side, request) for side in request.sides if isinstance(side, StoredSide)]
@@ -39,11 +39,11 @@ def compare_apart(request: Request, told: Told) -> Report:
     report.notes += met.notes
     report.missing += met.missing
     for a, b in met.pairs:
-        lines = a.line(), b.line()
+        lines = a.line(request.clock), b.line(request.clock)
         as_they_are = request.targets is None and len(a.settings) == len(b.settings) == 1
         targets = () if as_they_are else request.targets or DEFAULT_TARGETS
         for target in targets or (None,):
-            ours, theirs = ([one.speeds() for one in line] for line in lines)
+            ours, theirs = ([one.speeds(request.clock) for one in line] for line in lines)
             labels = (_labels(lines[0]), _labels(lines[1]))
             compared = compare_speeds(ours, theirs, target)
             report.rows.append(Row(b.terms, (a.algorithm, b.algorithm), labels, compared))

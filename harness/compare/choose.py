@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.analyse.clock import Clock
 from harness.analyse.figures import qps, query_recall
 from harness.analyse.frontier import Frontier, qps_at
 from harness.compare.sides import LiveSide
@@ -69,7 +70,12 @@ def check(side: LiveSide, build: BuildSpec, suite: Suite, options: Options) -> N
 
 
 def probe(
-    side: LiveSide, found: Sequence[BuildSpec], suite: Suite, options: Options, listener: Listener
+    side: LiveSide,
+    found: Sequence[BuildSpec],
+    suite: Suite,
+    options: Options,
+    listener: Listener,
+    clock: Clock = "wall",
 ) -> list[Point]:
     """Measure each setting once, or read what an earlier probe left; settings that fail are left out.
 
@@ -88,7 +94,7 @@ def probe(
         path, failure = (store.path(build.folder, build.stem(search), end) for end in (RESULT_SUFFIX, FAILURE_SUFFIX))
         if path.exists() and not failure.exists():  # one that failed anew leaves what it gave before in its place
             result = store.read(path)
-            points.append(Point(build, search, float(query_recall(result).mean()), qps(result)))
+            points.append(Point(build, search, float(query_recall(result).mean()), qps(result, clock)))
     if not points:
         raise PluginError(
             f"{side.text}: no setting of it could be measured; see: annbench results list --results {options.results}"

@@ -16,7 +16,14 @@ def join(results: Sequence[Result]) -> Result:
     passes = np.cumsum([0, *(result.passes for result in results[:-1])])
     children = np.cumsum([0, *(len(result.document.processes) for result in results[:-1])])
     document = first.document.model_copy(
-        update={"processes": [process for result in results for process in result.document.processes]}
+        update={
+            "processes": [process for result in results for process in result.document.processes],
+            "passes": [
+                {**record, "pass": record["pass"] + int(by_passes), "process": record["process"] + int(by_children)}
+                for result, by_passes, by_children in zip(results, passes, children, strict=True)
+                for record in result.document.passes
+            ],
+        }
     )
     return replace(
         first,

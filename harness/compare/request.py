@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.analyse.clock import Clock
 from harness.analyse.paired import Comparison
 from harness.analyse.trimmed import looks_between
 from harness.compare.sides import Side
@@ -69,7 +70,8 @@ class Request:
     """What is asked: two sides, or one for a baseline; the recalls (None = those of reports), and how to measure.
 
     `asked` are those terms of `suite` and `options` that are no defaults, for sides that were measured before. Two
-    algorithms get `pairs` pairs of children, and where it can't be told more, up to `most_pairs`.
+    algorithms get `pairs` pairs of children, and where it can't be told more, up to `most_pairs`. `clock` says by
+    which time speeds are compared; what is measured is the same.
     """
 
     sides: tuple[Side, ...]
@@ -81,6 +83,7 @@ class Request:
     holdout: bool = False
     other_machine: bool = False
     save: Path | None = None
+    clock: Clock = "wall"
     asked: Asked = Asked()
 
     @property
@@ -112,3 +115,4 @@ class Report:
     pairs: int = 0
     drop: float = 0.0
     missing: list[str] = field(default_factory=list)
+    clock: Clock = "wall"

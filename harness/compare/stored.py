@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness import __version__
+from harness.analyse.clock import Clock
 from harness.analyse.frontier import skyline
 from harness.analyse.unpaired import Speeds, speeds_of
 from harness.atomic import reason, write_text
 from harness.compare.sides import StoredSide
 from harness.errors import ConfigError, StoreError
 from harness.registry import describe
-from harness.spec import Half
+from harness.spec import Half, label
 from harness.store import Result, ResultStore
 
 BASELINE_SCHEMA = 1
@@ -59,17 +61,34 @@ class Setting(BaseModel):
     passes: int = Field(default=0, ge=0)
     """How many were made; 0, as older files have it, for those that count and those that were disturbed."""
     disturbed: int = Field(default=0, ge=0)
+    qps_cpu: tuple[_Speed, ...] = ()
+    """The QPS of the same passes by the CPU time that they took; empty where that isn't known, as in older files."""
 
     @model_validator(mode="after")
     def _each_pass_has_a_child(self) -> Self:
         if len(self.qps) != len(self.process):
             raise ValueError(f"qps holds {len(self.qps)} passes, process {len(self.process)}: one child for each pass")
+        if len(self.qps_cpu) not in (0, len(self.qps)):
+            raise ValueError(f"qps_cpu holds {len(self.qps_cpu)} passes, qps {len(self.qps)}: the same, or none")
         return self
 
-    def speeds(self) -> Speeds:
+    def by(self, clock: Clock) -> tuple[float, ...]:
+        """Return the QPS of every pass by a clock; raise ConfigError where that isn't known."""
+        if clock == "wall":
+            return self.qps
+        if not self.qps_cpu:
+            params = label({**self.build, **self.search})
+            raise ConfigError(
+                f"{self.algorithm} ({params}): what is stored of it doesn't say how much CPU time its passes took; "
+                "measure it anew, or compare by --clock wall"
+            )
+        return self.qps_cpu
+
+    def speeds(self, clock: Clock) -> Speeds:
         """Return the figures as a comparison takes them."""
         passes = self.passes or len(self.qps) + self.disturbed
-        return Speeds(self.recall, np.array(self.qps), np.array(self.process, np.int64), passes, self.disturbed)
+        qps = np.array(self.by(clock))
+        return Speeds(self.recall, qps, np.array(self.process, np.int64), passes, self.disturbed)
 
 
 class Baseline(BaseModel):
@@ -99,9 +118,9 @@ class Stored:
     settings: tuple[Setting, ...]
     tried: Mapping[str, float] = field(default_factory=dict)
 
-    def line(self) -> list[Setting]:
-        """Return the settings on the frontier, by ascending recall."""
-        speeds = [float(np.median(setting.qps)) for setting in self.settings]
+    def line(self, clock: Clock) -> list[Setting]:
+        """Return the settings on the frontier by a clock, by ascending recall."""
+        speeds = [float(np.median(setting.by(clock))) for setting in self.settings]
         return [self.settings[i] for i in skyline([setting.recall for setting in self.settings], speeds)]
 
 
@@ -143,16 +162,22 @@ def terms_of(result: Result) -> Terms:
 def setting_of(result: Result) -> Setting:
     """Return what a comparison needs of a result."""
     speeds = speeds_of(result)
+    by_cpu = speeds_of(result, "cpu").qps
     return Setting(
         algorithm=str(result.spec["algorithm"]),
         build=dict(result.spec["build"]),
         search=dict(result.spec["search"] or {}),
         recall=speeds.recall,
-        qps=tuple(float(f"{value:.6g}") for value in speeds.qps),
+        qps=_rounded(speeds.qps),
+        qps_cpu=() if np.isnan(by_cpu).any() else _rounded(by_cpu),
         process=tuple(int(value) for value in speeds.process),
         passes=speeds.passes,
         disturbed=speeds.disturbed,
     )
+
+
+def _rounded(speeds: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in speeds)
 
 
 def read_baseline(path: Path) -> Baseline:

@@ -27,7 +27,7 @@ from harness.store import Result
 
 def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: Told) -> Report:
     """Compare two algorithms that are measured in turns."""
-    report = Report((sides[0].text, sides[1].text))
+    report = Report((sides[0].text, sides[1].text), clock=request.clock)
     half = JUDGING if request.holdout else None
     results: list[Result] = []
     with alone(request.options.results / FOLDER):
@@ -108,7 +108,9 @@ def choose_for(
         return Choice(dict.fromkeys(targets, found[0]))
     options = replace(request.options, results=request.options.results / FOLDER / "probe")
     told(name, "probe", {"text": side.text, "settings": sum(len(build.searches) for build in found)})
-    points = probe(side, found, request.suite, options, lambda event, content: told(name, event, content))
+    points = probe(
+        side, found, request.suite, options, lambda event, content: told(name, event, content), request.clock
+    )
     tried = {_named(dict(point.build.params), dict(point.search.params)): point.recall for point in points}
     every = [_named(dict(build.params), dict(search.params)) for build in found for search in build.searches]
     return Choice(
@@ -126,7 +128,7 @@ def _rows(request: Request, measured: Measured) -> list[Row]:
             terms=terms_of(first),
             names=(match.builds[0].algorithm, match.builds[1].algorithm),
             settings=(_labels(pairs[0].a), _labels(pairs[0].b)),
-            comparison=compare_pairs(pairs, target, looks=request.looks),
+            comparison=compare_pairs(pairs, target, looks=request.looks, clock=request.clock),
         )
         for target in match.targets or (None,)
     ]

@@ -75,6 +75,7 @@ class Pass:
     latencies_ns: NDArray[np.int64]  # (rounds, calls)
     answers: list[Any] = field(repr=False)
     wall_ns: int
+    cpu_ns: int  # of the thread in single mode, of the whole process in batch mode
     cpu_share: float
     foreign_cpu: float
     steal: float
@@ -147,6 +148,7 @@ def run_pass(
         latencies_ns=np.stack(rounds),
         answers=answers,
         wall_ns=wall,
+        cpu_ns=thread if mode == "single" else process,
         cpu_share=thread / wall,
         foreign_cpu=max(0, process - thread) / wall,
         steal=steal,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from harness.analyse.clock import Clock
 from harness.analyse.paired import Standing
 from harness.analyse.statistics import DEFAULT_LEVEL
 from harness.analyse.verdict import Verdict
@@ -17,7 +18,6 @@ Format = Literal["table", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("table", "markdown", "csv", "json")
 
 _SHOWN = 0.0005  # half of the last digit that a ratio is shown with
-_HEADS = ("dataset", "recall", "A QPS", "B QPS", "A / B", "95% interval", "verdict")
 
 
 def sentence(row: Row) -> str:
@@ -99,6 +99,12 @@ def footnotes(report: Report) -> list[str]:
         passes, children = min(row.passes for row in runs), sorted({row.children for row in runs})
         several = "-".join(str(count) for count in dict.fromkeys((children[0], children[-1])))
         pairs = f"{several} pairs of children, " if report.pairs else ""
+        if report.clock == "cpu":
+            said.insert(
+                0,
+                "by CPU time: QPS count the time for which a pass was on a core (all threads of a batch), not what "
+                "others took from it",
+            )
         said.insert(0, f"{pairs}at least {passes} passes of each setting and side")
         apart = [at_recall(row) for row in report.rows if _quotient_is_apart(row)]
         if report.pairs and apart:
@@ -146,8 +152,9 @@ def render(report: Report, kind: Format) -> str:
     if kind == "csv":
         import pandas as pd
 
-        return tables.to_csv(pd.DataFrame(rows, columns=list(_HEADS)))
-    lines = [_HEADS, ("---",) * len(_HEADS), *rows]
+        return tables.to_csv(pd.DataFrame(rows, columns=list(heads(report.clock))))
+    head = heads(report.clock)
+    lines = [head, ("---",) * len(head), *rows]
     table = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
     names = f"A: {_plain(report.names[0])}, B: {_plain(report.names[1])}"
     return f"{names}\n\n{table}\n\n" + "".join(f"- {_plain(note)}\n" for note in footnotes(report))
@@ -157,9 +164,10 @@ def _plain(text: str) -> str:
     return text if set(text) == {"-"} else tables.escape(text)
 
 
-def heads() -> Sequence[str]:
-    """Return the heads of the table."""
-    return _HEADS
+def heads(clock: Clock) -> tuple[str, ...]:
+    """Return the heads of the table; those of QPS say where it is by CPU time."""
+    unit = "QPS" if clock == "wall" else "QPS (CPU)"
+    return ("dataset", "recall", f"A {unit}", f"B {unit}", "A / B", "95% interval", "verdict")
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -167,6 +175,7 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "a": report.names[0],
         "b": report.names[1],
+        "clock": report.clock,
         "pairs": report.pairs,
         "recall_drop": report.drop,
         "missing": report.missing,

@@ -3,23 +3,30 @@
 The same index against itself must not be called faster or slower in more than 5% of comparisons, and must be tied in
 80% or more. Against a copy that is slowed by a known 5% (it waits for a twentieth of the time that each call took)
 it must be called faster in 80% or more. Every comparison is a whole one, with the default budget, in a folder of its
-own; both kinds take turns. Finished ones are kept in the folder that is named, so an interrupted run goes on.
+own; both kinds take turns. Finished ones are kept in the file that is named, so an interrupted run goes on.
+
+`--clock cpu` compares by CPU time. `--load` keeps the other cores busy, as on a shared machine: a process on each core
+that no child is timed on, and on the very core for `--load=same`, where wall time is worth little.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
+from harness.analyse.clock import Clock, time_factors
 from harness.analyse.measures import MEASURES
 from harness.analyse.statistics import interval
 from harness.compare.join import join
@@ -28,6 +35,7 @@ from harness.compare.session import compare
 from harness.compare.sides import read_side
 from harness.folders import data_folder
 from harness.measure.session import Options
+from harness.programs import usable_cores
 from harness.registry import load_registry
 from harness.sources.prepare import prepare
 from harness.store import Result, ResultStore
@@ -57,11 +65,17 @@ class Slowed(Algorithm):
     def searcher(self, *, threads=1, **params):
         search, share = self._inner.searcher(threads=threads, **params), self._share
 
+        usual = 0.0
+
         def slowed(queries, k):
+            nonlocal usual
             started = perf_counter_ns()
             found = search(queries, k)
             ended = perf_counter_ns()
-            until = ended + share * (ended - started)
+            # A call that was preempted took no longer by itself: a share of all its time would be too long a wait.
+            took = min(ended - started, 3 * usual) if usual else ended - started
+            usual += (took - usual) / 64 if usual else took
+            until = ended + share * took
             while perf_counter_ns() < until:
                 pass
             return found
@@ -85,10 +99,21 @@ def main() -> int:
     parser.add_argument("--dataset", default="digits-64-euclidean")
     parser.add_argument("--index", default="of=hnswlib, M=16, ef_construction=200")
     parser.add_argument("--search", default="ef=40")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--load", choices=["none", "other", "same"], nargs="?", const="other", default="none")
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "annbench-calibration.jsonl")
     arguments = parser.parse_args()
     prepare(arguments.dataset, folder=data_folder(), progress=False)
     terms = {"dataset": arguments.dataset, "index": arguments.index, "search": arguments.search}
+    # What was kept before there was a choice was measured by the wall clock, without a load.
+    terms |= {"clock": arguments.clock, "load": arguments.load}
+    with busy(arguments.load):
+        calibrate(terms, arguments)
+    return 0
+
+
+def calibrate(terms: dict[str, str], arguments: argparse.Namespace) -> None:
+    """Make the comparisons that are missing, both kinds in turns, and report after each."""
     for repetition in range(arguments.repetitions):
         for kind in KINDS:
             mark = {**terms, "kind": kind, "repetition": repetition}
@@ -97,14 +122,31 @@ def main() -> int:
             with arguments.kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(mark | once(kind, arguments)) + "\n")
         report([row for row in kept(arguments.kept) if {key: row[key] for key in terms} == terms])
-    return 0
+
+
+@contextlib.contextmanager
+def busy(load: str) -> Iterator[None]:
+    """Run a loop that never ends on each core of the load: those that no child is timed on, or the one that is."""
+    cores = usable_cores()
+    loaded = {"none": [], "other": cores[:-1], "same": cores[-1:]}[load]
+    loops = [
+        subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, [{core}])\nwhile True: pass"])
+        for core in loaded
+    ]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def kept(path: Path) -> list[dict[str, Any]]:
     """Read the comparisons that are done."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    before = {"clock": "wall", "load": "none"}
+    return [before | json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -121,7 +163,9 @@ def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
             for share in (0.0, KINDS[kind])
         )
         suite = compare_suite(arguments.dataset)
-        request = Request(sides, suite, Options(data_folder(), folder / "results"), pairs=DEFAULT_PAIRS)
+        request = Request(
+            sides, suite, Options(data_folder(), folder / "results"), pairs=DEFAULT_PAIRS, clock=arguments.clock
+        )
         (row,) = compare(request, lambda *_: None).rows
         verdict = row.comparison.verdict
         assert verdict is not None
@@ -137,7 +181,8 @@ def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
             "high": verdict.interval.high,
             "qps": row.comparison.a.qps,
             "qps_of_one": MEASURES["qps"](ours[0]),
-            "rounds": [logs(a, b) for a, b in zip(ours, theirs, strict=True)],
+            "qps_cpu_of_one": MEASURES["qps_cpu"](ours[0]),
+            "rounds": [logs(a, b, arguments.clock) for a, b in zip(ours, theirs, strict=True)],
             "interval_of_one": list(alone.qps),
             "interval_of_five": list(together.qps),
             "disturbed": row.comparison.disturbed / row.comparison.passes,
@@ -146,10 +191,14 @@ def once(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def logs(a: Result, b: Result) -> list[float]:
+def logs(a: Result, b: Result, clock: Clock) -> list[float]:
     """Return the log ratio of each round of a pair, as it was measured."""
     time_a, time_b = (
-        [float(side.latencies_ns[side.repetition_pass == i].mean()) for i in range(side.passes)] for side in (a, b)
+        [
+            float(side.latencies_ns[side.repetition_pass == i].mean()) * f
+            for i, f in enumerate(time_factors(side, clock))
+        ]
+        for side in (a, b)
     )
     return [round(math.log(y / x), 5) for x, y in zip(time_a, time_b, strict=True)]
 

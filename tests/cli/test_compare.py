@@ -37,6 +37,11 @@ def test_two_settings_meet_in_turns(annbench: Any, tmp_path: Path) -> None:
     assert row["a"]["settings"] == {"setting=1": 1.0}
     assert row["b"]["settings"] == {"setting=2": 1.0}
     assert 0.3 < row["verdict"]["ratio"] < 3
+    # The same pairs by the other clock: nothing is measured anew.
+    status, out, _ = annbench("compare", *sides, *DIGITS, "--format", "json", "--clock", "cpu")
+    assert (status, json.loads(out)["clock"]) == (0, "cpu")
+    assert rows(out)[0]["passes"] == row["passes"]
+    assert rows(out)[0]["a"]["qps"] != row["a"]["qps"]
     first = pairs(tmp_path)
     assert [folder.name for folder in first] == ["000", "001"]
     children = {

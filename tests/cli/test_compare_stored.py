@@ -63,6 +63,48 @@ def test_a_baseline_of_a_later_version_is_told_by_its_version(annbench: Any, tmp
     assert "later.json: schema 2, but this annbench reads 1; make it anew with: annbench compare" in err
 
 
+def with_passes(document: dict[str, Any], qps: float) -> dict[str, Any]:
+    """Give the setting of a baseline passes of such a QPS by CPU time."""
+    for setting in document["settings"]:
+        setting["qps_cpu"] = [qps + i for i, _ in enumerate(setting["qps"])]
+    return document
+
+
+def test_baselines_are_compared_by_cpu_time(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """What B took longer by the wall clock is a neighbour's; the table, JSON and the gate say by which clock it is."""
+    fast, slow = (baseline(tmp_path / f"{name}.json", factory, qps=qps) for name, qps in (("a", 1000.0), ("b", 800.0)))
+    for name, document in (("a", with_passes(fast, 1100.0)), ("b", with_passes(slow, 1100.0))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    gate = ("--fail-if-slower", "10%", "--format", "json")
+    status, out, err = annbench("compare", "a.json", "b.json", *gate)
+    assert (status, json.loads(out)["clock"]) == (1, "wall")
+    assert "slower than A on digits" in err
+    status, out, err = annbench("compare", "a.json", "b.json", "--clock", "cpu", *gate)
+    assert (status, json.loads(out)["clock"], err.strip()) == (0, "cpu", "")
+    assert any(note.startswith("by CPU time") for note in json.loads(out)["notes"])
+    assert rows(out)[0]["verdict"]["ratio"] == pytest.approx(1.0)
+    (tmp_path / "b.json").write_text(json.dumps(with_passes(slow, 500.0)), encoding="utf-8")
+    status, out, err = annbench("compare", "a.json", "b.json", "--clock", "cpu", *gate[:2], "--format", "csv")
+    assert (status, "A QPS (CPU),B QPS (CPU)" in out) == (1, True)
+    assert "slower than A by CPU time on digits" in err
+
+
+def test_a_baseline_without_cpu_time_is_told(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """One of an older version can be compared by the wall clock alone; half of the passes is a mistake."""
+    document = baseline(tmp_path / "old.json", factory)
+    del document["settings"][0]["qps_cpu"]
+    (tmp_path / "old.json").write_text(json.dumps(document), encoding="utf-8")
+    assert annbench("compare", "old.json", "old.json")[0] == 0
+    status, _, err = annbench("compare", "old.json", "old.json", "--clock", "cpu")
+    assert status == 2
+    assert "hnsw (ef=10): what is stored of it doesn't say how much CPU time" in err
+    document["settings"][0]["qps_cpu"] = [5.0]
+    (tmp_path / "old.json").write_text(json.dumps(document), encoding="utf-8")
+    status, _, err = annbench("compare", "old.json", "old.json")
+    assert status == 2
+    assert "qps_cpu holds 1 passes, qps 15: the same, or none" in err
+
+
 @pytest.mark.parametrize("side", ["", " ", "::hnsw"])
 def test_an_empty_side_is_not_the_current_folder(annbench: Any, tmp_path: Path, factory: Any, side: str) -> None:
     """It is what an unset variable leaves in a script."""
