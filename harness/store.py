@@ -1,7 +1,8 @@
 """The result store: one HDF5 file for each search setting, a superset of the ann-benchmarks result layout.
 
 History of the format, a line a version (`schema_version` of the attribute `annbench`):
-  1  first: latencies_ns (repetitions, q), repetition_pass, pass_disturbed, pass_process, kth_distance(_file)
+  1  first: latencies_ns (repetitions, q), repetition_pass, pass_disturbed, pass_process, kth_distance(_file);
+     later, arrays are compressed and latencies stored as uint32 where they fit; readers of version 1 read both
 
 Files are written whole. Reading never writes. Derived figures are not stored: `harness.analyse` computes them.
 A file with fewer passes than were asked for is a valid result; a later run adds what is missing.
@@ -33,6 +34,9 @@ SCHEMA_VERSION = 1
 RESULT_SUFFIX = ".hdf5"
 FAILURE_SUFFIX = ".json"
 _ATTRIBUTE = "annbench"
+# Arrays of fewer bytes are stored as they are: a compressed chunk costs more than it saves.
+_WORTH_COMPRESSING = 4096
+_CHUNK_BYTES = 1 << 20
 # What h5py raises for a damaged file depends on which byte is damaged.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
@@ -203,16 +207,17 @@ class ResultStore:
 
 def _write(file: h5py.File, result: Result) -> None:
     spec, document = result.spec, result.document
-    file["latencies_ns"] = result.latencies_ns
-    file["repetition_pass"] = result.repetition_pass
-    file["pass_disturbed"] = result.pass_disturbed
-    file["pass_process"] = result.pass_process
-    file["kth_distance"] = result.kth_distance
-    file["kth_distance_file"] = result.kth_distance_file
-    file["neighbors"] = result.neighbors.astype(np.int32)
-    file["distances"] = result.distances
+    _put(file, "latencies_ns", _narrowed(result.latencies_ns))
+    _put(file, "repetition_pass", result.repetition_pass)
+    _put(file, "pass_disturbed", result.pass_disturbed)
+    _put(file, "pass_process", result.pass_process)
+    _put(file, "kth_distance", result.kth_distance)
+    _put(file, "kth_distance_file", result.kth_distance_file)
+    _put(file, "neighbors", result.neighbors.astype(np.int32))
+    _put(file, "distances", result.distances)
     # From here on: what ann-benchmarks' own scripts read. Its best_search_time is the smallest mean over repetitions.
-    file["times"] = times = best_times(result)
+    times = best_times(result)
+    _put(file, "times", times)
     process = document.processes[-1] if document.processes else None
     file.attrs.update(
         {
@@ -232,6 +237,22 @@ def _write(file: h5py.File, result: Result) -> None:
             _ATTRIBUTE: document.model_dump_json(),
         }
     )
+
+
+def _put(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+    """Store an array, compressed where that saves more than it costs (shuffled, as high bytes are mostly alike)."""
+    if values.nbytes < _WORTH_COMPRESSING:
+        file[name] = values
+        return
+    rows = max(1, min(len(values), _CHUNK_BYTES * len(values) // values.nbytes))
+    chunks = (rows, *values.shape[1:])
+    file.create_dataset(name, data=values, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)
+
+
+def _narrowed(latencies: NDArray[np.int64]) -> NDArray[np.integer[Any]]:
+    """Return latencies as uint32 where all fit (4.29 s), which is exact; else as they are."""
+    fits = latencies.size == 0 or (latencies.min() >= 0 and latencies.max() < 1 << 32)
+    return latencies.astype(np.uint32) if fits else latencies
 
 
 def best_times(result: Result) -> NDArray[np.float64]:
@@ -311,7 +332,7 @@ def _read(file: h5py.h5f.FileID, path: Path) -> Result:
         raise StoreError(f"{path}: '{_ATTRIBUTE}' is damaged at {first['loc']}: {first['msg']}") from None
     return Result(
         document=document,
-        latencies_ns=_array(file, "latencies_ns"),
+        latencies_ns=_array(file, "latencies_ns").astype(np.int64),
         repetition_pass=_array(file, "repetition_pass"),
         pass_disturbed=_array(file, "pass_disturbed").astype(bool),
         pass_process=_array(file, "pass_process"),

@@ -362,3 +362,30 @@ def test_specs_cross_to_the_child_unchanged(build: Any, search: Any) -> None:
     assert back.stem(back.searches[0]) == spec.stem(spec.searches[0])
     identity = spec.identity(spec.searches[0])
     assert json.loads(json.dumps(identity)) == identity
+
+
+@pytest.mark.parametrize("longest", [60_000, 2**32 - 1, 2**32, 2**40])
+def test_latencies_are_kept_exactly_in_few_bytes(tmp_path: Path, longest: int) -> None:
+    """Latencies that differ in their lowest bits take about a byte each, and any length comes back exactly."""
+    rng = np.random.default_rng(0)
+    latencies = 300 + rng.integers(0, 64, (500, 1000))
+    latencies[7, 9] = longest
+    written = replace(
+        _result(q=1000), latencies_ns=latencies, repetition_pass=np.repeat(np.arange(2, dtype=np.int32), 250)
+    )
+    ResultStore(tmp_path).write(tmp_path / PLACE, written)
+    _same(read_result(tmp_path / PLACE), written)
+    assert (tmp_path / PLACE).stat().st_size < 1.3 * latencies.size
+
+
+def test_a_file_of_the_first_layout_is_read_alike(tmp_path: Path) -> None:
+    """Arrays stored contiguous and as int64, as the first files have them, read as the compressed ones do."""
+    written = _result(q=1000)
+    ResultStore(tmp_path).write(tmp_path / PLACE, written)
+    with h5py.File(tmp_path / PLACE, "r+") as file:
+        assert file["latencies_ns"].compression == "gzip"
+        for name in ARRAYS:
+            values = np.asarray(getattr(written, name))
+            del file[name]
+            file[name] = values.astype(np.int32) if name == "neighbors" else values
+    _same(read_result(tmp_path / PLACE), written)

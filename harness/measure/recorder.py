@@ -21,9 +21,21 @@ from harness.registry import Entry
 from harness.spec import SearchSpec
 from harness.store import FAILURE_SUFFIX, SCHEMA_VERSION, Result, ResultStore
 
+# Bits of mantissa that a recorded distance keeps. Recall allows for 1e-6 of a distance; 2^-33 is 1e-10, and the twenty
+# bits below it are noise that fills a third of a result file.
+_DISTANCE_BITS = 32
+
+
+def rounded(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round distances to 32 bits of mantissa: equal ones stay equal, no two change their order, inf and nan stay."""
+    mantissa, exponent = np.frexp(distances)
+    kept = np.ldexp(np.round(np.ldexp(mantissa, _DISTANCE_BITS)), -_DISTANCE_BITS)
+    out: NDArray[np.float64] = np.ldexp(kept, exponent)
+    return out
+
 
 class ExactDistances:
-    """Exact distances of (query, id) pairs, computed once: the settings of a build find mostly the same neighbours."""
+    """Distances of (query, id) pairs, computed once in float64: the settings of a build find mostly the same ones."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -41,7 +53,7 @@ class ExactDistances:
             away = pair_distances(self._dataset.metric, self._dataset.test, self._dataset.train, new // n, new % n)
             order = np.argsort(merged := np.concatenate([self._pairs, new]), kind="stable")
             self._pairs = merged[order]
-            self._known = np.concatenate([self._known, away * self._dataset.bit_scale])[order]
+            self._known = np.concatenate([self._known, rounded(away * self._dataset.bit_scale)])[order]
         out = np.full(ids.shape, np.inf)
         out[rows, columns] = self._known[np.searchsorted(self._pairs, pairs)]
         return out

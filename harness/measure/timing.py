@@ -20,6 +20,8 @@ from harness.spec import Mode
 LEAST_CPU_SHARE = 0.97
 MOST_STEAL = 0.03
 MOST_ROUNDS = 2000
+# Calls of one pass. Nothing but the no-op answers so many in a quarter of a second, and every latency is kept.
+MOST_CALLS = 500_000
 MOST_YARDSTICK_DEVIATION = 0.05
 # Time of other threads of this process, as a share of the pass, above which a plug-in exceeds its allowance of one.
 MOST_FOREIGN_CPU = 0.05
@@ -125,9 +127,10 @@ def run_pass(
 ) -> Pass:
     """Time one pass: the queries once, or over and over until the calls took `least_seconds` together.
 
-    Garbage collection is off already; at most MOST_ROUNDS rounds are made.
+    Garbage collection is off already; at most MOST_ROUNDS rounds and about MOST_CALLS calls are made.
     """
     calls = 1 if mode == "batch" else len(queries)
+    max_rounds = min(MOST_ROUNDS, max(1, MOST_CALLS // max(calls, 1)))
     rounds: list[NDArray[np.int64]] = []
     spent = 0
     answers: list[Any] = [None] * calls
@@ -135,7 +138,7 @@ def run_pass(
     counted = dict(counters())
     stolen = steal_ticks(cores)
     process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
-    while not rounds or (spent < least_seconds * 1e9 and len(rounds) < MOST_ROUNDS):
+    while not rounds or (spent < least_seconds * 1e9 and len(rounds) < max_rounds):
         latencies = np.zeros(calls, np.int64)
         call_once(search, queries, k, mode, latencies, answers)
         rounds.append(latencies)
