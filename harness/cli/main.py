@@ -27,6 +27,7 @@ from harness.cli import (
     tune,
 )
 from harness.errors import AnnbenchError
+from harness.waiting import wait_briefly
 
 app = typer.Typer(
     name="annbench",
@@ -70,6 +71,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
     # A polite end is an interruption: children are ended, and what was measured is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    wait_briefly()
     try:
         app()
     except AnnbenchError as problem:

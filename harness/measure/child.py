@@ -20,6 +20,7 @@ from harness.measure.job import Job
 from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
 from harness.programs import import_path
+from harness.waiting import waiting_environment
 
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4000
@@ -181,7 +182,7 @@ def _environment(threads: int, scratch: str) -> dict[str, str]:
 
     Its temporary files go to `scratch`, which the parent removes however the child ends.
     """
-    environment = {**os.environ, **thread_environment(threads), "TMPDIR": scratch}
+    environment = {**waiting_environment(os.environ), **os.environ, **thread_environment(threads), "TMPDIR": scratch}
     environment["PYTHONPATH"] = import_path(environment)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return environment

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.programs import usable_cores
 
 # Of differing lengths, with capitals, accents, blanks at the ends, unknown letters, and nothing at all.
 TEXTS = [
@@ -93,6 +96,14 @@ def _family(name: str) -> tuple[Any, Any]:
 
 
 Checkpoint = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fixed_threads() -> Iterator[None]:
+    """Let torch keep its number of threads, which sets the order of sums: some tests compare weights bit for bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", str(len(usable_cores()))))
+        yield
 
 
 @pytest.fixture(scope="session")

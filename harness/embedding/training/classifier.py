@@ -30,6 +30,7 @@ from harness.embedding.layout import explained, load_tower
 from harness.embedding.measures.classification import macro_f1, macro_f1_range
 from harness.embedding.records import Figure
 from harness.embedding.tasks import Classification
+from harness.embedding.threads import adjust_threads
 from harness.embedding.towers.tower import Tower
 from harness.embedding.training.dual_encoder import DualEncoder, save_dual_encoder
 from harness.embedding.training.optimise import make_optimiser, rate_at, set_rate
@@ -191,6 +192,7 @@ def _tune(
     model.train()
     for epoch in range(part.epochs):
         for rows in drawn(epoch=epoch):
+            adjust_threads()
             set_rate(optimiser, rate_at(done, steps, part))
             optimiser.zero_grad(set_to_none=True)
             inputs = model.tower.collate([prepared[row] for row in rows])

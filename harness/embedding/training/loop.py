@@ -26,6 +26,7 @@ from harness.embedding.losses.matryoshka import matryoshka
 from harness.embedding.losses.registry import find_loss
 from harness.embedding.losses.temperature import clamp_log_scale
 from harness.embedding.models import load_towers
+from harness.embedding.threads import adjust_threads
 from harness.embedding.towers.tower import Role
 from harness.embedding.training.adapt import merged
 from harness.embedding.training.checkpoint import Progress, kept_whole, load_checkpoint, save_checkpoint
@@ -106,6 +107,7 @@ class Trainer:
             for number, rows in enumerate(self._batches(epoch)):
                 if number < self._progress.batch:
                     continue
+                adjust_threads()
                 set_rate(self._optimiser, rate_at(self._progress.step, total, self.recipe.optimiser))
                 value = self._step(rows)
                 self._progress.step += 1

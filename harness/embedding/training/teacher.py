@@ -16,6 +16,7 @@ from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Vectors
 from harness.embedding.layout import explained, quiet
 from harness.embedding.models import load_model, locate
+from harness.embedding.threads import adjust_threads
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.parts import TeacherPart
 from harness.embedding.variants import principal_components
@@ -94,6 +95,7 @@ class CrossTeacher:
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
         new.sort(key=self._length)  # so that little is padded
         for start in range(0, len(new), _BATCH):
+            adjust_threads()
             some = new[start : start + _BATCH]
             self._known.update(zip(some, self._read(some), strict=True))
         return np.array([self._known[pair] for pair in pairs], np.float32).reshape(documents.shape)
