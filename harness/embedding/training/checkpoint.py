@@ -15,13 +15,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from harness.atomic import reason, replacing
+from harness.embedding.curve import Step
 from harness.embedding.training.dual_encoder import DualEncoder
 from harness.errors import StoreError
 
 
 @dataclass
 class Progress:
-    """How far a run has come: `epoch` and `batch` are the next to be trained, `step` counts batches so far."""
+    """How far a run has come: `epoch` and `batch` are the next to be trained, `step` counts batches so far.
+
+    `history` has an entry an evaluation, `steps` one a step: all of them, but where an older checkpoint has none.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -30,6 +34,7 @@ class Progress:
     best: float = float("-inf")
     best_step: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -44,7 +49,7 @@ def save_checkpoint(
     """Write a checkpoint whole. `key` is the hash of recipe and data that the run belongs to."""
     content = {
         "key": key,
-        "progress": vars(progress),
+        "progress": {**vars(progress), "steps": [tuple(step) for step in progress.steps]},
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "scalars": {name: scalar.detach() for name, scalar in scalars.items()},
@@ -92,6 +97,7 @@ def load_checkpoint(
         torch.set_rng_state(content["generator"])
         negatives = content["negatives"]
         progress = Progress(**content["progress"])
+        progress.steps = [Step(*step) for step in progress.steps]
     except Exception as problem:  # noqa: BLE001 - what a damaged file makes torch raise depends on which byte is damaged
         raise StoreError(f"{path}: the checkpoint can't be read ({reason(problem)}); delete it to begin anew") from None
     return progress, None if negatives is None else negatives.numpy()

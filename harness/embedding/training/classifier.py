@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from harness.analyse.statistics import mean_range
 from harness.atomic import write_text
+from harness.embedding.curve import Step, write_curve
 from harness.embedding.encoder import encode
 from harness.embedding.evaluation import hash_task
 from harness.embedding.layout import explained, load_tower
@@ -148,17 +149,18 @@ def fit_classifiers(
     probe = Classifier(tower, _logistic(recipe, encode(tower, task.train), wanted), names).eval()
     probing = time.perf_counter() - started
     outcomes, fitted = [], probe
+    steps: list[Step] = []
     for way in recipe.classifier.ways:
         seconds = probing
         if way == "tuned":
             started = time.perf_counter()
-            fitted = _tune(recipe, copy.deepcopy(probe), task.train, torch.from_numpy(wanted), listener)
+            fitted = _tune(recipe, copy.deepcopy(probe), task.train, torch.from_numpy(wanted), listener, steps)
             seconds += time.perf_counter() - started
         learnt = sum(weight.numel() for weight in (fitted if way == "tuned" else fitted.head).parameters())
         outcomes.append(_judge(way, fitted.numbers(task.test), truth, seconds, learnt))
         listener("way", outcomes[-1]._asdict())
     summary = Summary(recipe.name, task.name, len(wanted), len(truth), len(names), tuple(outcomes))
-    _save(fitted, summary, folder, {"recipe": recipe.model_dump(mode="json"), "key": key})
+    _save(fitted, summary, folder, {"recipe": recipe.model_dump(mode="json"), "key": key}, steps)
     return summary
 
 
@@ -178,9 +180,14 @@ def _logistic(recipe: ClassifierRecipe, vectors: NDArray[np.float32], wanted: La
 
 
 def _tune(
-    recipe: ClassifierRecipe, model: Classifier, items: Sequence[Any], wanted: Tensor, listener: Listener
+    recipe: ClassifierRecipe,
+    model: Classifier,
+    items: Sequence[Any],
+    wanted: Tensor,
+    listener: Listener,
+    curve: list[Step],
 ) -> Classifier:
-    """Train tower and head by cross entropy, in place."""
+    """Train tower and head by cross entropy, in place; each step is added to `curve`."""
     part = recipe.optimiser
     torch.manual_seed(recipe.seed)
     optimiser = make_optimiser([model], {}, part)
@@ -193,7 +200,8 @@ def _tune(
     for epoch in range(part.epochs):
         for rows in drawn(epoch=epoch):
             adjust_threads()
-            set_rate(optimiser, rate_at(done, steps, part))
+            rate = rate_at(done, steps, part)
+            set_rate(optimiser, rate)
             optimiser.zero_grad(set_to_none=True)
             inputs = model.tower.collate([prepared[row] for row in rows])
             moved = {name: value.to(model.tower.device) for name, value in inputs.items()}
@@ -204,7 +212,8 @@ def _tune(
             nn.utils.clip_grad_norm_(model.parameters(), part.clip)
             optimiser.step()
             done += 1
-            listener("step", {"loss": float(loss.detach()), "step": done})
+            curve.append(Step(rate, float(loss.detach())))
+            listener("step", {"loss": curve[-1].loss, "step": done})
     return model.eval()
 
 
@@ -220,7 +229,7 @@ def _judge(way: str, guess: Labels, truth: Labels, seconds: float, learnt: int) 
     )
 
 
-def _save(model: Classifier, summary: Summary, folder: Path, manifest: dict[str, Any]) -> None:
+def _save(model: Classifier, summary: Summary, folder: Path, manifest: dict[str, Any], steps: Sequence[Step]) -> None:
     """Save the tower as any model, and beside it the head and the figures; the manifest is written last."""
     from safetensors.torch import save_file
 
@@ -234,6 +243,8 @@ def _save(model: Classifier, summary: Summary, folder: Path, manifest: dict[str,
     def write_rest(temporary: Path) -> None:
         save_file(dict(model.head.state_dict()), temporary / _HEAD)
         write_text(temporary / SUMMARY, json.dumps(content, indent=1) + "\n")
+        if steps:
+            write_curve(temporary, steps)
 
     minutes = round(summary.outcomes[-1].seconds / 60, 3)
     save_dual_encoder(DualEncoder(model.tower, model.tower), folder, {**manifest, "minutes": minutes}, write_rest)

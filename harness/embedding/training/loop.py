@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.embedding.curve import Step, write_curve
 from harness.embedding.encoder import embed_prepared
 from harness.embedding.grad_cache import Side, step
 from harness.embedding.losses.batch import Batch, LossFunction
@@ -108,8 +109,10 @@ class Trainer:
                 if number < self._progress.batch:
                     continue
                 adjust_threads()
-                set_rate(self._optimiser, rate_at(self._progress.step, total, self.recipe.optimiser))
+                rate = rate_at(self._progress.step, total, self.recipe.optimiser)
+                set_rate(self._optimiser, rate)
                 value = self._step(rows)
+                self._progress.steps.append(Step(rate, value))
                 self._progress.step += 1
                 self._progress.batch = number + 1
                 self._progress.seconds = time.perf_counter() - started
@@ -275,6 +278,7 @@ class Trainer:
     def _save(self) -> None:
         """Write what going on from here needs; a teacher's scores too, which depend on what was scored beside them."""
         self._keep_scores()
+        self._write_curve(self.work)
         save_checkpoint(
             self.work / CHECKPOINT,
             self.key,
@@ -314,9 +318,13 @@ class Trainer:
             towers = load_towers(self.work / BEST)
             best = DualEncoder(towers["query"], towers["document"])
         with kept_whole(self.folder):
-            save_dual_encoder(best, self.folder, manifest)
+            save_dual_encoder(best, self.folder, manifest, self._write_curve)
         self.listener("done", {"folder": str(self.folder), **manifest})
         return manifest
+
+    def _write_curve(self, folder: Path) -> None:
+        steps = self._progress.steps
+        write_curve(folder, steps, self._progress.history, first=self._progress.step - len(steps) + 1)
 
     def _keep_scores(self) -> None:
         if isinstance(self.teacher, CrossTeacher):

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from harness.embedding.cache import EmbeddingCache  # noqa: E402
+from harness.embedding.curve import CURVE, Step, read_curve, write_curve  # noqa: E402
 from harness.embedding.evaluation import evaluate  # noqa: E402
 from harness.embedding.formats.beir import read_beir  # noqa: E402
 from harness.embedding.models import load_model  # noqa: E402
@@ -21,6 +22,7 @@ from harness.embedding.training.build import build  # noqa: E402
 from harness.embedding.training.examples import read_examples  # noqa: E402
 from harness.embedding.training.judge import Judge  # noqa: E402
 from harness.embedding.training.loop import Trainer  # noqa: E402
+from harness.errors import StoreError  # noqa: E402
 
 BERT = {"kind": "transformer", "checkpoint": "toy-bert"}
 STATIC = {"kind": "static", "tokenizer": "toy-static", "dimension": 16}
@@ -66,6 +68,29 @@ def test_the_best_model_is_kept_not_the_last(world: Any, toy: Any) -> None:
         read_beir(world.data / "toy", "dev"), load_model(str(folder), folder), EmbeddingCache(None), geometry=False
     )[0]
     assert record.quality.value == pytest.approx(said["best_dev"], abs=1e-6)
+
+
+def test_the_curve_of_a_run_is_kept_beside_its_model(world: Any, toy: Any) -> None:
+    """It holds the loss of every step and what was found on dev, as the run told them."""
+    folder = world.train(toy.recipe(optimiser={"epochs": 2}, evaluate_every=3))
+    curve = read_curve(folder)
+    assert curve is not None
+    told = [(content["step"], content["loss"]) for content in world.said("step")]
+    assert [step for step, _ in curve.losses] == [step for step, _ in told]
+    assert [loss for _, loss in curve.losses] == pytest.approx([loss for _, loss in told], abs=1e-6)
+    assert curve.dev == [(content["step"], content["ndcg@10"]) for content in world.said("dev")]
+
+
+def test_a_long_curve_is_of_means(tmp_path: Path) -> None:
+    """Beyond a thousand points a line stands for several steps, all of which are in its mean."""
+    write_curve(tmp_path, [Step(0.1, float(step)) for step in range(1, 2502)], first=11)
+    curve = read_curve(tmp_path)
+    assert curve is not None
+    assert (curve.losses[0], curve.losses[-1]) == ((13, 2.0), (2511, 2500.5))
+    assert read_curve(tmp_path / "no such model") is None
+    (tmp_path / CURVE).write_text("{cut", encoding="utf-8")
+    with pytest.raises(StoreError, match="train the model again"):
+        read_curve(tmp_path)
 
 
 def test_without_dev_the_last_model_is_kept(world: Any, toy: Any) -> None:

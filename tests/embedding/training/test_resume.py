@@ -16,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.embedding.curve import CURVE  # noqa: E402
 from harness.embedding.training import checkpoint  # noqa: E402
 from harness.errors import ConfigError, StoreError  # noqa: E402
 
@@ -83,6 +84,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(worlds: Any, toy: Any, name
     assert toy.same_weights(whole, resumed)
     first, second = (json.loads((folder / "dual_encoder.json").read_text()) for folder in (whole, resumed))
     assert {**first, "minutes": 0} == {**second, "minutes": 0}
+    assert (whole / CURVE).read_text() == (resumed / CURVE).read_text()
     done = [content["done"] for content in broken.said("start")]
     assert done[:3] == [0, 0, 4]
     assert done == sorted(done)
