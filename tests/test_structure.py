@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "algorithms")
 
-LEAVES = {"errors", "atomic", "document", "folders", "free_cores", "lock", "programs", "spec", "waiting"}
+LEAVES = {"errors", "atomic", "console", "document", "folders", "free_cores", "lock", "programs", "spec", "waiting"}
 _DATA = {"metric", "contract", "dataset", "dataset_checks"}
 _STORES = {*_DATA, "registry", "store"}
 _TRUTH = {*_DATA, "registry", "groundtruth", "sources"}

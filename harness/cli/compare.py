@@ -107,11 +107,10 @@ def compare(
 
     Example: annbench compare before/mine after/mine --fail-if-slower 10% --fail-if-recall-drops 0.01
     """
-    from rich.console import Console
-
     from harness.compare.request import Asked, Request, compare_suite
     from harness.compare.session import compare as compare_sides
     from harness.compare.sides import LiveSide, read_side
+    from harness.console import Lines
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options
     from harness.report.comparison import FORMATS, render
@@ -127,7 +126,7 @@ def compare(
         )
     if b is None and save_baseline is None:
         raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
     sides = tuple(read_side(text, registry, str(group)) for text in (a, b) if text is not None)
     live = [side for side in sides if isinstance(side, LiveSide)]
@@ -231,31 +230,20 @@ def _breaches(report: Report, slower: float | None, drops: float | None) -> list
 
 
 def _print(report: Report) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+    from harness.console import Column, Lines, print_table
     from harness.report.comparison import cells, footnotes, heads
 
-    console = Console(highlight=False)
-    console.print(f"A: {escape(report.names[0])}\nB: {escape(report.names[1])}")
-    table = Table()
-    for head in heads(report.clock):
-        # Where a terminal or a log is narrow words fold, letter by letter if need be; figures stay whole.
-        table.add_column(
-            head,
-            justify="left" if head in ("dataset", "verdict") else "right",
-            overflow="fold",
-            no_wrap=head not in ("dataset", "recall", "verdict"),
-            min_width=13 if head == "95% interval" else 6,  # as long as 12.345-23.456, or 0.9876
-        )
-    for row in report.rows:
-        *figures, verdict = cells(row, report.rows)
-        colour = {"A faster": "green", "B faster": "magenta", "tied": "cyan"}.get(verdict, "yellow")
-        table.add_row(*(escape(cell) for cell in figures), f"[{colour}]{escape(verdict)}[/]")
-    console.print(table, crop=False)
+    out = Lines()
+    for side, name in zip("AB", report.names, strict=True):
+        out.print(f"{side}: {name}", markup=False)
+    columns = [Column(head, right=head not in ("dataset", "verdict"), kept=True) for head in heads(report.clock)]
+    rows = [cells(row, report.rows) for row in report.rows]
+    title = ""
+    if len({row[0] for row in rows}) == 1:  # said once, so that the others fit a narrow terminal
+        title, columns, rows = rows[0][0], columns[1:], [row[1:] for row in rows]
+    print_table(columns, rows, title=title)
     for note in footnotes(report):
-        console.print(f"[dim]{escape(note)}[/]")
+        out.print(note, markup=False, style="dim")
 
 
 class _Display:

@@ -29,9 +29,9 @@ def embed(
 
     Example: annbench embed my-model my-beir-folder --variant pca-128 --name mine
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from harness.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
@@ -52,7 +52,7 @@ def embed(
     folder = results_folder(results)
     encoder = load_model(model, folder / MODELS)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=2, transient=True) as progress:
+    with Progress(*columns, console=Lines(stderr=True), refresh_per_second=2, transient=True) as progress:
         bar = progress.add_task("embedding", total=len(task.documents) + len(task.queries))
         path = embed_corpus(
             task,

@@ -61,8 +61,7 @@ def evaluate(
     from harness.embedding.requirements import require_torch
 
     require_torch()
-    from rich.console import Console
-
+    from harness.console import Lines
     from harness.embedding.evaluation import subset
     from harness.embedding.session import find_tasks, parse_variants
     from harness.embedding.tasks import Retrieval
@@ -75,7 +74,7 @@ def evaluate(
         if not any(isinstance(task, Retrieval) for task in found):
             raise ConfigError("--documents: none of these tasks is a retrieval task")
         found = [subset(task, documents) if isinstance(task, Retrieval) else task for task in found]
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     records = _evaluate(
         console,
         models,

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import AnnBenchmarks, Data, Plugins, registry_with
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.console import Column
+
+# Columns, rows, and lines to say beside them.
+Listing = tuple["tuple[Column, ...]", list[tuple[Any, ...]], list[str]]
 
 
 class Subject(StrEnum):
@@ -25,47 +32,57 @@ def show(
     data: Data = None,
     plugin: Plugins = None,
     ann_benchmarks: AnnBenchmarks = None,
+    installed: Annotated[bool, typer.Option("--installed", help="Only algorithms that can be used here.")] = False,
 ) -> None:
     """List algorithms (installed or not, and why not), datasets, suites or measures.
 
-    Example: annbench list datasets
-    """
-    from rich.console import Console
-    from rich.table import Table
+    A terminal shows the columns that fit, and a pipe all of them.
 
+    Example: annbench list --installed
+
+    Example: annbench list datasets | grep here
+    """
+    from harness.console import print_table
+
+    if installed and subject is not Subject.ALGORITHMS:
+        raise ConfigError(f"--installed is about algorithms: leave it out, or list those instead of {subject}")
     makers = {
-        Subject.ALGORITHMS: lambda: _algorithms(plugin, ann_benchmarks),
+        Subject.ALGORITHMS: lambda: _algorithms(plugin, ann_benchmarks, installed=installed),
         Subject.DATASETS: lambda: _datasets(data),
         Subject.SUITES: _suites,
         Subject.MEASURES: _measures,
     }
-    columns, rows = makers[subject]()
-    console = Console()
-    if not console.is_terminal:
-        # Piped output is for grep and cut: nothing wrapped, nothing cut off.
-        console = Console(width=400, no_color=True)
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, str) else str(cell) for cell in row))
-    console.print(table)
+    columns, rows, remedies = makers[subject]()
+    print_table(columns, rows)
+    for line in remedies:
+        typer.echo(line, err=True)
 
 
-Listing = tuple[tuple[str, ...], list[tuple[Any, ...]]]
-
-
-def _algorithms(plugins: list[Path] | None, ann_benchmarks: list[Path] | None) -> Listing:
-    from rich.markup import escape
+def _algorithms(plugins: list[Path] | None, ann_benchmarks: list[Path] | None, *, installed: bool) -> Listing:
+    from harness.console import Column
 
     rows = []
+    remedies: dict[str, list[str]] = {}
     for entry in registry_with(plugins, ann_benchmarks).values():
         config = entry.config
-        status = escape(entry.why_not()) or "installed"
+        why = entry.why_not()
+        if why and installed:
+            continue
+        absent = entry.missing()
+        status = "installed" if not why else f"needs {' '.join(absent)}" if absent else "can't be used"
+        if why:
+            remedies.setdefault(why.partition("; ")[2] if absent else why, []).append(entry.name)
         versions = " ".join(f"{name} {version}" for name, version in entry.versions().items() if version != "missing")
-        rows.append((entry.name, config.origin, " ".join(config.metrics), status, escape(versions), config.about))
-    return ("algorithm", "origin", "metrics", "status", "versions", "about"), rows
+        rows.append((entry.name, " ".join(config.metrics), status, config.origin, versions, config.about))
+    columns = (
+        *(Column("algorithm"), Column("metrics"), Column("status")),
+        *(Column("origin"), Column("versions"), Column("about", prose=True)),
+    )
+    return columns, rows, [f"{', '.join(names)}: {remedy}" for remedy, names in remedies.items()]
 
 
 def _datasets(folder: Any) -> Listing:
+    from harness.console import Column
     from harness.dataset import dataset_path
     from harness.folders import data_folder
     from harness.sources.catalogue import load_catalogue
@@ -76,26 +93,36 @@ def _datasets(folder: Any) -> Listing:
     for name, entry in load_catalogue().items():
         here = "here" if dataset_path(place, name).exists() else ""
         shape = " x ".join("?" if part is None else f"{part:,}" for part in (entry.shape.train, entry.shape.dimension))
-        rows.append((name, str(entry.metric), shape, here, entry.about))
+        rows.append((name, here, str(entry.metric), shape, entry.about))
     known = {row[0] for row in rows}
     for name, text in load_texts().items():
-        rows.append((name, "", text.kind, "here" if (place / name).is_dir() else "", text.about))
-    rows += [(path.stem, "", "", "here", "your own") for path in sorted(place.glob("*.hdf5")) if path.stem not in known]
-    return ("dataset", "metric", "n x dim, or kind", "", "about"), rows
+        rows.append((name, "here" if (place / name).is_dir() else "", "", text.kind, text.about))
+    rows += [(path.stem, "here", "", "", "your own") for path in sorted(place.glob("*.hdf5")) if path.stem not in known]
+    columns = (
+        *(Column("dataset"), Column(""), Column("metric")),
+        *(Column("n x dim, or kind"), Column("about", prose=True)),
+    )
+    return columns, rows, []
 
 
 def _suites() -> Listing:
+    from harness.console import Column
     from harness.plan.suites import load_suites
 
     rows = [
-        (name, s.group, s.k, s.queries or "all", s.passes, " ".join(s.algorithms), " ".join(s.datasets), s.about)
+        (name, s.group, s.k, s.queries or "all", s.passes, s.about, " ".join(s.datasets), " ".join(s.algorithms))
         for name, s in load_suites().items()
     ]
-    return ("suite", "group", "k", "queries", "passes", "algorithms", "datasets", "about"), rows
+    columns = (
+        *(Column("suite"), Column("group"), Column("k", right=True), Column("queries", right=True)),
+        *(Column("passes", right=True), Column("about", prose=True), Column("datasets"), Column("algorithms")),
+    )
+    return columns, rows, []
 
 
 def _measures() -> Listing:
     from harness.analyse.measures import MEASURES
+    from harness.console import Column
 
     rows = [(m.name, m.unit, m.better or "", m.about) for m in MEASURES.values()]
-    return ("measure", "unit", "better", "about"), rows
+    return (Column("measure"), Column("unit"), Column("better"), Column("about", prose=True)), rows, []

@@ -31,12 +31,11 @@ def prepare(
 
     Example: annbench prepare nave-web kjv-web-pairs
     """
-    from rich.console import Console
-
+    from harness.console import Lines
     from harness.folders import data_folder
     from harness.sources.prepare import prepare as prepare_one
 
-    console = Console(stderr=True)
+    console = Lines(stderr=True)
     failed = 0
     for one in names:
         try:

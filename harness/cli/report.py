@@ -29,9 +29,9 @@ def report(
 
     Example: annbench report --dataset fashion-mnist-784-euclidean
     """
-    from rich.console import Console
+    from harness.console import Lines
 
-    console = Console(stderr=True)
+    console = Lines(stderr=True)
     for path in _written(console, results, plots, data=data, dataset=dataset, pictures=pictures):
         typer.echo(str(path))
 

@@ -38,20 +38,24 @@ def list_results(results: Results = None) -> None:
     Example: annbench results list
     """
     from harness.analyse.measures import MEASURES
+    from harness.console import Column, print_table
 
     store = _store(results)
-    count = 0
+    rows = []
     for result in store.results():
-        count += 1
         recall, qps = MEASURES["recall"].function(result), MEASURES["qps"].function(result)
+        disturbed = result.passes - result.undisturbed
         path = result.path.relative_to(store.folder) if result.path else ""
-        disturbed = f", {result.passes - result.undisturbed} disturbed" if result.undisturbed < result.passes else ""
-        typer.echo(f"{path}  recall {recall:.4f}  {qps:,.0f}/s  {result.passes} passes{disturbed}")
-    for failure in store.failures():
-        path = failure.path.relative_to(store.folder) if failure.path else ""
-        typer.echo(f"{path}  {failure.reason}")
-        count += 1
-    if not count:
+        rows.append((f"{recall:.4f}", f"{qps:,.0f}", result.passes, disturbed or "", path))
+    failed = [
+        (failure.path.relative_to(store.folder) if failure.path else "", failure.reason) for failure in store.failures()
+    ]
+    if rows:
+        figures = (Column(head, right=True, kept=True) for head in ("recall", "QPS", "passes", "disturbed"))
+        print_table((*figures, Column("result", kept=True)), rows)
+    if failed:
+        print_table((Column("did not finish"), Column("reason", kept=True)), failed)
+    if not rows and not failed:
         typer.echo(f"{store.folder} holds no results; measure some with: annbench run quick")
 
 

@@ -92,9 +92,8 @@ def run(
 
     Example: annbench run -d digits-64-euclidean --ann-benchmarks ~/ann-benchmarks/ann_benchmarks/algorithms
     """
-    from rich.console import Console
-
     from harness.api import suite_for
+    from harness.console import Lines
     from harness.dataset import dataset_path
     from harness.errors import DatasetError
     from harness.folders import data_folder, results_folder
@@ -103,7 +102,7 @@ def run(
     from harness.plan.selection import grids_for
     from harness.sources.prepare import prepare
 
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
     wanted = suite_for(
         suite,

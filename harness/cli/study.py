@@ -38,28 +38,21 @@ def study(
 
     Example: annbench study curse-of-dimensionality --set n=20000 --set "ambient=[2, 8, 32]" --out my-plots
     """
-    from rich.console import Console
+    from harness.console import Lines
 
     if name is None:
         _list()
         return
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     _run(console, name, quick, _changes(change or []), out, force, data, results, plugin or [])
 
 
 def _list() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from harness.console import Column, print_table
     from harness.studies.catalogue import find_study, study_names
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=400, no_color=True)
-    table = Table("study", "about", box=None, pad_edge=False, header_style="bold")
-    for name in study_names():
-        table.add_row(name, find_study(name).about)
-    console.print(table)
+    columns = (Column("study"), Column("about", prose=True))
+    print_table(columns, [(name, find_study(name).about) for name in study_names()])
 
 
 def _changes(given: list[str]) -> dict[str, Any]:

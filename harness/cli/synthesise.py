@@ -40,8 +40,7 @@ def synthesise(
 
     Example: annbench synthesise nave-web --out datasets/nave-written --passages 500
     """
-    from rich.console import Console
-
+    from harness.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
@@ -61,7 +60,7 @@ def synthesise(
     folder = find_folder(corpus, data_folder(data))
     models, kept = results_folder(results) / MODELS, results_folder(results) / CACHE
     about = _run(
-        Console(stderr=True, highlight=False),
+        Lines(stderr=True),
         Corpus(folder.name, *read_corpus(folder)),
         load_language_model(writer),
         load_model(model, models),

@@ -30,8 +30,7 @@ def train(
 
     Example: annbench train --recipe my-recipe.yml --data my-datasets
     """
-    from rich.console import Console
-
+    from harness.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
@@ -41,7 +40,7 @@ def train(
     from harness.embedding.training.recipe import ClassifierRecipe, find_recipes
     from harness.folders import data_folder, results_folder
 
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     recipes = [one for name in recipe for one in find_recipes(name)]
     classifiers = []
     for one in recipes:
@@ -57,20 +56,12 @@ def train(
 
 
 def _list() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from harness.console import Column, print_table
     from harness.embedding.training.recipe import find_recipes, recipe_names, recipe_sets
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=400, no_color=True)
-    table = Table("recipe", "about", box=None, pad_edge=False, header_style="bold")
-    for name in recipe_names():
-        table.add_row(name, find_recipes(name)[0].about)
-    for name, members in recipe_sets().items():
-        table.add_row(name, f"the set of {', '.join(members)}")
-    console.print(table)
+    rows = [(name, find_recipes(name)[0].about) for name in recipe_names()]
+    rows += [(name, f"the set of {', '.join(members)}") for name, members in recipe_sets().items()]
+    print_table((Column("recipe"), Column("about", prose=True)), rows)
 
 
 def _train(console: Console, recipe: Any, **options: Any) -> Any:

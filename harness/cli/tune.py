@@ -60,7 +60,7 @@ def tune(
     """
     from importlib.util import find_spec
 
-    from rich.console import Console
+    from harness.console import Lines
 
     if find_spec("optuna") is None:
         raise ConfigError("tuning needs Optuna; get it with: pip install 'annbench[tune]'")
@@ -72,7 +72,7 @@ def tune(
     from harness.tune.outcome import Terms, write_suite
     from harness.tune.session import tune as tune_one
 
-    console = Console(stderr=True, highlight=False)
+    console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
     entries = [registry[name] for name in dict.fromkeys(algorithms)]
     targets = parse_recalls(recall)
@@ -105,30 +105,28 @@ def tune(
 
 
 def _print(tuned: list[Tuned], terms: Terms) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+    from harness.console import Column, print_table
     from harness.spec import label
     from harness.tune.outcome import told_of
 
-    table = Table(title=f"{terms.header.name}: chosen on every other query, measured on the rest")
-    for head in ("algorithm", "for recall", "recall", "QPS", "95% interval", "build", "search"):
-        words = head in ("algorithm", "build", "search")
-        # Where a terminal or a log is narrow words fold; figures stay whole.
-        table.add_column(head, justify="left" if words else "right", overflow="fold", no_wrap=not words, min_width=6)
+    figures: list[tuple[str, ...]] = []
+    settings: list[tuple[str, ...]] = []
     for found in tuned:
         for target in terms.targets:
             if target in found.missed:
-                table.add_row(escape(found.name), f"{target:g}", "not reached", "", "", "", "")
+                figures.append((found.name, f"{target:g}", "not reached", "", ""))
                 continue
-            build, search = found.chosen[target]
             recall, qps, low, high = told_of(found.results[target])
-            table.add_row(
-                *(escape(found.name), f"{target:g}", f"{recall:.4f}", f"{qps:,.0f}", f"{low:,.0f}-{high:,.0f}"),
-                *(escape(label(build)), escape(label(search))),
-            )
-    Console(highlight=False).print(table, crop=False)
+            figures.append((found.name, f"{target:g}", f"{recall:.4f}", f"{qps:,.0f}", f"{low:,.0f}-{high:,.0f}"))
+            settings.append((found.name, f"{target:g}", *map(label, found.chosen[target])))
+    first = (Column("algorithm"), Column("for recall", right=True, kept=True))
+    more = (Column(head, right=True, kept=True) for head in ("recall", "QPS", "95% interval"))
+    print_table(
+        (*first, *more), figures, title=f"{terms.header.name}: chosen on every other query, measured on the rest"
+    )
+    if settings:
+        typer.echo()
+        print_table((*first, Column("build", kept=True), Column("search", kept=True)), settings)
 
 
 class _Display:

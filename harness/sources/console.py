@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from harness.console import Lines
+
 
 def console_for(console: Console | None, *, progress: bool) -> Console:
     """Return the caller's console, or one on standard error that is mute unless progress is wanted."""
-    return console if console is not None else Console(stderr=True, quiet=not progress)
+    return console if console is not None else Lines(stderr=True, quiet=not progress)
 
 
 def say(console: Console, message: str) -> None:

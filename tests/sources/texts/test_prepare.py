@@ -227,5 +227,5 @@ def test_command_line(scripture, tmp_path, offline, monkeypatch, capsys):
     status, said = annbench(monkeypatch, capsys, "list", "datasets", *place)
     rows = {line.split()[0]: line.split()[1:] for line in said.out.splitlines()}
     assert status == 0
-    assert rows["nave-web"][:2] == ["retrieval", "here"]
+    assert rows["nave-web"][:2] == ["here", "retrieval"]
     assert rows["sts-b"][:2] == ["similarity", "pairs"]
