@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class AnnbenchError(Exception):
@@ -34,6 +37,10 @@ class StoreError(AnnbenchError):
     """A result file can't be read or written."""
 
 
+class HarnessFault(AnnbenchError):  # noqa: N818 - it says whose fault an error is
+    """Annbench, or the system under it, failed: a full disk, a missing folder, a bug. No plug-in is to blame."""
+
+
 class UnknownNameError(AnnbenchError):
     """A name is in no catalogue; the message suggests the nearest ones."""
 
@@ -46,3 +53,31 @@ class UnknownNameError(AnnbenchError):
             shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
             hint = f"known: {shown}" if known else "none is known"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
+
+
+# A full disk or quota, a folder that can't be written, too many open files, a broken disk.
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO}
+
+
+def refused_by_system(problem: BaseException | None) -> bool:
+    """Say whether an exception, or one that it came from, is a refusal of the system rather than a fault of the code.
+
+    Refusals are a full disk, a folder that can't be written, a temporary folder that is gone, too many open files, and
+    numba without a place for its cache.
+    """
+    while problem is not None:
+        if isinstance(problem, OSError) and problem.errno in _REFUSALS:
+            return True
+        if isinstance(problem, FileNotFoundError) and not _has_temporary_folder():
+            return True
+        if isinstance(problem, RuntimeError) and "no locator available" in str(problem):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+def _has_temporary_folder() -> bool:
+    try:
+        return Path(tempfile.gettempdir()).is_dir()
+    except FileNotFoundError:
+        return False

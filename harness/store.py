@@ -37,6 +37,7 @@ _ATTRIBUTE = "annbench"
 # Arrays of fewer bytes are stored as they are: a compressed chunk costs more than it saves.
 _WORTH_COMPRESSING = 4096
 _CHUNK_BYTES = 1 << 20
+_BESIDE_THE_BUILD = ("start", "load", "import", "check", "search")
 # What h5py raises for a damaged file depends on which byte is damaged.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
@@ -114,6 +115,14 @@ class Failure:
     created: str = ""
     limits: dict[str, Any] | None = None
     path: Path | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Say whether the same would fail again: a setting's failure does, a build's where the index itself failed.
+
+        What stopped a build before it (data, imports, rules that may have changed) or after it (a setting) does not.
+        """
+        return self.spec.get("search") is not None or self.stage not in _BESIDE_THE_BUILD
 
 
 def _visible(folder: Path, suffix: str) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.conformance.subject import Subject, Trial
-from harness.errors import AnnbenchError
+from harness.errors import AnnbenchError, HarnessFault, refused_by_system
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def examine(
 ) -> Iterator[Verdict]:
     """Run checks in order; `before` is told of each before it starts, so that a crash can be placed.
 
-    Whatever a plug-in raises is a breach of the rule that was being checked.
+    Whatever a plug-in raises is a breach of the rule that was being checked. Raises HarnessFault where the system
+    refused something, as where the disk is full.
     """
     trial = Trial(subject)
     failed: set[str] = set()
@@ -74,6 +75,10 @@ def _breaches(check: Check, trial: Trial) -> Iterator[str]:
     try:
         yield from check.examine(trial)
     except AnnbenchError as problem:
+        if refused_by_system(problem):
+            raise HarnessFault(str(problem)) from problem
         yield f"{check.name}: {problem}"
-    except Exception as problem:  # noqa: BLE001 - whatever a plug-in raises is a breach
+    except Exception as problem:
+        if refused_by_system(problem):
+            raise HarnessFault(f"{type(problem).__name__}: {problem}") from problem
         yield f"{check.name}: raised {type(problem).__name__}: {problem}"

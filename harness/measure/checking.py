@@ -6,12 +6,12 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
 from harness.conformance import CHECKS, Check, Verdict
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessFault
 from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
 from harness.measure.limits import MEMORY_SHARE
@@ -33,16 +33,21 @@ def rules_source() -> bytes:
 
 def breaches_before_timing(
     entry: Entry, metric: str, preferred: Sequence[GroupConfig], limits: Limits
-) -> tuple[list[str], bool]:
-    """Check, in one child, the rules on which figures rest; return sentences, and whether the child finished.
+) -> tuple[list[str], Literal["final", "limit", "open"]]:
+    """Check, in one child, the rules on which figures rest; return sentences, and how the check ended.
 
-    `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used.
+    "final": all rules were checked; "limit": it took too long or too much memory; "open": it crashed, or the plug-in
+    could not be imported, which may have been mended by the next time.
+    `preferred` are the grids whose parameters are tried first. Raises ConfigError where the plug-in can't be used, and
+    HarnessFault where annbench or its system failed.
     """
     bounded = dataclasses.replace(limits, seconds=min(limits.seconds, CHECK_SECONDS))
     outcome = run_child(check_job(entry, metric, preferred, _BEFORE_TIMING), bounded, lambda *_: None)
+    _not_ours(entry, outcome)
     if outcome.finished:
-        return outcome.findings, True
-    return [*outcome.findings, _ending(outcome)], False
+        return outcome.findings, "final"
+    limited = outcome.reason.startswith(("timeout", "out of memory"))
+    return [*outcome.findings, _ending(outcome)], "limit" if limited else "open"
 
 
 def verdicts(
@@ -51,7 +56,8 @@ def verdicts(
     """Check every rule with the first build of a group, and yield a verdict on each.
 
     A crash is a breach of the rule at which it happened; another child goes on with those that come after it. A child
-    that hangs or eats memory is ended, and no other is started. Raises ConfigError where the plug-in can't be used.
+    that hangs or eats memory is ended, and no other is started. Raises ConfigError where the plug-in can't be used, and
+    HarnessFault where annbench or its system failed.
     """
     groups: Mapping[str, Sequence[GroupConfig]] = {str(name): grids for name, grids in entry.config.groups.items()}
     left, failed = list(checks), set[str]()
@@ -60,6 +66,7 @@ def verdicts(
         job = check_job(entry, metric, groups.get(group, ()), tuple(check.name for check in left))
         outcome = run_child(job, limits, _collecting(found))
         yield from found
+        _not_ours(entry, outcome)
         failed |= {verdict.check for verdict in found if verdict.promised and not verdict.kept}
         left = left[len(found) :]
         if not left:
@@ -80,6 +87,12 @@ def _collecting(found: list[Verdict]) -> Callable[[str, dict[str, Any]], None]:
             found.append(Verdict(**{**content, "breaches": tuple(content["breaches"])}))
 
     return listen
+
+
+def _not_ours(entry: Entry, outcome: Outcome) -> None:
+    """Raise HarnessFault where a check stopped for a reason that isn't the plug-in's."""
+    if outcome.blameless:
+        raise HarnessFault(f"{entry.name} could not be checked: {outcome.reason}")
 
 
 def _ending(outcome: Outcome) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from harness.errors import StoreError
+from harness.errors import AnnbenchError, HarnessFault, PluginError, StoreError
 from harness.measure.job import Job
 from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
@@ -46,6 +46,7 @@ class Outcome:
     search: int | None = None
     reason: str = ""
     detail: str = ""
+    blameless: bool = False  # annbench or its system failed, not the plug-in
     findings: list[str] = field(default_factory=list)
 
 
@@ -76,6 +77,12 @@ class Child:
         kill_group(self._process.pid)
         return _exit_reason(self._process.wait())
 
+    def failure(self, name: str) -> AnnbenchError:
+        """Return the error that says how a child that is gone failed, in a sentence that begins with `name`."""
+        outcome = self.outcome
+        why = f"{name}: {outcome.reason or self.end()} during {outcome.stage}"
+        return HarnessFault(why) if outcome.blameless else PluginError(why)
+
     def follow(self, listener: Listener, until: Container[str] = ()) -> bool:
         """Pass events on until one of `until` came: True; or until the child ended or broke a limit: False."""
         outcome, limits = self.outcome, self._limits
@@ -98,7 +105,7 @@ class Child:
             name = event.pop("event")
             self._note(name, event)
             listener(name, event)
-            if name in ("done", "failed"):
+            if name in ("done", "failed", "fault"):
                 # Threads or processes that the plug-in leaves running must not keep the run waiting.
                 outcome.finished = name == "done"
                 return name in until
@@ -114,6 +121,9 @@ class Child:
             outcome.reason, outcome.detail = f"failed ({event['message']})", event["detail"]
             # A build that reports its failure fails as a whole, wherever it had got to.
             outcome.search = None
+        elif name == "fault":
+            outcome.reason, outcome.detail = event["message"], event["detail"]
+            outcome.search, outcome.blameless = None, True
         elif name == "store-failed":
             raise StoreError(event["message"])
         elif name == "finding":

@@ -83,7 +83,7 @@ def _follow(child: Child, side: str, job: Job, until: str, told: Told) -> None:
 
     # A setting that failed sends no pass: the event that follows any command is waited for instead.
     reached = child.follow(listen, (until, "search-failed"))
-    if broken or not reached:
-        outcome = child.outcome
-        why = broken or f"{outcome.reason or child.end()} during {outcome.stage}"
-        raise PluginError(f"{side} ({job.build.algorithm}): {why}")
+    if broken:
+        raise PluginError(f"{side} ({job.build.algorithm}): {broken}")
+    if not reached:
+        raise child.failure(f"{side} ({job.build.algorithm})")

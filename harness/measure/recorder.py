@@ -13,6 +13,7 @@ from harness.contract import Sets, as_neighbors
 from harness.dataset import Dataset
 from harness.document import Document, Process
 from harness.errors import PluginError
+from harness.measure.blame import calling
 from harness.measure.job import Job
 from harness.measure.machine import describe_libraries
 from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
@@ -103,8 +104,9 @@ class Recorder:
         """Return how many of `passes` are still missing before any repetition of disturbed ones."""
         return max(0, passes - self.passes)
 
+    @calling("search")
     def neighbors(self, answers: list[Any], queries: int) -> NDArray[np.int64]:
-        """Turn the answers of one round into (q, k) ids; raise PluginError where they break the contract."""
+        """Turn the answers of one round into (q, k) ids; raise Raised where they break the contract."""
         k, n = self._job.build.k, len(self._dataset.train)
         if self._job.build.mode == "batch":
             return as_neighbors(answers[0], queries, k, n)

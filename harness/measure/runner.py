@@ -12,22 +12,26 @@ from harness.measure.job import Job
 from harness.spec import BuildSpec
 from harness.store import FAILURE_SUFFIX, Failure, ResultStore
 
+_BEFORE_THE_PLUGIN = ("start", "load")
+
 
 def run_build(job: Job, limits: Limits, listener: Listener) -> int:
     """Measure one build in as many children as it takes; return how many of its settings failed.
 
     A setting that kills the child, or hangs, is recorded as failed; a new child builds again and goes on with the
-    others. Whatever fails before the first search fails the build. Raises StoreError where results can't be written.
+    others. Whatever fails before the first search fails the build. Where annbench or its system failed, the listener is
+    told and nothing is recorded, so that the next run tries again. Raises StoreError where results can't be written.
     """
     store = ResultStore(Path(job.results))
     failed = 0
     while job.build.searches:
-        broken: dict[int, tuple[str, str]] = {}
+        broken: set[int] = set()
 
         def listen(event: str, content: dict[str, Any], *, broken: Any = broken, spec: BuildSpec = job.build) -> None:
             if event == "search-failed":
-                broken[content["search"]] = (f"failed ({content['message']})", content["detail"])
-                _record(store, spec, content["search"], f"failed ({content['message']})", content["detail"], limits)
+                broken.add(content["search"])
+                if not content["refused"]:
+                    _record(store, spec, content["search"], f"failed ({content['message']})", content["detail"], limits)
             elif event == "built":
                 store.path(spec.folder, spec.stem(None), FAILURE_SUFFIX).unlink(missing_ok=True)
             listener(event, content)
@@ -38,13 +42,18 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
             listener("note", {"text": f"{job.build.algorithm}: {outcome.reason} while saving; its figures are whole"})
         if outcome.finished or outcome.stage == "save":
             return failed
-        if outcome.search is None or outcome.search in broken:
-            _record(store, job.build, None, outcome.reason, outcome.detail, limits, outcome.stage)
-            listener("build-failed", {"reason": outcome.reason, "stage": outcome.stage})
+        if outcome.search is None:
+            reason = outcome.reason
+            if outcome.blameless or outcome.stage in _BEFORE_THE_PLUGIN:
+                reason += f"; nothing is recorded of {job.build.algorithm}, and the next run tries again"
+            else:
+                _record(store, job.build, None, reason, outcome.detail, limits, outcome.stage)
+            listener("build-failed", {"reason": reason, "stage": outcome.stage})
             return failed + len(job.build.searches) - len(broken)
-        _record(store, job.build, outcome.search, outcome.reason, outcome.detail, limits)
-        listener("search-failed", {"search": outcome.search, "message": outcome.reason})
-        failed += 1
+        if outcome.search not in broken:
+            _record(store, job.build, outcome.search, outcome.reason, outcome.detail, limits)
+            listener("search-failed", {"search": outcome.search, "message": outcome.reason})
+            failed += 1
         rest = tuple(s for i, s in enumerate(job.build.searches) if i != outcome.search and i not in broken)
         job = replace(job, build=job.build.only(rest))
     return failed

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
 from harness.atomic import reason, write_text
 from harness.dataset import read_header
-from harness.errors import ConfigError, StoreError
+from harness.errors import ConfigError, HarnessFault, StoreError
 from harness.lock import held_alone
 from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
@@ -150,10 +150,8 @@ def _measure(
         for number, build in enumerate(plan.builds, 1):
             entry = registry[build.algorithm]
             listener("build", {"spec": build, "dataset": dataset, "number": number, "of": len(plan.builds)})
-            breaches = conformance(entry, build, suite, options, limits)
-            if breaches:
-                _record_breaches(store, build, breaches)
-                listener("build-failed", {"reason": f"not conforming ({breaches[0]})", "stage": "check"})
+            if why := _unfit(entry, build, suite, options, limits, store):
+                listener("build-failed", {"reason": why, "stage": "check"})
                 summary.failed += len(build.searches)
                 continue
             failed = run_build(job_for("measure", entry, build, suite, options), limits, listener)
@@ -187,21 +185,37 @@ def job_for(
     )
 
 
+def _unfit(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits, store: ResultStore) -> str:
+    """Say why a build's plug-in can't be timed, and record its breaches; empty where it can."""
+    try:
+        breaches = conformance(entry, build, suite, options, limits)
+    except HarnessFault as problem:
+        return f"{problem}; nothing is recorded of {entry.name}, and the next run tries again"
+    if breaches:
+        _record_breaches(store, build, breaches)
+    return f"not conforming ({breaches[0]})" if breaches else ""
+
+
 def conformance(entry: Entry, build: BuildSpec, suite: Suite, options: Options, limits: Limits) -> list[str]:
     """Check a plug-in in a child process; the findings are kept for as long as its source and libraries stand.
 
     It is checked with the grids of its own config: on the few rows of a check, parameters that were chosen for much
-    data may find too little, and those that it doesn't take say nothing of others.
+    data may find too little, and those that it doesn't take say nothing of others. A check that ended at a limit is
+    made again under a larger one. Raises HarnessFault where annbench or its system failed.
     """
     grids = entry.config.groups.get(suite.group, [])
     note = _note_path(entry, build, grids, options)
     if not options.force:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return [str(finding) for finding in json.loads(note.read_text(encoding="utf-8"))["findings"]]
-    found, finished = breaches_before_timing(entry, build.metric, grids, limits)
-    if finished:
-        # Only what the check itself found is kept: a time-out or a lack of memory may pass.
-        content = {"algorithm": entry.name, "metric": build.metric, "findings": found}
+            kept = json.loads(note.read_text(encoding="utf-8"))
+            within = kept.get("within") or {"seconds": limits.seconds, "memory": limits.memory}
+            if limits.seconds <= within["seconds"] and limits.memory <= within["memory"]:
+                return [str(finding) for finding in kept["findings"]]
+    found, end = breaches_before_timing(entry, build.metric, grids, limits)
+    if end != "open":
+        content: dict[str, Any] = {"algorithm": entry.name, "metric": build.metric, "findings": found}
+        if end == "limit":
+            content["within"] = {"seconds": limits.seconds, "memory": limits.memory}
         write_text(note, json.dumps(content, indent=1) + "\n")
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import gc
 import json
 import os
@@ -29,7 +30,8 @@ from harness.conformance import Check, examine, find_checks, fingerprint
 from harness.contract import Algorithm, Saves, Search
 from harness.dataset import Dataset, open_dataset
 from harness.document import Process
-from harness.errors import AnnbenchError, PluginError, StoreError
+from harness.errors import HarnessFault, PluginError, StoreError, refused_by_system
+from harness.measure.blame import Raised, calling, own_fault
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.recorder import ExactDistances, Recorder, prefix
@@ -65,8 +67,11 @@ def main() -> int:
     except StoreError as problem:
         events.send("store-failed", message=str(problem))
         return 0
-    except AnnbenchError as problem:
-        events.send("failed", message=str(problem), detail="")
+    except PluginError as problem:
+        events.send("fault" if refused_by_system(problem) else "failed", message=str(problem), detail="")
+        return 0
+    except Exception as problem:  # noqa: BLE001 - whatever isn't the plug-in's is said to be ours
+        events.send("fault", message=own_fault(problem), detail=traceback.format_exc())
         return 0
     events.send("done")
     return 0
@@ -128,7 +133,7 @@ class _Build:
         planned = self._spec.provenance
         found = (dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())))
         if found != planned[:3]:
-            raise PluginError(
+            raise HarnessFault(
                 f"{entry.name}, its libraries or {dataset.name} changed since the run was planned; run again"
             )
 
@@ -152,9 +157,10 @@ class _Build:
     def _reporting(self, what: str) -> Iterator[None]:
         """Turn whatever a plug-in raises into one event, and end the build."""
         try:
-            yield
-        except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything
-            self._events.send("failed", message=_message(problem, what), detail=traceback.format_exc())
+            with calling(what):
+                yield
+        except Raised as problem:
+            self._events.send("fault" if problem.refused else "failed", message=str(problem), detail=problem.detail)
             raise Stop from None
 
     def _fit(self, entry: Entry, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process:
@@ -182,6 +188,8 @@ class _Build:
             raise PluginError(f"{entry.name}: fit changed the vectors that it was given, so no figure of it would hold")
         with self._reporting("index_bytes"):
             size = algorithm.index_bytes()
+        with self._reporting("effective"):
+            effective = {str(key): value for key, value in dict(algorithm.effective).items()}
         return Process(
             pid=os.getpid(),
             started=began,
@@ -194,7 +202,7 @@ class _Build:
             peak_build=peak,
             cores=list(self._job.cores),
             search_cores=list(self._job.search_cores),
-            effective={str(key): value for key, value in dict(algorithm.effective).items()},
+            effective=effective,
         )
 
     @contextlib.contextmanager
@@ -256,13 +264,19 @@ class _Build:
             recorder.judge(yardstick.median())
         return [i for i, recorder in enumerate(recorders) if recorder.needs(self._job.passes)]
 
-    def _failed(self, recorder: Recorder, number: int, problem: Exception) -> None:
+    def _failed(self, recorder: Recorder, number: int, problem: Raised) -> None:
         recorder.failed = True
-        message = _message(problem, "search")
-        self._events.send("search-failed", search=number, message=message, detail=traceback.format_exc())
+        self._events.send(
+            "search-failed", search=number, message=str(problem), detail=problem.detail, refused=problem.refused
+        )
 
-    def _bind(self, algorithm: Algorithm, search: SearchSpec) -> Any:
-        return algorithm.searcher(threads=self._spec.threads, **dict(search.params))
+    @calling("search")
+    def _bind(self, algorithm: Algorithm, search: SearchSpec, queries: Any = None) -> Any:
+        """Bind a setting, and answer `queries`, where there are any, in one call."""
+        bound = algorithm.searcher(threads=self._spec.threads, **dict(search.params))
+        if queries is not None:
+            bound(queries, self._spec.k)
+        return bound
 
     def _call_once(self, search: Search, queries: Any) -> tuple[list[Any], Any]:
         """Answer queries untimed; return the answers and the latencies all the same."""
@@ -278,12 +292,9 @@ class _Build:
         job, spec, limit = self._job, self._spec, self._job.pass_seconds
         self._stage("search", number)
         try:
-            search = self._bind(algorithm, recorder.search)
             asked = recorder.queries or spec.queries
-            if spec.mode == "batch":
-                search(prefix(dataset.test, min(asked, REBIND_QUERIES)), spec.k)
-            else:
-                search(prefix(dataset.test, 1), spec.k)
+            first = min(asked, REBIND_QUERIES) if spec.mode == "batch" else 1
+            search = self._bind(algorithm, recorder.search, prefix(dataset.test, first))
             count, spent, step = 0, 0.0, 1
             while count < asked and (spent < limit or count < LEAST_QUERIES):
                 step = min(asked - count, max(1, step))
@@ -298,9 +309,7 @@ class _Build:
             if recorder.queries is not None:
                 count = recorder.queries
             yardstick.read()  # so that its median is known by the first pass
-        except StoreError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything, for one setting only
+        except Raised as problem:
             self._failed(recorder, number, problem)
             return 0
         recorder.quick = spent < job.least_pass_seconds
@@ -325,14 +334,12 @@ class _Build:
                 least_seconds=self._job.least_pass_seconds,
                 cores=list(self._job.search_cores),
                 yardstick=yardstick,
-                counters=algorithm.counters,
+                counters=functools.partial(_counters, algorithm),
             )
             # The peak is that of the search: what follows computes distances for the result file.
             self._process.peak_search = max(self._process.peak_search or 0, peak_memory() or 0) or None
             recorder.add(timed, count, yardstick.median())
-        except StoreError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - the same
+        except Raised as problem:
             self._failed(recorder, number, problem)
             return
         seconds = float(timed.latencies_ns.sum()) / 1e9
@@ -344,27 +351,27 @@ class _Build:
         self._stage("save")
         folder = Path(tempfile.mkdtemp(prefix="annbench-save-"))
         try:
-            target = folder / "index"
-            started = time.perf_counter()
-            algorithm.save(target)
-            process.save_seconds = time.perf_counter() - started
-            files = [target] if target.is_file() else [f for f in target.rglob("*") if f.is_file()]
-            process.saved_bytes = sum(file.stat().st_size for file in files)
-            fresh = entry.load()(Metric(self._spec.metric), **dict(self._spec.params))
-            if isinstance(fresh, Saves):
+            with calling("save or load"):
+                target = folder / "index"
                 started = time.perf_counter()
-                fresh.load(target)
-                process.restore_seconds = time.perf_counter() - started
-        except Exception as problem:  # noqa: BLE001 - saving is an extra: its failure is told, and nothing is lost
-            self._events.send("note", text=_message(problem, "save or load"))
+                algorithm.save(target)
+                process.save_seconds = time.perf_counter() - started
+                files = [target] if target.is_file() else [f for f in target.rglob("*") if f.is_file()]
+                process.saved_bytes = sum(file.stat().st_size for file in files)
+                fresh = entry.load()(Metric(self._spec.metric), **dict(self._spec.params))
+                if isinstance(fresh, Saves):
+                    started = time.perf_counter()
+                    fresh.load(target)
+                    process.restore_seconds = time.perf_counter() - started
+        except Raised as problem:  # saving is an extra: its failure is told, and nothing is lost
+            self._events.send("note", text=str(problem))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _message(problem: Exception, what: str) -> str:
-    if isinstance(problem, AnnbenchError):
-        return f"{what}: {problem}"
-    return f"{what} raised {type(problem).__name__}: {problem}"
+@calling("counters")
+def _counters(algorithm: Algorithm) -> dict[str, int]:
+    return {str(key): int(value) for key, value in dict(algorithm.counters()).items()}
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def _failed_for_good(
     """Say whether a setting or its build failed before, and not at a limit that has been raised since."""
     for stem in (build.stem(None), build.stem(search)):
         failure = read_failure(store.path(build.folder, stem, FAILURE_SUFFIX))
-        if failure is None:
+        if failure is None or not failure.lasts:
             continue
         limits = failure.limits or {}
         slower = failure.reason.startswith("timeout") and suite.timeout > limits.get("seconds", suite.timeout)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.analyse.figures import qps, query_recall
-from harness.errors import PluginError
 from harness.measure.child import Child, Limits, started, watched
 from harness.measure.job import Job
 from harness.spec import SearchSpec, freeze
@@ -63,10 +62,7 @@ class Prober:
     def wait(self, reached: bool) -> None:
         """Raise PluginError, with how the child ended, where it did not reach what was waited for."""
         if not reached:
-            outcome = self.child.outcome
-            raise PluginError(
-                f"{self.job.build.algorithm}: {outcome.reason or self.child.end()} during {outcome.stage}"
-            )
+            raise self.child.failure(self.job.build.algorithm)
 
 
 @contextmanager

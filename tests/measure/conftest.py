@@ -31,8 +31,8 @@ class Bench:
         """Return the store that runs write to."""
         return ResultStore(self.folder / "results")
 
-    def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, **changes) -> Summary:
-        """Measure algorithms on the small dataset, with two passes unless told otherwise."""
+    def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=True, **changes) -> Summary:
+        """Measure algorithms on the small dataset, with two passes unless told otherwise; the floor as well, or not."""
         fields = {
             "queries": 20,
             "passes": 2,
@@ -53,7 +53,10 @@ class Bench:
             if listener:
                 listener(event, content)
 
-        return execute(suite, registry, plan_run(suite, registry, options), options, listen)
+        plans = plan_run(suite, registry, options)
+        for _, plan in plans:
+            plan.builds = [build for build in plan.builds if floor or build.algorithm in algorithms]
+        return execute(suite, registry, plans, options, listen)
 
     def settings(self, algorithm) -> list[int]:
         """Return the settings of an algorithm that have a result."""

@@ -264,3 +264,43 @@ class CrashesInSave(Exact, Saves):
 
     def load(self, path):
         crash()
+
+
+class Tampers(Exact):
+    """Takes away what the harness needs once the index is built."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            sys.modules["__main__"].ExactDistances = None
+
+
+def fill_the_disk():
+    """Write to a device that is always full."""
+    with Path("/dev/full").open("w") as full:
+        full.write("index")
+
+
+class FillsTheDiskInFit(Exact):
+    """Finds the disk full while it builds."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        if self.real:
+            fill_the_disk()
+
+
+class FillsTheDiskInSearch(Exact):
+    """Finds the disk full while it searches."""
+
+    def searcher(self, *, threads=1, setting=0):
+        if self.real:
+            fill_the_disk()
+        return super().searcher()
+
+
+class FillsTheDiskInACheck(Exact):
+    """Finds the disk full while it is checked."""
+
+    def searcher(self, *, threads=1, setting=0):
+        fill_the_disk()
