@@ -11,6 +11,7 @@ from harness.folders import data_folder, plots_folder, results_folder
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from harness.plan.suites import Suite
     from harness.studies.study import Explanation
@@ -157,11 +158,38 @@ def report(
     return [page, *paths, *quality, *write_joint(joint, folder)]
 
 
-def prepare(name_or_path: str | Path, *, data: Path | str | None = None, **options: Any) -> Path:
-    """Put a dataset into the data folder and return its path; see `harness.sources.prepare.prepare`."""
+def prepare(
+    what: str | Path | ArrayLike,
+    *,
+    metric: str | None = None,
+    name: str | None = None,
+    queries: str | Path | int | ArrayLike | None = None,
+    neighbors: int | None = None,
+    data: Path | str | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Put a dataset into the data folder and return its path, whose stem is its name for `run(dataset=...)`.
+
+    `what` is a dataset's name, a file of vectors, or an array (n, dim) of numbers; of the latter two, `queries` are a
+    file or an array (q, dim), or how many rows to split off (None: a tenth). What is there and was made of the same is
+    returned at once: an array is known again by a hash of its content. `progress` shows on standard error what takes
+    long. Raises AnnbenchErrors in one line.
+
+    Example: `run(dataset=prepare(X, metric="angular", name="mine").stem)`
+    """
     from harness.sources.prepare import prepare as prepare_dataset
 
-    return prepare_dataset(name_or_path, folder=data_folder(Path(data) if data else None), **options)
+    return prepare_dataset(
+        what,
+        folder=data_folder(Path(data) if data else None),
+        metric=metric,
+        queries=queries,
+        name=name,
+        neighbors=neighbors,
+        force=force,
+        progress=progress,
+    )
 
 
 def study(

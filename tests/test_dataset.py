@@ -278,8 +278,8 @@ def test_each_check_names_the_place(tmp_path: Path) -> None:
         ({"distances": _with(good.distances, (2, 1), np.nan)}, "distances[2, 1] is NaN"),
         ({"distances": _with(good.distances, (2, 4), np.inf)}, "distances[2, 4] is inf, though"),
         ({"distances": good.distances[:, ::-1], "neighbors": good.neighbors[:, ::-1]}, "must be ascending"),
-        ({"distances": good.distances * 2}, "not euclidean distances of the stored neighbours; prepare it anew"),
-        ({"distances": good.distances**2}, "prepare it anew"),
+        ({"distances": good.distances * 2}, "the euclidean distance of query 0 and neighbour"),
+        ({"distances": good.distances**2}, "they are squared: store their roots"),
     ]
     for changed, complaint in cases:
         with pytest.raises(DatasetError) as caught:
@@ -287,7 +287,9 @@ def test_each_check_names_the_place(tmp_path: Path) -> None:
         assert complaint in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
     huge = np.full_like(good.train, 3e38)
-    with pytest.raises(DatasetError, match="not euclidean"):  # sums that overflow are no inf in the data
+    with pytest.raises(
+        DatasetError, match="the euclidean distance of query"
+    ):  # sums that overflow are no inf in the data
         check_dataset(replace(good, train=huge))
 
 
@@ -311,7 +313,7 @@ def test_a_wrong_metric_gives_itself_away(tmp_path: Path, true: Metric, declared
     if true is declared:
         check_dataset(read_dataset(path))
         return
-    with pytest.raises(DatasetError, match=f"not {declared} distances.*they are {true} distances"):
+    with pytest.raises(DatasetError, match=f"the {declared} distance of query 0 .*they are {true} distances"):
         check_dataset(read_dataset(path))
 
 

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "algorithms")
 
 LEAVES = {"errors", "atomic", "console", "document", "folders", "free_cores", "lock", "programs", "spec", "waiting"}
-_DATA = {"metric", "contract", "dataset", "dataset_checks"}
+LEAVES |= {"file_kind", "file_notes"}
+_DATA = {"metric", "contract", "hdf5_layout", "dataset", "truth_checks", "dataset_checks"}
 _STORES = {*_DATA, "registry", "store"}
 _TRUTH = {*_DATA, "registry", "groundtruth", "sources"}
 
@@ -30,8 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
     "metric": set(),
     "contract": {"metric"},
-    "dataset": {"metric", "contract"},
-    "dataset_checks": {"metric", "contract", "dataset"},
+    "hdf5_layout": {"metric", "contract"},
+    "dataset": {"metric", "contract", "hdf5_layout"},
+    "truth_checks": {"metric", "contract", "dataset"},
+    "dataset_checks": {"metric", "contract", "hdf5_layout", "dataset", "truth_checks"},
     "registry": _DATA,
     "store": _DATA,
     "conformance": {*_DATA, "registry"},

@@ -20,7 +20,10 @@ def prepare(
         str | None, typer.Option(help="Queries for a file of your own: another file, or how many rows to split off.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name under which a file of your own is kept.")] = None,
-    neighbors: Annotated[int, typer.Option(min=1, help="True neighbours to compute for each query.")] = 100,
+    neighbors: Annotated[
+        int | None,
+        typer.Option(min=1, help="True neighbours of each query [default: 100, or what is there].", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Prepare again what is there already.")] = False,
 ) -> None:
     """Get datasets: download, unpack or generate them, compute true neighbours where they have none, and check them.

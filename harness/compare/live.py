@@ -13,7 +13,7 @@ from harness.analyse.paired import Pair
 from harness.atomic import write_text
 from harness.compare.choose import Match
 from harness.compare.sides import LiveSide
-from harness.dataset import read_header
+from harness.dataset import dataset_path, read_header
 from harness.errors import PluginError
 from harness.measure.child import Limits
 from harness.measure.duel import SIDES, Told, duel
@@ -21,6 +21,7 @@ from harness.measure.runner import run_build
 from harness.measure.session import Options, job_for
 from harness.plan.expand import on_half
 from harness.plan.suites import Suite
+from harness.sources.present import check_once
 from harness.spec import BuildSpec, Half
 from harness.store import Result, ResultStore
 
@@ -53,6 +54,7 @@ def measure_pairs(
     """
     kept = options.results / FOLDER / "pairs" / _key(match, suite, half)
     header = read_header(options.data, match.builds[0].dataset)
+    check_once(dataset_path(options.data, header.name))
     pairs = []
     for number in range(count):
         folder = kept / f"{number:03}"

@@ -21,9 +21,9 @@ from harness.embedding.tasks import Retrieval
 from harness.embedding.variants import Variant
 from harness.errors import ConfigError
 from harness.metric import Metric, pack_bits
-from harness.sources.content import Content, write_content
+from harness.sources.content import DEPTH, Content, write_content
+from harness.sources.present import look_at, refuse_taken_name
 
-DEPTH = 100
 _UNSAFE = re.compile(r"[^\w.+]+")
 
 
@@ -59,6 +59,10 @@ def embed_corpus(
     if metric is Metric.HAMMING:
         train, test = pack_bits(train > 0), pack_bits(test > 0)
     path = dataset_path(folder, name)
+    refuse_taken_name(name, encoder.name)
+    there = look_at(path)
+    if there is not None and there.source and " embedded by " not in there.source:
+        raise ConfigError(f"{path}: was made from {there.source}; choose another name, or remove the file")
     content = Content(
         metric=metric,
         train=train,

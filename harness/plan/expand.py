@@ -97,9 +97,9 @@ def check_depth(suite: Suite, dataset: Header) -> None:
     """Raise ConfigError where k is beyond the ground truth of a dataset."""
     depth = dataset.depth
     if suite.k > depth:
+        way = f", or: annbench prepare {dataset.name} --neighbors {suite.k}" if depth < dataset.n else ""
         raise ConfigError(
-            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less, "
-            f"or: annbench prepare {dataset.name} --neighbors {suite.k} --force"
+            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less{way}"
         )
 
 

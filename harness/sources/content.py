@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from harness.contract import Data
 from harness.dataset import Dataset, write_dataset
-from harness.dataset_checks import check_dataset, vector_findings
+from harness.dataset_checks import CHECKS, check_dataset, vector_findings
 from harness.errors import DatasetError
+from harness.file_notes import remember
 from harness.metric import Metric
+from harness.sources.console import say
 
+DEPTH = 100
+"""True neighbours of a query where nobody says how many."""
 SPLIT_SEED = 1
 _MOST_QUERIES = 10_000
 
@@ -25,7 +30,8 @@ class Content:
     """Vectors to index and queries, as `Dataset` holds them, and where they come from.
 
     `neighbors` (q, depth) and `distances` (q, depth) are None where the true neighbours have yet to be computed.
-    `tables` and `attributes` are kept beside them in the file.
+    `tables` and `attributes` are kept beside them in the file; `remedy` says what to do where neighbours that came
+    along turn out to be wrong.
     """
 
     metric: Metric
@@ -38,6 +44,7 @@ class Content:
     distances: NDArray[np.floating[Any]] | None = None
     tables: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    remedy: str = ""
 
 
 def default_queries(n: int) -> int:
@@ -54,7 +61,7 @@ def split_rows(n: int, n_queries: int, seed: int = SPLIT_SEED) -> tuple[NDArray[
     return np.flatnonzero(~is_query), np.flatnonzero(is_query)
 
 
-def write_content(path: Path, content: Content, *, depth: int, progress: bool) -> None:
+def write_content(path: Path, content: Content, *, depth: int, progress: bool, console: Console | None = None) -> None:
     """Write `content` as a dataset file, with true neighbours computed where they are missing.
 
     The neighbours are the `depth` nearest, or all where there are fewer. Vectors are checked before the long
@@ -68,6 +75,10 @@ def write_content(path: Path, content: Content, *, depth: int, progress: bool) -
     if findings:
         raise DatasetError("\n".join(f"{content.source}: {finding}" for finding in findings))
     neighbors, distances = content.neighbors, content.distances
+    if console is not None:
+        shape = f"{len(content.train):,} + {len(content.test):,} x {content.dimension}"
+        todo = "" if content.neighbors is not None else "; computing its true neighbours"
+        say(console, f"{content.source}: {shape}, {content.metric}{todo}")
     if neighbors is None or distances is None:
         from harness.groundtruth import exact_neighbors
 
@@ -89,7 +100,8 @@ def write_content(path: Path, content: Content, *, depth: int, progress: bool) -
             distances=distances,
             dimension=content.dimension,
             sha256="",
-        )
+        ),
+        remedy=content.remedy,
     )
     write_dataset(
         path,
@@ -104,3 +116,4 @@ def write_content(path: Path, content: Content, *, depth: int, progress: bool) -
         tables=content.tables,
         attributes=content.attributes,
     )
+    remember(path, checks=CHECKS)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DatasetError
+from harness.hdf5_layout import opened
 from harness.sources import binary, parquet
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ class FileSpec:
 
 def looks_like_file(text: str) -> bool:
     """Tell a path from a dataset's name: it has a folder or a suffix that we know, or it is there."""
-    spec = _split(text)
+    spec = split_spec(text)
     return "/" in text or "\\" in text or spec.path.suffix.lower() in FORMATS or spec.path.is_file()
 
 
 def parse_spec(text: str | Path) -> FileSpec:
     """Read `path`, `path.h5:key` or `path.parquet:column`; raise DatasetError for a missing file or unknown suffix."""
-    spec = _split(str(text))
+    spec = split_spec(str(text))
     if spec.path.is_dir():
         raise DatasetError(f"{spec.path}: is a folder; name a file of vectors")
     if not spec.path.exists():
@@ -62,12 +63,19 @@ def parse_spec(text: str | Path) -> FileSpec:
     return spec
 
 
-def _split(text: str) -> FileSpec:
+def split_spec(text: str) -> FileSpec:
+    """Tell the key from the path, whether or not the file is there."""
     path = Path(text).expanduser()
     before, colon, key = text.rpartition(":")
     if colon and not path.exists() and Path(before).suffix.lower() in _WITH_KEY:
         return FileSpec(Path(before).expanduser(), key or None)
     return FileSpec(path)
+
+
+def stamp_of(spec: FileSpec) -> tuple[int, int]:
+    """Return size in bytes and time of modification in ns: others mean that the file was edited."""
+    status = spec.path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def read_vectors(spec: FileSpec) -> NDArray[Any]:
@@ -105,7 +113,7 @@ def _read_npy(path: Path) -> NDArray[Any]:
 def _read_hdf5(spec: FileSpec) -> NDArray[Any]:
     import h5py
 
-    with open_hdf5(spec.path) as file:
+    with opened(spec.path) as file:
         tables = _tables(file)
         listed = ", ".join(tables) or "none"
         key = spec.key
@@ -121,16 +129,6 @@ def _read_hdf5(spec: FileSpec) -> NDArray[Any]:
             return np.asarray(found[()])
         except OSError as problem:
             raise DatasetError(f"{spec.path}: {key!r} can't be read ({str(problem).splitlines()[0]})") from None
-
-
-def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file to read; raise DatasetError in one line where it isn't one."""
-    import h5py
-
-    try:
-        return h5py.File(path, "r")
-    except OSError as problem:
-        raise DatasetError(f"{path}: truncated, or not an HDF5 file ({str(problem).splitlines()[0]})") from None
 
 
 def _tables(file: h5py.File) -> list[str]:

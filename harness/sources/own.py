@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.contract import Data
-from harness.dataset import read_dataset
+from harness.dataset import SUFFIX, read_dataset, read_dataset_vectors
 from harness.dataset_checks import vector_findings
 from harness.errors import ConfigError, DatasetError
+from harness.hdf5_layout import PARTS, opened
 from harness.metric import Metric, pack_bits
 from harness.sources.content import SPLIT_SEED, Content, default_queries, split_rows
-from harness.sources.files import FileSpec, open_hdf5, parse_spec, read_vectors
+from harness.sources.files import FileSpec, parse_spec, read_vectors, split_spec, stamp_of
 
-_LAYOUT = frozenset({"train", "test", "neighbors", "distances"})
+_STAMP = r"file:(?P<{}>.+?) \(\d+ bytes, mtime \d+\)"
+_SOURCE = re.compile(
+    _STAMP.format("vectors")
+    + rf"(?:; queries {_STAMP.format('file')}|; (?P<number>\d+) queries, seed \d+)?; \d+ neighbours"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,41 @@ class OwnFile:
             return cls(parse_spec(path), queries)
         return cls(parse_spec(path), parse_spec(queries))
 
+    @classmethod
+    def described_by(cls, source: str) -> OwnFile | None:
+        """Return the files that `source` describes, whether or not they still exist; None where it describes none."""
+        match = _SOURCE.fullmatch(source)
+        if match is None:
+            return None
+        queries: FileSpec | int | None = None
+        if match["file"]:
+            queries = split_spec(match["file"])
+        elif match["number"]:
+            queries = int(match["number"])
+        return cls(split_spec(match["vectors"]), queries)
+
+    @property
+    def stem(self) -> str:
+        """The beginning of a dataset's name."""
+        return self.vectors.stem
+
+    @property
+    def about(self) -> str:
+        """What messages call it."""
+        return str(self.vectors)
+
+    def is_there(self) -> bool:
+        """Whether the files still exist."""
+        return all(spec.path.exists() for spec in (self.vectors, self.queries) if isinstance(spec, FileSpec))
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the file is itself a dataset, with queries, in the folder of datasets."""
+        path = self.vectors.path
+        if path.suffix != SUFFIX or path.resolve().parent != folder.resolve() or not self.is_layout():
+            return False
+        with opened(path) as file:
+            return "test" in file
+
     def source(self, depth: int) -> str:
         """Describe what a prepared dataset depends on: another text means that the file was edited since."""
         text = _stamp(self.vectors)
@@ -47,28 +89,24 @@ class OwnFile:
 
     def is_described_by(self, source: str) -> bool:
         """Tell whether `source` describes this file, at whatever time it was prepared."""
-        return source.startswith(f"file:{self._absolute} (")
-
-    @property
-    def _absolute(self) -> str:
-        return _absolute(self.vectors)
+        return source.startswith(f"file:{_absolute(self.vectors)} (")
 
     def is_layout(self) -> bool:
         """Whether the file is HDF5 in the ann-benchmarks layout: at least `train`, and no key was named."""
         if not self.vectors.is_hdf5 or self.vectors.key is not None:
             return False
-        with open_hdf5(self.vectors.path) as file:
+        with opened(self.vectors.path) as file:
             return "train" in file
 
     def declared_metric(self) -> str | None:
         """Return the attribute `distance` of a file in the ann-benchmarks layout."""
         if not self.is_layout():
             return None
-        with open_hdf5(self.vectors.path) as file:
+        with opened(self.vectors.path) as file:
             stated = file.attrs.get("distance")
         return stated.decode() if isinstance(stated, bytes) else None if stated is None else str(stated)
 
-    def metric(self, asked: str | None) -> Metric:
+    def metric(self, asked: Metric | None) -> Metric:
         """Return the metric that the user asked for, else the one that the file declares."""
         declared = asked or self.declared_metric()
         if declared is None:
@@ -78,8 +116,9 @@ class OwnFile:
     def read(self, metric: Metric, depth: int) -> Content:
         """Read train and test; neighbours come along where the file has enough of them for this metric."""
         source = self.source(depth)
+        path = self.vectors.path
         if self._is_complete(metric):
-            dataset = read_dataset(self.vectors.path)
+            dataset = read_dataset(path)
             enough = dataset.neighbors.shape[1] >= min(depth, len(dataset.train))
             return Content(
                 metric,
@@ -90,50 +129,76 @@ class OwnFile:
                 dataset.attributes.get("licence", "unknown"),
                 neighbors=dataset.neighbors if enough else None,
                 distances=dataset.distances if enough else None,
+                remedy=f"; its true neighbours are computed anew by: annbench prepare {shlex.quote(str(path))} --force",
             )
+        if self._has_queries(metric):
+            held = read_dataset_vectors(path, metric)
+            for part, name in ((held.train, "train"), (held.test, "test")):
+                _refuse_unsound(metric, part, f"{path}:{name}")
+            return Content(metric, held.train, held.test, held.dimension, source)
         if metric is Metric.JACCARD:
             raise DatasetError(f"{self.vectors}: jaccard needs sets: give an .hdf5 in the ann-benchmarks layout")
-        rows, queries = self._tables(metric)
-        packed = metric is Metric.HAMMING and any(_is_packed(part) for part in (rows, queries))
-        train, dimension = _as_data(metric, rows, str(self.vectors), packed=packed)
-        where = self.queries if isinstance(self.queries, FileSpec) else self.vectors
-        test, other = _as_data(metric, queries, str(where), packed=packed)
-        if dimension != other:
-            raise DatasetError(f"{where}: queries have {other} dimensions, {self.vectors} has {dimension}")
-        return Content(metric, train, test, dimension, source)
+        vectors, queries = self.vectors, self.queries
+        if self.is_layout():
+            vectors = FileSpec(path, "train")
+            with opened(path) as file:
+                if "test" in file and queries is None:
+                    queries = FileSpec(path, "test")
+        given = read_vectors(queries) if isinstance(queries, FileSpec) else queries
+        names = (str(vectors), str(queries))
+        return content_of(metric, read_vectors(vectors), given, source=source, names=names, about=self.about)
 
     def _is_complete(self, metric: Metric) -> bool:
         if self.queries is not None or not self.is_layout():
             return False
-        with open_hdf5(self.vectors.path) as file:
-            complete = set(file) >= _LAYOUT
+        with opened(self.vectors.path) as file:
+            complete = set(file) >= set(PARTS)
         declared = self.declared_metric()
         return complete and declared is not None and Metric(declared) is metric
 
-    def _tables(self, metric: Metric) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the rows of train and test as stored; what is wrong with one is reported by its place in the file."""
-        vectors = self.vectors
-        if self.is_layout():
-            with open_hdf5(vectors.path) as file:
-                has_test = "test" in file
-            vectors = FileSpec(vectors.path, "train")
-            if has_test and self.queries is None:
-                return _sound(vectors, metric), _sound(FileSpec(vectors.path, "test"), metric)
-        rows = _sound(vectors, metric)
-        if isinstance(self.queries, FileSpec):
-            return rows, _sound(self.queries, metric)
+    def _has_queries(self, metric: Metric) -> bool:
+        """Whether the file is in the layout but for true neighbours; bits whose number isn't stated are guessed at."""
+        if self.queries is not None or not self.is_layout():
+            return False
+        with opened(self.vectors.path) as file:
+            return "test" in file and (metric is not Metric.HAMMING or "dimension" in file.attrs)
+
+
+def content_of(
+    metric: Metric,
+    rows: NDArray[Any],
+    queries: NDArray[Any] | int | None,
+    *,
+    source: str,
+    names: tuple[str, str],
+    about: str,
+) -> Content:
+    """Make content of a table of vectors, and of one of queries or of how many rows become queries.
+
+    `names` are those of the tables, by which messages name the place of what is wrong.
+    """
+    _refuse_unsound(metric, rows, names[0])
+    if isinstance(queries, np.ndarray):
+        _refuse_unsound(metric, queries, names[1])
+        test = queries
+    else:
         try:
-            train, test = split_rows(len(rows), self.queries or default_queries(len(rows)))
+            chosen, others = split_rows(len(rows), queries or default_queries(len(rows)))
         except DatasetError as problem:
-            raise DatasetError(f"{self.vectors}: {problem}") from None
-        return rows[train], rows[test]
+            raise DatasetError(f"{about}: {problem}") from None
+        rows, test = rows[chosen], rows[others]
+    packed = metric is Metric.HAMMING and any(_is_packed(part) for part in (rows, test))
+    train, dimension = _as_data(metric, rows, names[0], packed=packed)
+    where = names[1] if isinstance(queries, np.ndarray) else names[0]
+    data, other = _as_data(metric, test, where, packed=packed)
+    if dimension != other:
+        raise DatasetError(f"{where}: queries have {other} dimensions, {about} has {dimension}")
+    return Content(metric, train, data, dimension, source)
 
 
-def _sound(spec: FileSpec, metric: Metric) -> NDArray[Any]:
-    rows = read_vectors(spec)
-    for finding in vector_findings(metric, rows, str(spec)):
+def _refuse_unsound(metric: Metric, rows: Any, name: str) -> None:
+    for finding in vector_findings(metric, rows, name):
         raise DatasetError(finding)
-    return rows
 
 
 def _absolute(spec: FileSpec) -> str:
@@ -141,8 +206,8 @@ def _absolute(spec: FileSpec) -> str:
 
 
 def _stamp(spec: FileSpec) -> str:
-    status = spec.path.stat()
-    return f"file:{_absolute(spec)} ({status.st_size} bytes, mtime {status.st_mtime_ns})"
+    size, mtime_ns = stamp_of(spec)
+    return f"file:{_absolute(spec)} ({size} bytes, mtime {mtime_ns})"
 
 
 def _is_packed(rows: NDArray[Any]) -> bool:
@@ -159,5 +224,5 @@ def _as_data(metric: Metric, rows: NDArray[Any], where: str, *, packed: bool) ->
             return pack_bits(rows), rows.shape[1]
         except ConfigError as problem:
             raise DatasetError(f"{where}: {problem}") from None
-    with np.errstate(over="ignore"):  # too large for float32 is infinite, which the checks report with its place
+    with np.errstate(under="ignore"):
         return np.ascontiguousarray(rows, np.float32), rows.shape[1]

@@ -25,6 +25,7 @@ from harness.groundtruth import exact_neighbors
 from harness.measure.timing import MOST_ROUNDS, call_once
 from harness.metric import Metric, neighbour_distances
 from harness.registry import Entry, Registry
+from harness.sources.present import check_once
 from harness.sources.synthetic import PREFIX, generate, parse
 
 _SAMPLE = 256  # rows that `compile` may have, by the contract
@@ -115,6 +116,8 @@ def _why_no_dataset(data: Path, name: str) -> str:
 
 @lru_cache(maxsize=1)  # steps over one dataset follow each other
 def _vectors(data: Path, name: str) -> tuple[Metric, Vectors, Vectors]:
+    if not name.startswith(PREFIX):
+        check_once(dataset_path(data, name))
     found: Any = generate(parse(name)) if name.startswith(PREFIX) else open_dataset(data, name)
     if not found.metric.is_dense:
         raise DatasetError(f"{name}: studies are about vectors, and {found.metric} data is none")
