@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -43,6 +43,7 @@ def refuses(path, why, key=None):
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # how slow a core is says nothing
 @given(
     st.sampled_from(sorted(FLAT)).flatmap(lambda s: st.tuples(st.just(s), hnp.arrays(np.dtype(FLAT[s]), TABLES))),
 )
@@ -56,6 +57,7 @@ def test_flat_round_trip(tmp_path_factory, case):
     np.testing.assert_array_equal(found, array)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # how slow a core is says nothing
 @given(
     st.sampled_from(["f2", "f4", ">f4", "f8", "u1", "i8", "?"]).flatmap(lambda d: hnp.arrays(np.dtype(d), TABLES)),
     st.sampled_from(["C", "F"]),
