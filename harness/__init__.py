@@ -1,23 +1,48 @@
 """annbench: measure approximate nearest-neighbour search, and the embeddings that it searches.
 
-`run`, `prepare`, `report`, `study` and `load_results` are the verbs of the command line as functions.
+The verbs of the command line are functions: `choose`, `prepare`, `run`, `report`, `study` and `load_results`.
 """
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import load_results, prepare, report, run, study
+    from harness.api import choose, load_results, prepare, report, run, study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_results", "prepare", "report", "run", "study"]
+__all__ = ["__version__", "choose", "load_results", "prepare", "report", "run", "study"]
+
+_VERBS = ("choose", "load_results", "prepare", "report", "run", "study")
 
 
 def __getattr__(name: str) -> Any:
     """Import the verbs when they are first used: `import harness` itself stays light."""
-    if name in ("load_results", "prepare", "report", "run", "study"):
+    if name in _VERBS:
         from harness import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'harness' has no attribute {name!r}")
+
+
+class _Verb(ModuleType):
+    """A package that has the name of a verb: `harness.report.write` is a module of it, `harness.report()` the verb."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        from harness import api
+
+        return getattr(api, self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+class _Package(ModuleType):
+    """This package. Importing a subpackage sets an attribute, which would hide the verb of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _VERBS and isinstance(value, ModuleType):
+            value.__class__ = _Verb
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

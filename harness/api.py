@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, UnstatedMetricError
 from harness.folders import data_folder, plots_folder, results_folder
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from harness.plan.suites import Suite
+    from harness.report.choice import Choice
     from harness.studies.study import Explanation
 
 
@@ -88,6 +89,62 @@ def run(
     execute(wanted, registry, plan_run(wanted, registry, options), options, listener or (lambda *_: None))
     table = load_results(options.results)
     return table[table["dataset"].isin(wanted.datasets) & (table["k"] == wanted.k) & (table["mode"] == wanted.mode)]
+
+
+def choose(
+    vectors: str | Path | ArrayLike,
+    *,
+    recall: float = 0.95,
+    minutes: float = 5.0,
+    memory: int | None = None,
+    build_seconds: float | None = None,
+    metric: str | None = None,
+    queries: str | Path | int | ArrayLike | None = None,
+    algorithm: str | Sequence[str] = "all",
+    k: int = 10,
+    plugins: Sequence[Path | str] = (),
+    data: Path | str | None = None,
+    results: Path | str | None = None,
+    plots: Path | str | None = None,
+    listener: Callable[[str, dict[str, Any]], None] | None = None,
+) -> Choice:
+    """Choose an index: the fastest at a recall that can be found within `minutes` of wall time.
+
+    `vectors` is an array (n, dim), a file of vectors, or a dataset by name; `metric` and `queries` are those of
+    `prepare`, but where nothing says the metric it is euclidean. `memory` bounds the index in bytes, `build_seconds` a
+    build. What was measured is kept in `results`, so that an interrupted call goes on. Returns the decision with a
+    snippet that uses it and a page; print it, or let a notebook show it.
+    """
+    import time
+
+    from harness.choosing.request import PASS_SECONDS, QUERIES, Request, Wish
+    from harness.choosing.session import choose as search
+    from harness.compare.request import compare_suite
+    from harness.dataset import read_header
+    from harness.measure.session import Options, settings_for
+    from harness.plan.expand import chosen
+    from harness.registry import load_registry
+    from harness.report.choice import Choice, write_choice_page
+
+    since = time.monotonic()
+    wish = Wish(recall, minutes * 60, memory, build_seconds)
+    told = listener or (lambda *_: None)
+    folder = data_folder(Path(data) if data else None)
+    try:
+        path = prepare(vectors, data=folder, metric=metric, queries=queries)
+    except UnstatedMetricError:
+        told("note", {"text": "metric: euclidean, since nothing says another; choose one with --metric"})
+        path = prepare(vectors, data=folder, metric="euclidean", queries=queries)
+    header = read_header(folder, path.stem)
+    options = Options(data=folder, results=results_folder(Path(results) if results else None))
+    names = (algorithm,) if isinstance(algorithm, str) else tuple(algorithm)
+    suite = compare_suite(header.name, k=k, queries=QUERIES, pass_seconds=PASS_SECONDS, algorithms=names)
+    entries = chosen(load_registry([Path(plugin) for plugin in plugins]), names)
+    decision = search(Request(wish, header, entries, suite, settings_for(options), options), told, since=since)
+    if decision.best is None:
+        return Choice(decision, "", None)
+    page = write_choice_page(decision, plots_folder(Path(plots) if plots else None), folder)
+    return Choice(decision, "", page)
 
 
 def load_results(results: Path | str | None = None) -> pd.DataFrame:

@@ -25,6 +25,10 @@ class ConfigError(AnnbenchError):
     """A `config.yml`, suite, grid or parameter is not valid."""
 
 
+class UnstatedMetricError(ConfigError):
+    """Vectors were given whose metric nothing says."""
+
+
 class PluginError(AnnbenchError):
     """An algorithm broke its contract, or could not be loaded."""
 

@@ -103,7 +103,9 @@ class _progress:  # noqa: N801 - reads as a noun in a with statement
         if wanted:
             from rich.progress import Progress
 
-            self._bar = Progress(transient=True)
+            from harness.console import Lines
+
+            self._bar = Progress(console=Lines(stderr=True), transient=True)
             self._task = self._bar.add_task("exact neighbours", total=total)
 
     def __enter__(self) -> Any:

@@ -18,7 +18,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
 
 # Folders of tests that start children: these are timed on the last core that a process may use, so that two tests at a
 # time would share one core and leave the other idle.
-_START_CHILDREN = {"cli", "compare", "docs", "interop", "measure", "studies", "testing"}
+_START_CHILDREN = {"choosing", "cli", "compare", "docs", "interop", "measure", "studies", "testing"}
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -31,10 +32,18 @@ Listener = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one stage of a child may take, in seconds, and how much memory its group may hold, in bytes."""
+    """How long one stage of a child may take, in seconds, and how much memory its group may hold, in bytes.
+
+    `build` bounds the stage `fit` further.
+    """
 
     seconds: float
     memory: int
+    build: float = math.inf
+
+    def of(self, stage: str) -> float:
+        """Return the seconds that a stage may take."""
+        return min(self.seconds, self.build) if stage == "fit" else self.seconds
 
 
 @dataclass
@@ -94,8 +103,8 @@ class Child:
                 if ended and quiet:
                     return False  # a process that the plug-in left behind holds the pipe open
                 quiet = ended
-                if time.monotonic() - since > limits.seconds:
-                    outcome.reason = f"timeout ({limits.seconds:g} s)"
+                if time.monotonic() - since > limits.of(outcome.stage):
+                    outcome.reason = f"timeout ({limits.of(outcome.stage):.3g} s)"
                     return False
                 if (held := group_memory(self._process.pid)) > limits.memory:
                     outcome.reason = f"out of memory ({held / 2**30:.2f} of {limits.memory / 2**30:.2f} GiB)"

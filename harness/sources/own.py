@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.contract import Data
 from harness.dataset import SUFFIX, read_dataset, read_dataset_vectors
 from harness.dataset_checks import vector_findings
-from harness.errors import ConfigError, DatasetError
+from harness.errors import ConfigError, DatasetError, UnstatedMetricError
 from harness.hdf5_layout import PARTS, opened
 from harness.metric import Metric, pack_bits
 from harness.sources.content import SPLIT_SEED, Content, default_queries, split_rows
@@ -110,7 +110,7 @@ class OwnFile:
         """Return the metric that the user asked for, else the one that the file declares."""
         declared = asked or self.declared_metric()
         if declared is None:
-            raise ConfigError(f"{self.vectors}: doesn't say its metric; choose one of {', '.join(Metric)}")
+            raise UnstatedMetricError(f"{self.vectors}: doesn't say its metric; choose one of {', '.join(Metric)}")
         return Metric(declared)
 
     def read(self, metric: Metric, depth: int) -> Content:

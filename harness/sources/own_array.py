@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.errors import ConfigError, DatasetError
+from harness.errors import ConfigError, DatasetError, UnstatedMetricError
 from harness.metric import Metric
 from harness.sources.content import SPLIT_SEED, Content
 from harness.sources.own import content_of
@@ -51,7 +51,7 @@ class OwnArray:
     def metric(self, asked: Metric | None) -> Metric:
         """Return the metric that the user asked for; an array doesn't say one."""
         if asked is None:
-            raise ConfigError(f"{self.about}: doesn't say its metric; choose one of {', '.join(Metric)}")
+            raise UnstatedMetricError(f"{self.about}: doesn't say its metric; choose one of {', '.join(Metric)}")
         return asked
 
     def source(self, depth: int) -> str:

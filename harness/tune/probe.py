@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.analyse.figures import qps, query_recall
+from harness.document import Process
 from harness.measure.child import Child, Limits, started, watched
 from harness.measure.job import Job
 from harness.spec import SearchSpec, freeze
@@ -35,6 +36,8 @@ class Prober:
     told: Told
     build_seconds: float = 0.0
     tried: int = 0
+    process: Process | None = None
+    """What the child said of its build, once a setting was measured."""
 
     def measure(self, params: dict[str, Any]) -> Point | None:
         """Measure one setting; None where it fails. Raises PluginError where the child is gone."""
@@ -57,6 +60,7 @@ class Prober:
         build = self.job.build
         store = ResultStore(Path(self.job.results))
         result = store.read(store.path(build.folder, build.stem(SearchSpec(freeze(params)))))
+        self.process = result.document.processes[-1]
         return Point(params, float(query_recall(result).mean()), qps(result))
 
     def wait(self, reached: bool) -> None:
