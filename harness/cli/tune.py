@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 def tune(
     algorithms: Annotated[list[str], typer.Argument(help="Algorithms by name; each has the whole budget.")],
-    budget: Annotated[float, typer.Option(min=0.05, help="Minutes for each algorithm.")],
+    budget: Annotated[
+        float,
+        typer.Option(
+            min=0.05,
+            help="Minutes of wall time for each algorithm: builds, searches, and measuring what was chosen.",
+        ),
+    ],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Dataset.")] = "fashion-mnist-784-euclidean",
     recall: Annotated[str, typer.Option(help="Recalls to be fast at, with commas.")] = "0.9,0.95,0.99",
     out: Annotated[Path | None, typer.Option(help="Suite file to write [default: tuned-DATASET.yml].")] = None,
@@ -51,8 +57,9 @@ def tune(
     """Search parameters for the most queries per second at a recall, and write them as a suite.
 
     Ranges are those that the groups of an algorithm's config span. Settings are chosen on every other query, and what
-    is told of them was measured afterwards, on the rest: nobody tunes on the test. The same command with a larger
-    budget goes on where it stopped. Needs: pip install 'annbench[tune]'.
+    is told of them was measured afterwards, on the rest: nobody tunes on the test. A build that takes longer than what
+    the budget has left for it is cut. Preparing the dataset and the check of the contract come before. The same command
+    with a larger budget goes on where it stopped. Needs: pip install 'annbench[tune]'.
 
     Example: annbench tune hnsw hnswlib --budget 10 -d fashion-mnist-784-euclidean
 
@@ -148,6 +155,8 @@ class _Display:
                 f"{trial.seconds:.0f} s; {max(0.0, content['left']):.0f} s left"
             )
         elif event == "again":
-            self._console.print(f"  measuring what was chosen for {content['target']:g} on the other queries")
+            targets = ", ".join(f"{target:g}" for target in content["targets"])
+            times = "once" if content["children"] == 1 else f"{content['children']} times"
+            self._console.print(f"  measuring what was chosen for {targets} on the other queries, {times} anew")
         elif event == "note":
             self._console.print(f"  [dim]{escape(str(content['text']))}[/]")

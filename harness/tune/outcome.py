@@ -64,6 +64,11 @@ def choose(name: str, trials: Sequence[Trial], targets: Sequence[float]) -> Tune
 
 def group_of(found: Tuned) -> list[GroupConfig]:
     """Return the settings that were chosen as grids: a build each, with its searches."""
+    return [GroupConfig(build=build, search=searches) for build, searches in builds_chosen(found)]
+
+
+def builds_chosen(found: Tuned) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Return the builds that were chosen, each once, with the searches that were chosen on it."""
     searches: dict[str, list[dict[str, Any]]] = {}
     builds: dict[str, dict[str, Any]] = {}
     for build, search in found.chosen.values():
@@ -71,7 +76,7 @@ def group_of(found: Tuned) -> list[GroupConfig]:
         builds[key] = build
         if search not in searches.setdefault(key, []):
             searches[key].append(search)
-    return [GroupConfig(build=builds[key], search=searches[key]) for key in builds]
+    return [(builds[key], searches[key]) for key in builds]
 
 
 def write_suite(path: Path, tuned: Sequence[Tuned], terms: Terms) -> None:

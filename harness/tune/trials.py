@@ -16,12 +16,13 @@ from harness.tune.probe import Point
 
 @dataclass(frozen=True)
 class Trial:
-    """A build with what was tried on it; `score` is that of the function of its name."""
+    """A build with what was tried on it, and how long each took; `score` is that of the function of its name."""
 
     build: dict[str, Any]
     points: tuple[Point, ...]
     score: float
     seconds: float
+    build_seconds: float = 0.0
 
 
 def useful(trial: Trial, targets: Sequence[float]) -> list[Point]:
@@ -58,10 +59,7 @@ def score(points: Sequence[Point], targets: Sequence[float]) -> float:
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """Write trials, a line of JSON each; whole, in place of those before."""
-    lines = [
-        json.dumps({"build": t.build, "points": [list(p) for p in t.points], "score": t.score, "seconds": t.seconds})
-        for t in trials
-    ]
+    lines = [json.dumps({**vars(t), "points": [list(point) for point in t.points]}) for t in trials]
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -70,7 +68,4 @@ def read_trials(path: Path) -> list[Trial]:
     if not path.exists():
         return []
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        Trial(row["build"], tuple(Point(*point) for point in row["points"]), row["score"], row["seconds"])
-        for row in rows
-    ]
+    return [Trial(**{**row, "points": tuple(Point(*point) for point in row["points"])}) for row in rows]

@@ -11,6 +11,7 @@ import pytest
 
 from harness.plan.suites import read_suites
 from harness.store import ResultStore
+from harness.tune import session
 
 _CONFIG = """
 part:
@@ -58,6 +59,14 @@ def part(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a build and its first searches have the time that they need, however busy the machine is."""
+    monkeypatch.setattr(session, "_MIN_LIMIT", 60.0)
+    monkeypatch.setattr(session, "_MIN_SETTINGS", 16)
+
+
+@pytest.mark.usefixtures("patient")
 def test_what_is_chosen_reaches_the_recall_and_goes_on(annbench: Any, part: Path, tmp_path: Path) -> None:
     """Chosen on one half, told on the other, written as a suite; a second call with the same budget tries nothing."""
     command = (
@@ -73,10 +82,12 @@ def test_what_is_chosen_reaches_the_recall_and_goes_on(annbench: Any, part: Path
     assert 1597 * 0.7 < search["rows"] < 1597 * 0.95
     (kept,) = (tmp_path / "results" / ".tune").glob("part-*")
     trials = [json.loads(line) for line in (kept / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert sum(trial["seconds"] for trial in trials) >= 6
+    assert all(0 < trial["build_seconds"] < trial["seconds"] for trial in trials)
+    used = json.loads((kept / "time.json").read_text(encoding="utf-8"))["seconds"]
+    assert used > sum(trial["seconds"] for trial in trials)  # for it holds what came before and after them, too
     (again,) = ResultStore(kept / ".compare" / "alone").results()
     assert again.spec["half"] == "odd"
-    assert len(again.document.processes) == 3
+    assert 1 <= len(again.document.processes) <= 3  # as many as the budget had time for
     status, _, err = annbench(*command)
     assert status == 0, err
     assert len((kept / "trials.jsonl").read_text(encoding="utf-8").splitlines()) == len(trials)
@@ -86,6 +97,21 @@ def test_what_is_chosen_reaches_the_recall_and_goes_on(annbench: Any, part: Path
     assert status == 0, err
 
 
+def test_a_build_that_takes_longer_than_the_budget_is_cut(annbench: Any, part: Path) -> None:
+    """A line says so, and the end says what to do."""
+    slow = _SOURCE.replace("import numpy", "import time\n\nimport numpy", 1).replace(
+        "        self.order", "        time.sleep(600 if len(train) > 1000 else 0)\n        self.order", 1
+    )
+    (part / "__init__.py").write_text(slow, encoding="utf-8")
+    status, _, err = annbench(
+        *("tune", "part", "--plugin", str(part), "--budget", "0.05", "-d", "digits-64-euclidean", "--recall", "0.8")
+    )
+    assert status == 2
+    assert "s, all that the budget had left for it" in " ".join(err.split())
+    assert "part: no build was ready and searched within 0.05 minutes; give a larger --budget" in err
+
+
+@pytest.mark.usefixtures("patient")
 def test_an_odd_number_of_queries_is_halved(annbench: Any, part: Path, tmp_path: Path) -> None:
     """What was chosen is told of the half that has one query less."""
     np.save(tmp_path / "odd.npy", np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32))
