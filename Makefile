@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py
 
-.PHONY: help bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage docs clean
+.PHONY: help announced bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage docs clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
@@ -58,13 +58,16 @@ $(INSTALLED_DOCS): $(INSTALLED)
 	$(PIP) install --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
-bench: $(INSTALLED_EMBED)
+# The page comes as soon as the indexes are measured, and again with the encoders on it.
+bench: announced $(INSTALLED_EMBED)
 	@if $(BIN)/annbench prepare $(DATASET); then \
 	  $(BIN)/annbench run quick --dataset $(DATASET); \
 	else \
 	  echo "make bench: $(DATASET) could not be had (see above); going on with $(FALLBACK), which is always there"; \
 	  $(BIN)/annbench run quick --dataset $(FALLBACK); \
 	fi
+	@$(BIN)/annbench report
+	@echo "make bench: the indexes are on the page above; next, encoders are trained and evaluated"
 	@$(MAKE) --no-print-directory embeddings
 	@$(BIN)/annbench report
 
@@ -79,6 +82,9 @@ embeddings: $(INSTALLED_EMBED)
 	  $(BIN)/annbench embed $$model nave-web --documents $(VERSES) --name verses-$$model; \
 	  $(BIN)/annbench run joint --dataset verses-$$model; \
 	done
+
+announced:
+	@echo "make bench: after the install about 12 minutes on two quiet cores, longer on busy ones; after 6 there is a page"
 
 engines: $(INSTALLED_ENGINES)
 
