@@ -1,16 +1,21 @@
 """How far a figure can be trusted: bootstrap intervals over process, pass and query.
 
-The scheme. Queries are drawn anew (with replacement) for all passes at once, since all passes ask the same queries;
-processes are drawn anew, and passes within them; QPS is the median over the drawn passes. Recall is taken over the same
-drawn queries, so that recall and QPS of a replicate belong together.
+The scheme. Queries are redrawn with replacement, the same for all passes, since all passes ask the same queries. Passes
+are redrawn within their process; QPS is the median over them. A process is the cluster: its effect is drawn from a
+normal distribution whose variance comes from `harness.analyse.drift`, pooled over all builds that are compared, because
+the two processes of one result say too little (Davison and Hinkley 1997, "Bootstrap Methods and their Application",
+3.8, on resampling with random effects). Recall is taken over the same drawn queries, so that recall and QPS of a
+replicate belong together.
 
 A bootstrap of seven passes is too narrow: a drawn variance is short by (n - 1) / n, and the normal quantile ignores
 that the spread itself is estimated. Hesterberg (2015, "What Teachers Should Know About the Bootstrap", 3.2) expands the
 percentiles by the t quantile for n - 1 degrees of freedom. We do so with one refinement: the degrees of freedom are
-Welch and Satterthwaite's over the three parts (process, pass, query), because thousands of queries deserve no expansion
-and two processes deserve much. The replicates themselves are stretched about the estimate, in logs, so that plain
+Welch and Satterthwaite's over the three parts (process, pass, query), because thousands of queries need no expansion
+and two processes need much. The replicates themselves are stretched about the estimate, in logs, so that plain
 percentiles of whatever is computed from them (QPS at a recall, a ratio) cover as the interval does.
 `tests/analyse/test_statistics.py` checks the coverage by simulation.
+
+`nested_samples` redraws processes as well: `compare` uses it, where a side has several.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.analyse.drift import Drift, Spread, leverage, own_drift
 from harness.analyse.figures import pass_latencies, query_recall, quoted_passes, sorted_quantiles
 from harness.errors import AnnbenchError
 from harness.store import Result
@@ -66,26 +72,49 @@ class _Layout(NamedTuple):
     size: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """A result under redrawn passes and queries; `spread` is None where it has no two passes.
+
+    `qps_samples` and `recall_samples` (replicates,) are joint. They are no intervals yet: `with_drift` adds processes.
+    """
+
+    qps_samples: NDArray[np.float64]
+    recall_samples: NDArray[np.float64]
+    spread: Spread | None
+
+
+def redraw(result: Result, *, replicates: int = DEFAULT_REPLICATES, seed: int = 0) -> Redrawn:
+    """Draw passes and queries anew; raises AnnbenchError for fewer than 2 replicates.
+
+    Results with the same number of queries draw the same queries under the same `seed`, so that settings can be
+    compared replicate by replicate.
+    """
+    check_bootstrap(DEFAULT_LEVEL, replicates)
+    missed, seconds = _redrawn(result, query_counts(result.queries, replicates, seed))
+    samples, spread = _qps_samples(result, seconds, np.random.default_rng((seed, 1)))
+    return Redrawn(samples, 1.0 - missed, spread)
+
+
 def interval(
     result: Result, *, level: float = DEFAULT_LEVEL, replicates: int = DEFAULT_REPLICATES, seed: int = 0
 ) -> Intervals:
-    """Estimate the interval of QPS and of recall by a bootstrap over process, pass and query.
+    """Estimate the interval of QPS and of recall by a bootstrap over process, pass and query, from one result alone.
 
-    With one process the interval is that build's own: how much builds differ can't be seen. Results with the same
-    number of queries draw the same queries under the same `seed`, so settings can be compared replicate by replicate.
-    Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
+    With one process the interval is that build's own: how much builds differ can't be seen. The tidy table pools that
+    over all builds. Deterministic; raises AnnbenchError for a `level` outside 0..1 or fewer than 2 replicates.
     """
     check_bootstrap(level, replicates)
-    missed, seconds = _redrawn(result, query_counts(result.queries, replicates, seed))
-    recall = 1.0 - missed
-    qps = _qps_samples(result, seconds, level, np.random.default_rng((seed, 1)))
-    known = len(quoted_passes(result)) > 1
+    found = redraw(result, replicates=replicates, seed=seed)
+    qps, spread = found.qps_samples, found.spread
+    if spread is not None:
+        qps = with_drift(qps, spread, own_drift(spread), level)
     return Intervals(
         level=level,
-        qps=percentile_range(qps, level) if known else Range(math.nan, math.nan),
-        recall=percentile_range(recall, level),
+        qps=Range(math.nan, math.nan) if spread is None else percentile_range(qps, level),
+        recall=percentile_range(found.recall_samples, level),
         qps_samples=qps,
-        recall_samples=recall,
+        recall_samples=found.recall_samples,
     )
 
 
@@ -186,23 +215,78 @@ def _redrawn(result: Result, counts: NDArray[np.float64]) -> tuple[NDArray[np.fl
 
 
 def _qps_samples(
-    result: Result, seconds: NDArray[np.float64], level: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return replicates of QPS, (replicates,), stretched so that their percentiles cover.
+    result: Result, seconds: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], Spread | None]:
+    """Return replicates of QPS, (replicates,), under redrawn passes and queries, and how the passes vary.
 
-    `seconds` (passes, replicates) are each pass's mean over redrawn queries.
+    `seconds` (passes, replicates) are each pass's mean over redrawn queries. Processes are not drawn: `with_drift` adds
+    what they do. None in place of the spread where there are no two passes.
     """
     latencies, replicates = pass_latencies(result), seconds.shape[1]
     means = latencies.mean(axis=1) if latencies.size else np.empty(0)
     if not len(means) or not (means > 0).all():
-        return np.full(replicates, np.nan)
+        return np.full(replicates, np.nan), None
     by_pass = -np.log(means)  # (passes,) log QPS
     if len(means) == 1:
-        return np.full(replicates, math.exp(by_pass[0]))
-    process = result.pass_process[quoted_passes(result)]
-    samples = nested_samples(by_pass, -np.log(seconds), process, len(result.neighbors), level=level, rng=rng)
-    stretched: NDArray[np.float64] = np.exp(samples)
+        return np.full(replicates, math.exp(by_pass[0])), None
+    layout = _layout(result.pass_process[quoted_passes(result)])
+    groups = np.split(by_pass[layout.order], layout.start[1:])
+    n, processes = len(by_pass), len(groups)
+    freedom = n - processes
+    means_of = np.empty(n)
+    means_of[layout.order] = np.concatenate([np.full(len(g), g.mean()) for g in groups])
+    steady, by_query = by_pass - means_of, -np.log(seconds) - means_of[:, None]
+    drawn = _passes_within(layout, replicates, rng)
+    moved = _medians(by_query.ravel().take(drawn * replicates + np.arange(replicates))) - float(np.median(steady))
+    query_variance = float(_medians(by_query).var(ddof=1))
+    # A redrawn variance is short by (n - 1) / n in each process.
+    drawn_variance = float(_medians(steady[drawn]).var(ddof=1))
+    pass_variance = drawn_variance * n / freedom if freedom else 0.0
+    whole = query_variance + drawn_variance
+    if whole > 0:
+        moved *= math.sqrt((query_variance + pass_variance) / whole)
+    centre = float(np.median(by_pass))
+    spread = Spread(
+        centre=centre,
+        sizes=[len(g) for g in groups],
+        within=float((steady**2).sum()) / freedom if freedom else 0.0,
+        between=float(np.var([g.mean() for g in groups], ddof=1)) if processes > 1 else 0.0,
+        passes=pass_variance,
+        queries=query_variance,
+        asked=result.queries,
+    )
+    samples: NDArray[np.float64] = np.exp(centre + np.clip(moved, -_WIDEST_LOG, _WIDEST_LOG))
+    return samples, spread
+
+
+def with_drift(samples: NDArray[np.float64], spread: Spread, drift: Drift, level: float) -> NDArray[np.float64]:
+    """Return replicates of QPS, (replicates,), that hold the process effect and are stretched so that they cover.
+
+    `samples` are those under redrawn passes and queries. The process effect is drawn alike for all
+    results, since the settings of a build share theirs.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    process = leverage(spread, drift) * drift.variance
+    parts = [(process, drift.freedom), (spread.passes, spread.freedom), (spread.queries, spread.asked - 1)]
+    squares = sum(variance**2 / df for variance, df in parts if df > 0)
+    total = sum(variance for variance, _ in parts)
+    freedom = max(total**2 / squares, 1.0) if squares > 0 else math.inf
+    tail = (1 + level) / 2
+    factor = float(stdtrit(freedom, tail) / ndtri(tail)) if math.isfinite(freedom) else 1.0
+    moved = (np.log(samples) - spread.centre + math.sqrt(process) * _normal(len(samples))) * factor
+    stretched: NDArray[np.float64] = np.exp(spread.centre + np.clip(moved, -_WIDEST_LOG, _WIDEST_LOG))
     return stretched
+
+
+@lru_cache(maxsize=8)
+def _normal(count: int) -> NDArray[np.float64]:
+    """Return quantiles of the normal distribution in random order, (count,): a sample without a sampling error."""
+    from scipy.special import ndtri
+
+    values: NDArray[np.float64] = ndtri((np.random.default_rng(2).permutation(count) + 0.5) / count)
+    values.flags.writeable = False
+    return values
 
 
 def nested_samples(
@@ -254,6 +338,14 @@ def _drawn_passes(layout: _Layout, replicates: int, rng: np.random.Generator) ->
         place = (within * layout.size[0]).astype(np.int64)
     else:
         place = layout.start[chosen] + (within * layout.size[chosen]).astype(np.int64)
+    drawn: NDArray[np.intp] = layout.order[place]
+    return drawn
+
+
+def _passes_within(layout: _Layout, replicates: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw passes within each process: (passes, replicates) row numbers."""
+    start, size = (np.repeat(values, layout.size)[:, None] for values in (layout.start, layout.size))
+    place = start + (rng.random((len(layout.order), replicates)) * size).astype(np.int64)
     drawn: NDArray[np.intp] = layout.order[place]
     return drawn
 

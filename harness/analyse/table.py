@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from harness.analyse.at_recall import fastest_reaching
 from harness.analyse.frontier import ROUNDING, Relation, skyline
 from harness.analyse.measures import MEASURES
-from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, interval
+from harness.analyse.pooling import GROUP_KEY, with_drift_of_groups
+from harness.analyse.statistics import (
+    DEFAULT_LEVEL,
+    DEFAULT_REPLICATES,
+    check_bootstrap,
+    percentile_range,
+    redraw,
+)
 from harness.spec import label
 from harness.store import Failure, Result
 
@@ -27,7 +34,6 @@ FLOOR = "floor"
 # A setting whose QPS is within this factor of the no-op plug-in's measures the harness as much as the index.
 FLOOR_FACTOR = 2.0
 
-_KEY = ["dataset", "k", "mode", "threads", "machine"]
 _TEXT = [
     "dataset", "metric", "mode", "machine", "machine_name", "algorithm", "origin", "purpose", "status", "detail",
     "stage", "label", "build_label", "search_label", "dataset_sha256", "created", "path",
@@ -41,9 +47,21 @@ _OBJECTS = ["build", "search", "notes", "qps_samples", "recall_samples"]
 # What the table of targets says of a setting, and the column of the tidy table that it is of.
 _AT_FIGURES = {
     "qps": "qps", "low": "qps_low", "high": "qps_high", "recall": "recall", "build_seconds": "build_seconds",
-    "index_bytes": "index_bytes",
+    "index_bytes": "index_bytes", "passes": "passes", "disturbed": "disturbed",
 }  # fmt: skip
-_AT = ("qps", "low", "high", "relation", "recall", "near_floor", "setting", "build_seconds", "index_bytes")
+_AT = (
+    "qps",
+    "low",
+    "high",
+    "relation",
+    "recall",
+    "near_floor",
+    "setting",
+    "build_seconds",
+    "index_bytes",
+    "passes",
+    "disturbed",
+)
 
 COLUMNS = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS, "near_floor", *_OBJECTS)
 """The columns of the tidy table. `qps_samples` and `recall_samples` hold arrays, `build` and `search` dicts."""
@@ -80,8 +98,9 @@ def tidy(
     that failed after some passes has a row of each kind; `newest` drops failures that were mended. `near_floor` marks
     rows whose QPS is within twice of the no-op plug-in's on the same dataset, k, mode, threads and machine.
     """
+    check_bootstrap(level, replicates)
     rows = [result_row(result, level=level, replicates=replicates, seed=seed) for result in results]
-    return tidy_frame([*rows, *map(failure_row, failures)])
+    return tidy_frame([*rows, *map(failure_row, failures)], level=level)
 
 
 def summaries(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -105,10 +124,14 @@ def joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else table
 
 
-def tidy_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make the tidy table of rows, each as `result_row` or `failure_row` gives it."""
+def tidy_frame(rows: Sequence[Mapping[str, Any]], *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+    """Make the tidy table of rows, each as `result_row` or `failure_row` gives it.
+
+    Intervals of QPS hold the drift of all builds of their group (`harness.analyse.drift`).
+    """
     import pandas as pd
 
+    rows = with_drift_of_groups(rows, level)
     table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name)) for name in COLUMNS[:-6]})
     table["near_floor"] = _near_floor(table)
     for name in _OBJECTS:
@@ -147,9 +170,14 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
 def result_row(
     result: Result, *, level: float = DEFAULT_LEVEL, replicates: int = DEFAULT_REPLICATES, seed: int = 0
 ) -> dict[str, Any]:
-    """Return the row of a result: a value for each of `COLUMNS` but `near_floor`, which only all rows tell."""
+    """Return the row of a result: a value for each of `COLUMNS` but `near_floor`, which only all rows tell.
+
+    So it is with the interval of QPS: `qps_samples` hold passes and queries yet, and `spread` is what `tidy_frame`
+    needs to add the processes; None where there are no two passes.
+    """
     document = result.document
-    bounds = interval(result, level=level, replicates=replicates, seed=seed)
+    redrawn = redraw(result, replicates=replicates, seed=seed)
+    recall = percentile_range(redrawn.recall_samples, level)
     cells = _spec_cells(result.spec)
     cells |= {
         "origin": document.origin,
@@ -168,12 +196,14 @@ def result_row(
         "queries_asked": _whole(document.environment.get("queries_asked")) or cells["queries_asked"],
         "train_rows": _whole(document.environment.get("train_rows")),
         "dimension": _whole(document.environment.get("dimension")),
-        "qps_low": bounds.qps.low,
-        "qps_high": bounds.qps.high,
-        "recall_low": bounds.recall.low,
-        "recall_high": bounds.recall.high,
-        "qps_samples": bounds.qps_samples,
-        "recall_samples": bounds.recall_samples,
+        "qps_low": math.nan,
+        "qps_high": math.nan,
+        "recall_low": recall.low,
+        "recall_high": recall.high,
+        "qps_samples": redrawn.qps_samples,
+        "recall_samples": redrawn.recall_samples,
+        "spread": redrawn.spread,
+        "built": document.processes[0].started if document.processes else document.created,
         "notes": list(document.notes),
     }
     return cells | {name: measure(result) for name, measure in MEASURES.items()}
@@ -212,8 +242,8 @@ def machine_name(machine: Mapping[str, Any]) -> str:
 
 
 def _near_floor(table: pd.DataFrame) -> NDArray[np.bool_]:
-    floors = table[table["purpose"] == FLOOR].groupby(_KEY)["qps"].max().to_dict()
-    limit = np.array([floors.get(key, math.inf) for key in table[_KEY].itertuples(index=False, name=None)], float)
+    floors = table[table["purpose"] == FLOOR].groupby(GROUP_KEY)["qps"].max().to_dict()
+    limit = np.array([floors.get(key, math.inf) for key in table[GROUP_KEY].itertuples(index=False, name=None)], float)
     # A floor without a figure, or none at all, marks nothing.
     near: NDArray[np.bool_] = table["qps"].to_numpy(float) > np.nan_to_num(limit, nan=math.inf) / FLOOR_FACTOR
     return near & (table["purpose"] != FLOOR).to_numpy(bool)
@@ -221,7 +251,7 @@ def _near_floor(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 def groups(table: pd.DataFrame) -> list[Group]:
     """Split the table into rows that may be compared: one dataset, k, mode, number of threads and machine."""
-    return [Group(_group_key(rows), rows) for _, rows in table.groupby(_KEY, sort=True)]
+    return [Group(_group_key(rows), rows) for _, rows in table.groupby(GROUP_KEY, sort=True)]
 
 
 def _group_key(rows: pd.DataFrame) -> GroupKey:
@@ -236,7 +266,7 @@ def newest(table: pd.DataFrame) -> pd.DataFrame:
 
     Settings are told apart by all but provenance: an older version of a plug-in, a library or a dataset file gives way.
     """
-    marks = [*_KEY, "algorithm", "queries_asked", "status"]
+    marks = [*GROUP_KEY, "algorithm", "queries_asked", "status"]
     keys = table[marks].assign(
         build=[_canonical(value) for value in table["build"]],
         search=[_canonical(value) for value in table["search"]],
@@ -296,10 +326,10 @@ def targets_table(
 
     A row for each group and algorithm. Columns: those of `GroupKey`, `algorithm`, `origin`, `settings` (how many were
     measured), `best_recall`, and for each target `t` of that setting: `qps@t` with its interval `low@t` and `high@t`,
-    `recall@t`, `near_floor@t`, `setting@t`, `build_seconds@t`, `index_bytes@t`; and `relation@t`: "=", "not reached",
-    or ">=" where even the least thorough setting lies above the recall, so that more speed may be had. Within a group
-    the fastest at the first target comes first; those that don't reach it follow, by the next target, then by their
-    best recall.
+    `recall@t`, `near_floor@t`, `setting@t`, `build_seconds@t`, `index_bytes@t`, `passes@t` and of these `disturbed@t`;
+    and `relation@t`: "=", "not reached", or ">=" where even the least thorough setting lies above the recall, so that
+    more speed may be had. Within a group the fastest at the first target comes first; those that don't reach it follow,
+    by the next target, then by their best recall.
     """
     import pandas as pd
 
@@ -312,7 +342,7 @@ def targets_table(
             for name, mine in indexes(rows).groupby("algorithm", sort=True)
         ]
         out += sorted(found, key=lambda row: _rank(row, targets))
-    columns = [*_KEY, "algorithm", "origin", "settings", "best_recall"]
+    columns = [*GROUP_KEY, "algorithm", "origin", "settings", "best_recall"]
     columns += [f"{name}@{target:g}" for target in targets for name in _AT]
     return pd.DataFrame(out, columns=columns)
 
@@ -342,43 +372,3 @@ def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor:
 def _rank(row: Mapping[str, Any], targets: Sequence[float]) -> tuple[Any, ...]:
     speeds = [row[f"qps@{target:g}"] for target in targets]
     return (*(math.inf if math.isnan(qps) else -qps for qps in speeds), -row["best_recall"], row["algorithm"])
-
-
-def medians_of(rows: pd.DataFrame) -> str:
-    """Say of which passes the figures of some rows are medians: on a noisy machine not of undisturbed ones alone."""
-    disturbed, passes = int(rows["disturbed"].sum()), int(rows["passes"].sum())
-    if not disturbed:
-        return "a median over passes that nothing disturbed"
-    return (
-        f"a median over passes ({disturbed:,} of {passes:,} were disturbed; those count only where there are fewer "
-        "than 3 others)"
-    )
-
-
-def caveats(rows: pd.DataFrame) -> list[str]:
-    """Say in sentences what a reader of one group should know before comparing; empty where nothing is odd."""
-    measured = rows[rows["status"] == MEASURED]
-    said = []
-    if len(set(measured["dataset_sha256"])) > 1:
-        said.append("the results come from different versions of the dataset file: recall is not comparable")
-    short = measured[measured["queries"] < measured["queries_asked"]]
-    for name, mine in short.groupby("algorithm"):
-        few, asked = int(mine["queries"].min()), int(mine["queries_asked"].max())
-        said.append(f"{name} was measured on as few as {few:,} of {asked:,} queries")
-    asked_for = sorted(set(measured["queries_asked"]))
-    if len(asked_for) > 1:
-        counts = ", ".join(f"{int(count):,}" for count in asked_for)
-        said.append(f"settings were asked for with different numbers of queries: {counts}")
-    told = int((measured["passes"] == 0).sum())
-    if told:
-        said.append(
-            f"{told} of {len(measured)} settings come from another tool's table: their QPS is the fastest of its runs, "
-            "their recall by its definition"
-        )
-    lone = int((measured["passes"] == 1).sum())
-    if lone:
-        said.append(f"{lone} of {len(measured)} settings have a single pass, so no interval for QPS")
-    disturbed, passes = int(measured["disturbed"].sum()), int(measured["passes"].sum())
-    if disturbed:
-        said.append(f"{disturbed:,} of {passes:,} passes were disturbed; they count only where fewer than 3 were not")
-    return said

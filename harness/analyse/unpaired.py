@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.clock import Clock
+from harness.analyse.drift import BUILD_SPREAD
 from harness.analyse.figures import pass_qps, query_recall, quoted_passes
 from harness.analyse.paired import Comparison, Standing, read_at, relation_to
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
 from harness.analyse.verdict import judge
 from harness.errors import AnnbenchError
 from harness.store import Result
-
-# One build hides 1-3% of layout and seed: the standard deviation, in logs, that a child adds to its side.
-BUILD_SPREAD = 0.015
 
 
 @dataclass(frozen=True, eq=False)

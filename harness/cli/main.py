@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +30,20 @@ from harness.cli import (
     train,
     tune,
 )
+from harness.cli.streams import drop, flush_streams, secure_streams
 from harness.errors import AnnbenchError
 from harness.waiting import wait_briefly
+
+# `ClickException`, which newer versions of typer keep a copy of: every mistake in how a verb is called.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# What typer and the libraries under it say, which differs by their version, in words of ours.
+_PHRASES = {
+    r"\. Did you mean ": "; did you mean ",
+    r" \(Possible options?: (.+)\)$": r"; did you mean \1?",
+    r"Value error, ": "",
+    r"Input should be ": "it must be ",
+}
 
 app = typer.Typer(
     name="annbench",
@@ -37,6 +52,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     epilog="Example: annbench run quick && annbench report",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("list")(listing.show)
 app.command("prepare")(prepare.prepare)
@@ -70,21 +86,65 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on standard error and exit status 2."""
+    """Run the command line; what goes wrong ends in one line on standard error, a user's mistake in exit status 2."""
     # A polite end is an interruption: children are ended, and what was measured is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wait_briefly()
+    secure_streams()
+    status, said = _status()
     try:
-        app()
-    except AnnbenchError as problem:
-        typer.echo(f"annbench: {problem}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("annbench: interrupted", err=True)
-        sys.exit(130)
+        if said:
+            typer.echo(f"annbench: {said}", err=True)
+        flush_streams()
     except BrokenPipeError:  # a pager or `head` closed the pipe: nothing is wrong
-        sys.stderr.close()
-        sys.exit(0)
+        pass
+    except OSError as problem:
+        status = status or 1
+        with contextlib.suppress(OSError):
+            typer.echo(f"annbench: can't write: {problem.strerror}", err=True)
+            flush_streams()
+    if status:
+        sys.exit(status)
+
+
+def _status() -> tuple[int, str]:
+    """Run the verb; return the exit status and what there is to say at the end."""
+    try:
+        # A verb's `typer.Exit` is returned as its number.
+        return int(app(prog_name="annbench", standalone_mode=False) or 0), ""
+    except AnnbenchError as problem:
+        return 2, str(problem)
+    except _UsageError as problem:
+        return 2, _usage(problem)
+    except typer.Abort:
+        return 1, "stopped; nothing was changed"
+    except KeyboardInterrupt:
+        return 130, "interrupted"
+    except OSError as problem:
+        return _failed(problem)
+
+
+def _failed(problem: OSError) -> tuple[int, str]:
+    """Say which file, or else which standard stream, could not be used."""
+    if problem.filename is not None:
+        return 1, f"{os.fsdecode(problem.filename)}: {problem.strerror}"
+    drop(1)
+    # A pager or `head` that closed the pipe: nothing is wrong.
+    return (0, "") if isinstance(problem, BrokenPipeError) else (1, f"can't write: {problem.strerror or problem}")
+
+
+def _usage(problem: Any) -> str:
+    """Say what is wrong with how a verb was called; where nothing was asked for, print its help instead."""
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        problem.show()
+        return ""
+    message = problem.format_message().rstrip(".")
+    for theirs, ours in _PHRASES.items():
+        message = re.sub(theirs, ours, message)
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context else "annbench"
+    see = " See" if message.endswith("?") else "; see"
+    return f"{message[:1].lower()}{message[1:]}{see}: {path} --help"
 
 
 if __name__ == "__main__":

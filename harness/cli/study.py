@@ -56,20 +56,13 @@ def _list() -> None:
 
 
 def _changes(given: list[str]) -> dict[str, Any]:
-    import yaml
-
     from harness.errors import ConfigError
+    from harness.plan.selection import read_values
 
-    changes = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        try:
-            changes[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {text!r} should read NAME=VALUE, such as n=20000 or 'ambient=[2, 8, 32]'")
-    return changes
+    try:
+        return read_values(given)
+    except ConfigError as problem:
+        raise ConfigError(f"--set {problem}") from None
 
 
 def _run(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from harness.dataset import Header
 from harness.errors import ConfigError
 from harness.plan.grid import expand
+from harness.plan.parameters import check_grids
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Half, Provenance, SearchSpec
@@ -59,9 +60,12 @@ def chosen(registry: Registry, names: Sequence[str]) -> list[Entry]:
 
 
 def check_names(suite: Suite, registry: Registry) -> None:
-    """Raise UnknownNameError where a grid of the suite is for an algorithm that there isn't."""
-    for name in suite.grids:
-        registry[name]
+    """Raise UnknownNameError where a grid of the suite is for an algorithm, or has a parameter, that there isn't.
+
+    Raises ConfigError for a value that a parameter can't have.
+    """
+    for name, grids in suite.grids.items():
+        check_grids(registry[name], grids)
 
 
 def _matching(registry: Registry, name: str) -> list[Entry]:

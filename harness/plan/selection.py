@@ -10,10 +10,12 @@ from typing import Any
 import yaml
 
 from harness.errors import ConfigError
+from harness.plan.parameters import check_grids, names
 from harness.registry import Entry, GroupConfig
 
 _KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _CALL = re.compile(r"(?P<name>[^()]+)\((?P<params>.*)\)", re.DOTALL)
+_NUMBERS = re.compile(r"\s*-?[\d.]+\s*(,\s*-?[\d.]+\s*)+")
 _EXAMPLE = "write it like M=16, or M=[16, 32] for several"
 
 
@@ -45,6 +47,9 @@ def read_values(pairs: Iterable[str]) -> dict[str, Any]:
         key = key.strip()
         if not separator or not _KEY.fullmatch(key):
             raise ConfigError(f"{pair!r} is no parameter; {_EXAMPLE}")
+        if _NUMBERS.fullmatch(text):
+            numbers = ", ".join(part.strip() for part in text.split(","))
+            raise ConfigError(f"{pair!r}: a list is written {key}=[{numbers}], in quotes for the shell")
         if key in grid:
             raise ConfigError(f"the parameter {key!r} stands twice; {_EXAMPLE}")
         try:
@@ -78,17 +83,18 @@ def grids_of(selection: Selection, entry: Entry, group: str) -> list[GroupConfig
 
     Build parameters that are given replace the group's build grids whole, search parameters its search grids; what
     stands in neither keeps the algorithm's own default. A name that the config's grids have tells by itself which of
-    both it is. Raises ConfigError for one that doesn't (a semicolon says it), or for a group that there isn't.
+    both it is. Raises ConfigError for one that doesn't (a semicolon says it), for a group that there isn't, and for
+    what the algorithm doesn't take.
     """
     build, search = dict(selection.build), dict(selection.search)
-    known = {kind: _names(entry, kind) for kind in ("build", "search")}
+    known = {"build": names(entry, "build"), "search": names(entry, "search")}
     for key, value in selection.mixed.items():
-        kinds = [kind for kind, names in known.items() if key in names]
+        kinds = [kind for kind, taken in known.items() if key in taken]
         if len(kinds) != 1:
-            names = ", ".join(sorted(known["build"] | known["search"])) or "none"
+            every = ", ".join(sorted(known["build"] | known["search"])) or "none"
             raise ConfigError(
-                f"{entry.name}: its config doesn't say whether {key!r} belongs to the build or to the search (known: "
-                f"{names}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
+                f"{entry.name}: nothing says whether {key!r} belongs to the build or to the search (known: "
+                f"{every}); write '{entry.name}(BUILD; SEARCH)' with a semicolon between them"
             )
         (build if kinds[0] == "build" else search)[key] = value
     return replaced(entry, selection.group or group, build or None, search or None)
@@ -110,7 +116,11 @@ def grids_for(
 def replaced(
     entry: Entry, group: str, build: Mapping[str, Any] | None, search: Mapping[str, Any] | None
 ) -> list[GroupConfig]:
-    """Return the grids of an algorithm's group with `build` and `search`, where given, in place of its own."""
+    """Return the grids of an algorithm's group with `build` and `search`, where given, in place of its own.
+
+    Raises ConfigError where the algorithm doesn't take such parameters or values.
+    """
+    check_grids(entry, [GroupConfig(build=dict(build or {}), search=dict(search or {}))])
     if build is not None and search is not None:
         return [GroupConfig(build=dict(build), search=dict(search))]
     found = entry.config.groups.get(group)  # type: ignore[call-overload]
@@ -125,15 +135,6 @@ def replaced(
         for grid in found
     ]
     return list({grid.model_dump_json(): grid for grid in changed}.values())
-
-
-def _names(entry: Entry, kind: str) -> set[str]:
-    groups = [grid for grids in entry.config.groups.values() for grid in grids]
-    return {key for group in groups for grid in _listed(getattr(group, kind)) for key in grid}
-
-
-def _listed(grid: Any) -> list[Mapping[str, Any]]:
-    return grid if isinstance(grid, list) else [grid]
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ _DPI = 160
 WIDTH, HEIGHT = 9.0, 5.9  # inches: 900 px wide in a README
 
 _LEAST_RANGE = 4.0
+_LEAST_TICKS = 3
 
 # Recall 1 stands where 1 - 1e-4 would be told apart from it: a thousand queries with k = 10 resolve no more.
 _NEAREST_TO_ONE = 1e-4
+_HIGHEST_START = 0.99  # an axis on which all recalls are 1 still shows how far off .99 would be
 _LOGIT_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
@@ -90,11 +92,11 @@ def add_axes(figure: Any, *, left: float = 0.85, right: float = 1.95, bottom: fl
 
 
 def recall_scale(axes: Any, lowest: float, *, logit: bool) -> None:
-    """Set the x axis for recall from just below `lowest` up to 1: linear, or stretched towards 1.
+    """Set the x axis for recall from just below `lowest`, .99 at most, up to 1: linear, or stretched towards 1.
 
     The stretched scale is `-log10(1 - recall + 1e-4)`, so that each nine is a step of its own and 1 has a place.
     """
-    lowest = min(max(lowest, 0.0), 1.0)
+    lowest = min(max(lowest, 0.0), _HIGHEST_START)
     if logit:
         axes.set_xscale("function", functions=(_to_nines, _from_nines))
         left = _to_nines(np.array([lowest]))[0]
@@ -106,8 +108,9 @@ def recall_scale(axes: Any, lowest: float, *, logit: bool) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
         return
-    margin = max(0.02 * (1 - lowest), 0.002)
+    margin = 0.02 * (1 - lowest)
     axes.set_xlim(lowest - margin, 1 + margin)
+    axes.set_xticks([tick for tick in axes.get_xticks() if lowest - margin <= tick <= 1 + 1e-9])  # no recall is above 1
 
 
 def _to_nines(recall: Any) -> Any:
@@ -120,7 +123,10 @@ def _from_nines(position: Any) -> Any:
 
 
 def log_scale(axis: Any, low: float, high: float, write: Any) -> None:
-    """Set a logarithmic axis from `low` to `high` with ticks at 1, 2 and 5 where there is room, written by `write`."""
+    """Set a logarithmic axis from `low` to `high` with ticks at 1, 2 and 5 where there is room.
+
+    Where few of these lie in it each digit has one; `write` writes them.
+    """
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     set_scale = axis.axes.set_yscale if axis.axis_name == "y" else axis.axes.set_xscale
@@ -128,14 +134,19 @@ def log_scale(axis: Any, low: float, high: float, write: Any) -> None:
     set_scale("log")
     set_limits(low, high)
     decades = math.log10(high / low)
-    steps = (1, 2, 5) if decades < 2.6 else (1, 3) if decades < 4 else (1,)
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-    ticks = [tick for tick in ticks if low <= tick <= high]
+    ticks = _log_ticks(low, high, (1, 2, 5) if decades < 2.6 else (1, 3) if decades < 4 else (1,))
+    if len(ticks) < _LEAST_TICKS:
+        ticks = _log_ticks(low, high, range(1, 10))
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(lambda value, _: write(value))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def _log_ticks(low: float, high: float, steps: Iterable[float]) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def cost_scale(axis: Any, values: Sequence[float], what: Measure) -> None:

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.report.style import Style, plain
+from harness.report.style import LEADER, Style, short_names
 
 _LINE_HEIGHT = 1.28
-_LABEL_LIMIT = 26
+_LABEL_LIMIT = 22
+_LEADER = {"arrowstyle": "-", "color": LEADER, "linewidth": 0.6, "linestyle": (0, (1, 2)), "zorder": 1.2}
+_FARTHEST = 0.12  # of the width: a leader from further away would cross the plot
 _WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7), (-0.7, -0.7))
 
 
@@ -52,23 +54,30 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def label_ends(axes: Any, ends: Sequence[End], *, size: float = 9.0, limit: int = _LABEL_LIMIT) -> None:
-    """Write each name in a column right of the axes, at the height of its line's end, with a thin leader to it.
+    """Write each name in a column right of the axes, at the height of its line's end, with a dotted grey leader to it.
 
-    A name is cut after `limit` characters. Call it when the limits of the axes are final.
+    The name of a line that ends far from there stands beside its end, where no leader crosses the plot. Names are
+    shortened to `limit` characters. Call it when all lines are drawn and the limits of the axes are final.
     """
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = [to_axes.transform((end.x, end.y)) for end in ends]
+    far = [end for end, place in zip(ends, places, strict=True) if place[0] < 1 - _FARTHEST]
+    if far:
+        label_points(axes, far, _drawn(axes), size=size, limit=limit)
+        ends = [end for end in ends if end not in far]
     if not ends:
         return
+    texts = short_names([end.name for end in ends], limit)
     figure = axes.figure
     height = axes.get_position().height * figure.get_figheight() * 72  # points
     size = max(5.5, min(size, height / (len(ends) * _LINE_HEIGHT)))
     gap = size * _LINE_HEIGHT / height
-    to_axes = axes.transData + axes.transAxes.inverted()
     points = [to_axes.transform((end.x, end.y)) for end in ends]
     # Lines that end further right come first among equals, so that leaders cross less.
     heights = spread([float(point[1]) for point in points], gap, 0.0, 1.0)
     for end, point, y in zip(ends, points, heights, strict=True):
         axes.annotate(
-            plain(end.name, limit),
+            texts[end.name],
             xy=(min(float(point[0]), 1.0), float(point[1])),
             xytext=(1.035, y),
             xycoords="axes fraction",
@@ -79,23 +88,39 @@ def label_ends(axes: Any, ends: Sequence[End], *, size: float = 9.0, limit: int 
             va="center",
             ha="left",
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": end.style.colour,
-                "linewidth": 0.7,
-                "alpha": 0.55,
-                "shrinkA": 1,
-                "shrinkB": 3,
-                "relpos": (0.0, 0.5),
-            },
+            arrowprops={**_LEADER, "shrinkA": 1, "shrinkB": 3, "relpos": (0.0, 0.5)},
         )
 
 
-def label_points(axes: Any, ends: Sequence[End], marks: Sequence[tuple[float, float]], *, size: float = 9.0) -> None:
+def _drawn(axes: Any) -> list[tuple[float, float]]:
+    """Return points all along the lines that are drawn, in data coordinates."""
+    found: list[tuple[float, float]] = []
+    for line in axes.get_lines():
+        if line.get_transform() != axes.transData:  # a level across the axes
+            continue
+        seen = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
+        seen = seen[np.isfinite(seen).all(axis=1)]
+        if not len(seen):
+            continue
+        if line.get_linestyle() != "None" and len(seen) > 1:
+            steps = np.linspace(0, len(seen) - 1, 8 * (len(seen) - 1) + 1)
+            seen = np.column_stack([np.interp(steps, np.arange(len(seen)), column) for column in seen.T])
+        found += [(float(x), float(y)) for x, y in axes.transData.inverted().transform(seen)]
+    return found
+
+
+def label_points(
+    axes: Any,
+    ends: Sequence[End],
+    marks: Sequence[tuple[float, float]],
+    *,
+    size: float = 9.0,
+    limit: int = _LABEL_LIMIT,
+) -> None:
     """Write each name close to its point, where it covers the least of other names, points (`marks`) and the frame.
 
-    Greedy, the highest point first: eight directions at growing distances, and a thin leader where the name had to go
-    far. Call it when the limits of the axes are final.
+    Greedy, the highest point first: eight directions at growing distances, and a dotted leader where the name had to
+    go far. Call it when the limits of the axes are final.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -106,8 +131,9 @@ def label_points(axes: Any, ends: Sequence[End], marks: Sequence[tuple[float, fl
     dots = axes.transData.transform(np.asarray(marks, float))
     point = axes.figure.dpi / 72  # pixels in a point
     taken: list[_Box] = []
+    texts = short_names([end.name for end in ends], limit)
     for end in sorted(ends, key=lambda end: (-end.y, end.name)):
-        text = axes.text(0, 0, plain(end.name, _LABEL_LIMIT), fontsize=size, fontweight=end.style.weight)
+        text = axes.text(0, 0, texts[end.name], fontsize=size, fontweight=end.style.weight)
         extent = text.get_window_extent(renderer)
         text.remove()
         x, y = axes.transData.transform((end.x, end.y))
@@ -115,7 +141,7 @@ def label_points(axes: Any, ends: Sequence[End], marks: Sequence[tuple[float, fl
         taken.append(box)
         far = max(abs(dx), abs(dy)) > 16
         axes.annotate(
-            plain(end.name, _LABEL_LIMIT),
+            texts[end.name],
             xy=(end.x, end.y),
             xytext=((box.left - x) / point, (box.bottom - y) / point),
             textcoords="offset points",
@@ -124,7 +150,7 @@ def label_points(axes: Any, ends: Sequence[End], marks: Sequence[tuple[float, fl
             fontweight=end.style.weight,
             va="bottom",
             ha="left",
-            arrowprops={"arrowstyle": "-", "color": end.style.colour, "linewidth": 0.6, "alpha": 0.6} if far else None,
+            arrowprops=_LEADER if far else None,
             zorder=5,
         )
 

@@ -10,7 +10,7 @@ from harness.analyse.measures import MEASURES
 from harness.analyse.table import Group, indexes
 from harness.report.figure import WIDTH, add_axes, log_scale, new_figure, padded, page
 from harness.report.plots import group_styles
-from harness.report.style import SOFT, plain
+from harness.report.style import SOFT, plain, short_names
 
 LATENCY_TARGET = 0.95
 _PERCENTILES = ("p50", "p95", "p99", "p99.9")
@@ -47,6 +47,7 @@ def latency_figure(group: Group, target: float = LATENCY_TARGET) -> Any | None:
     axes.set_xlabel("Latency of a query in µs (log)")
     axes.set_yticks(range(len(rows)), ["" for _ in range(len(rows))])
     axes.tick_params(axis="y", length=0)
+    names = short_names(rows["algorithm"], 26)
     for position, (_, row) in enumerate(rows.iterrows()):
         look = looks[str(row["algorithm"])]
         points = [float(row[name]) for name in _PERCENTILES]
@@ -54,7 +55,7 @@ def latency_figure(group: Group, target: float = LATENCY_TARGET) -> Any | None:
         for value, (marker, size, fill) in zip(points, _marks(look.colour), strict=True):
             if math.isfinite(value):
                 axes.plot(value, position, marker=marker, ms=size, mfc=fill, mec=look.colour, mew=1.4, zorder=3)
-        _name_row(axes, position, str(row["algorithm"]), f"recall {row['recall']:.3f} · {row['label']}", look)
+        _name_row(axes, position, names[row["algorithm"]], f"recall {row['recall']:.3f} · {row['label']}", look)
     _explain_marks(figure)
     return figure
 
@@ -67,7 +68,7 @@ def _name_row(axes: Any, position: int, name: str, setting: str, look: Any) -> N
     left = {"xycoords": ("figure fraction", "data"), "annotation_clip": False, "ha": "left"}
     x = 0.1 / WIDTH
     axes.annotate(
-        plain(name, 26), (x, position), xytext=(0, 1), textcoords="offset points", va="bottom", fontsize=9.5,
+        name, (x, position), xytext=(0, 1), textcoords="offset points", va="bottom", fontsize=9.5,
         color=look.colour, fontweight=look.weight, **left,
     )  # fmt: skip
     axes.annotate(

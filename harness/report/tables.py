@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import DEFAULT_TARGETS, MEASURED, indexes, on_frontier, targets_table
-from harness.analyse.winners import Winner, winner
+from harness.analyse.winners import banner, telling, winner
 from harness.report.style import plain
 
 if TYPE_CHECKING:
@@ -96,15 +96,9 @@ def winners_markdown(rows: pd.DataFrame, targets: Sequence[float] = DEFAULT_TARG
     """Write a line for each recall: the fastest algorithm of one group, and what `winner` says of the others."""
     table = targets_table(rows, targets)
     found = [(target, winner(table, target)) for target in targets]
-    return "".join(f"- recall {target:g}: {_won(won)}\n" for target, won in found if won is not None)
-
-
-def _won(won: Winner) -> str:
-    parts = [escape(won.best.algorithm)]
-    for said, others in (("tied", won.tied), ("can't tell", won.unsure)):
-        if others:
-            parts.append(f"{said}: {', '.join(escape(one.algorithm) for one in others)}")
-    return "; ".join(parts)
+    lines = [f"- recall {target:g}: {escape(telling(won), 1000)}\n" for target, won in found if won is not None]
+    warning = banner(indexes(rows))
+    return "".join([*([f"**{escape(warning, 400)}**\n\n"] if warning else []), *lines])
 
 
 def _target_cell(row: Any, target: float) -> str:

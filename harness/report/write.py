@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse.at_recall import RULE
-from harness.analyse.table import Group, caveats, groups, medians_of, newest, targets_table
+from harness.analyse.caveats import caveats, medians_of
+from harness.analyse.table import Group, groups, newest, targets_table
 from harness.analyse.winners import MEANING
 from harness.atomic import write_text
 from harness.errors import AnnbenchError

@@ -216,10 +216,10 @@ def _panel(part: str, choices: pd.DataFrame) -> Panel:
     y = choices["ndcg"].tolist()
     if numeric:
         lines = [Line("", x, y, "first", low=low, high=high)]
-        return Panel(Axis(part, log=True, ticks=x), Axis("nDCG@10"), lines)
+        return Panel(Axis(part, log=True, ticks=x), Axis(f"nDCG@10 by {part}"), lines)
     looks = ("first", "second", "third", "fourth")
     lines = [
         Line(str(name), [x[i]], [y[i]], looks[i % 4], kind="dots", low=[low[i]], high=[high[i]])
         for i, name in enumerate(choices["choice"])
     ]
-    return Panel(Axis(part, ticks=[], limits=(-0.5, len(x) - 0.5)), Axis("nDCG@10"), lines)
+    return Panel(Axis(part, ticks=[], limits=(-0.5, len(x) - 0.5)), Axis(f"nDCG@10 by {part}"), lines)

@@ -300,15 +300,18 @@ def _cells(row: Any) -> list[str]:
 def _picture(finding: str, trees: pd.DataFrame, best: str, settings: Settings) -> Picture:
     drawn = trees[trees["data"] != REAL]
     lowest, highest = min(drawn["speedup_low"].min(), 1.0), max(drawn["speedup_high"].max(), 1.0)
-    speed = Axis("Speed over a scan of all points", log=True, limits=(lowest / 1.5, highest * 1.5))
+    uniform, embedded = (
+        Axis(f"Speed over a scan, {points}", log=True, limits=(lowest / 1.5, highest * 1.5))
+        for points in ("uniform points", "curved surface")
+    )
     ambient = Axis("Dimension of uniform points", log=True, ticks=_powers(settings.ambient))
     intrinsic = Axis(
         f"Intrinsic dimension of points in {settings.embedding} dimensions", log=True, ticks=_powers(settings.intrinsic)
     )
     level = (1.0, "a scan is as fast")
     panels = [
-        Panel(ambient, speed, _speed_lines(trees[trees["data"] == UNIFORM], "ambient", named=False), level),
-        Panel(intrinsic, speed, _speed_lines(trees[trees["data"] == EMBEDDED], "intrinsic", named=True), level),
+        Panel(ambient, uniform, _speed_lines(trees[trees["data"] == UNIFORM], "ambient", named=False), level),
+        Panel(intrinsic, embedded, _speed_lines(trees[trees["data"] == EMBEDDED], "intrinsic", named=True), level),
     ]
     if trees.loc[trees["algorithm"] == best, "visited"].notna().any():
         panels += [_visited_panel(trees, best, by) for by in ("ambient", "estimated")]
@@ -361,7 +364,7 @@ def _visited_panel(trees: pd.DataFrame, best: str, by: str) -> Panel:
     title = "Intrinsic dimension, estimated" if estimated else "Ambient dimension"
     return Panel(
         Axis(title, log=True, ticks=_powers(list(mine[by]))),
-        Axis(f"Share of points that {best} visits", log=True, percent=True),
+        Axis(f"Visited by {best}, {'intrinsic' if estimated else 'ambient'}", log=True, percent=True),
         lines,
     )
 

@@ -322,7 +322,7 @@ def _picture(finding: str, hashed: pd.DataFrame, searched: pd.DataFrame, setting
     panels = [_hashed_panel(hashed, HYPERPLANES, settings), _hashed_panel(hashed, P_STABLE, settings)]
     for name in list(dict.fromkeys(searched["dataset"]))[:_PLOTTED_DATASETS] if len(searched) else []:
         mine = searched[searched["dataset"] == name]
-        panels += [_recall_panel(str(name), mine), _cost_panel(mine, settings)]
+        panels += [_recall_panel(str(name), mine), _cost_panel(str(name), mine, settings)]
     return Picture(
         finding,
         "Random hyperplanes (Charikar 2002) and p-stable projections (Datar et al. 2004)",
@@ -378,12 +378,12 @@ def _recall_panel(name: str, mine: pd.DataFrame) -> Panel:
     return Panel(Axis("Tables", log=True, ticks=ticks), Axis(f"Recall, {short_name(name)}", limits=(0, 1.03)), lines)
 
 
-def _cost_panel(mine: pd.DataFrame, settings: Settings) -> Panel:
+def _cost_panel(name: str, mine: pd.DataFrame, settings: Settings) -> Panel:
     probes = sorted(mine["probes"].unique())
     lines = [_probe_line(rows, "scored", place, probes) for place, rows in _by_probes(mine, probes)]
     return Panel(
         Axis("Share of points scored", log=True, percent=True),
-        Axis(f"Recall@{settings.k} for its cost", limits=(0, 1.03)),
+        Axis(f"Recall@{settings.k} for its cost, {short_name(name)}", limits=(0, 1.03)),
         lines,
     )
 

@@ -46,7 +46,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; the title of `y` stands above it. `level` is a value of y that is marked, and its name."""
+    """One pair of axes; the title of `y` stands above it, and differs from those of the picture's other panels.
+
+    `level` is a value of y that is marked, and its name.
+    """
 
     x: Axis
     y: Axis

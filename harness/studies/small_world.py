@@ -348,7 +348,7 @@ def _shape_panel(plotted: pd.DataFrame, name: str) -> Panel:
         Line("ground layer", n, list(mine["clustering"]), look="hnsw"),
         Line("random graph", n, list(mine["random_clustering"]), look="theory", dashed=True),
     ]
-    return Panel(_points(plotted), Axis("Clustering coefficient", log=True), lines)
+    return Panel(_points(plotted), Axis(f"Clustering, {short_name(name)}", log=True), lines)
 
 
 def _points(plotted: pd.DataFrame) -> Axis:

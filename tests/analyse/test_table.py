@@ -8,18 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES
-from harness.analyse.table import (
-    COLUMNS,
-    caveats,
-    floor_qps,
-    groups,
-    machine_name,
-    newest,
-    on_frontier,
-    targets_table,
-    tidy,
-)
+from harness.analyse.table import COLUMNS, floor_qps, groups, machine_name, newest, on_frontier, targets_table, tidy
 from harness.store import Failure
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.analyse.statistics import Range, ratio_range
 from harness.analyse.table import targets_table, tidy
-from harness.analyse.winners import winner
+from harness.analyse.winners import banner, telling, winner
 
 
 def test_the_interval_of_a_ratio_covers() -> None:
@@ -45,10 +45,9 @@ SPEEDS = (("a", 1000, 7), ("b", 1005, 7), ("c", 400, 7), ("d", 990, 1))
 @pytest.mark.parametrize(("spread", "tied", "unsure"), [(0.003, 1, ["d"]), (0.1, 0, ["a", "b", "d"])])
 def test_the_fastest_and_its_ties(factory: Any, spread: float, tied: int, unsure: list[str]) -> None:
     """Tied is what the interval of the ratio holds within 3%; where it is wider, or there is none, it can't be told."""
-    queries = {"mode": "batch"}  # latencies of single queries would add to the spread
-    results = [
-        factory.make_result(n, recall=0.97, qps=q, passes=p, pass_spread=spread, **queries) for n, q, p in SPEEDS
-    ]
+    # Latencies of single queries would add to the spread, and of one process it isn't known how much builds differ.
+    shape = {"mode": "batch", "processes": 2, "pass_spread": spread}
+    results = [factory.make_result(n, recall=0.97, qps=q, passes=p, **shape) for n, q, p in SPEEDS]
     found = winner(targets_table(tidy(results)), 0.95)
     assert found is not None
     assert len(found.tied) == tied
@@ -69,3 +68,37 @@ def test_the_order_of_rows_decides_nothing(factory: Any, swap: bool) -> None:
     found = winner(table(factory, *(reversed(speeds) if swap else speeds)), 0.9)
     assert found is not None
     assert (found.best.algorithm, found.tied) == ("b", ())
+
+
+def test_a_busy_machine_has_no_winner(factory: Any) -> None:
+    """Where most passes are disturbed nobody wins, however far apart the figures are, and the reason says so."""
+    marks = {"disturbed": tuple(range(4)), "recall": 0.97}
+    rows = tidy([factory.make_result("a", qps=9000, **marks), factory.make_result("b", qps=1000, **marks)])
+    found = winner(targets_table(rows), 0.95)
+    assert found is not None
+    assert not found.trusted
+    assert not found.alone
+    assert telling(found) == "no winner: 8 of 14 passes were disturbed"
+    assert "8 of 14 passes were disturbed" in banner(rows)
+
+
+def test_an_algorithm_whose_passes_were_disturbed_is_not_beaten(factory: Any) -> None:
+    """Most passes are quiet, but not those of one: it neither wins nor loses."""
+    quiet = [factory.make_result(n, qps=q, recall=0.97) for n, q in (("a", 3000), ("b", 1000), ("d", 900))]
+    slow = factory.make_result("c", qps=500, recall=0.97, disturbed=(0, 1, 2, 3))
+    fast = factory.make_result("c", qps=9000, recall=0.97, disturbed=(0, 1, 2, 3))
+    found = winner(targets_table(tidy([*quiet, slow])), 0.95)
+    assert found is not None
+    assert [one.algorithm for one in found.unsure] == ["c"]
+    assert not found.alone
+    assert banner(tidy([*quiet, slow])) == ""
+    found = winner(targets_table(tidy([*quiet, fast])), 0.95)
+    assert found is not None
+    assert found.reason == "4 of 7 passes of c were disturbed"
+
+
+def test_what_is_told_of_a_recall(factory: Any) -> None:
+    """One line says who won, who can't be told apart from it, and that nobody arrives."""
+    assert telling(None) == "no algorithm reaches it"
+    assert telling(winner(table(factory, ("a", 1000, 7), ("b", 100, 7)), 0.95)) == "a"
+    assert telling(winner(table(factory, ("a", 1000, 7), ("d", 400, 1)), 0.95)) == "a; can't tell: d"

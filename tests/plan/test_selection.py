@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, UnknownNameError
 from harness.plan.selection import grids_for, grids_of, read_selection, read_values
 from harness.registry import Entry, load_registry
 
@@ -49,14 +49,16 @@ def test_what_is_not_given_is_the_groups(hnsw: Entry) -> None:
     assert all(grid.search == {"ef": 40} for grid in grids)
 
 
-def test_a_semicolon_places_names_that_the_config_lacks(hnsw: Entry) -> None:
-    """A plug-in may take parameters that no group of its own shows."""
+def test_names_that_the_config_lacks_are_those_of_the_class(hnsw: Entry) -> None:
+    """A class may take parameters that no group of its config shows; what it doesn't take is refused."""
     with pytest.raises(ConfigError, match="'newcomer' belongs to the build or to the search"):
         grids_of(read_selection("hnsw(newcomer=1)"), hnsw, "quick")
-    (grid,) = grids_of(read_selection("hnsw(newcomer=1; ef=40)"), hnsw, "quick")
-    assert (grid.build, grid.search) == ({"newcomer": 1}, {"ef": 40})
-    grids = grids_of(read_selection("hnsw(; newcomer=1)"), hnsw, "quick")
-    assert all(grid.search == {"newcomer": 1} for grid in grids)
+    with pytest.raises(UnknownNameError, match="no build parameter of hnsw is called 'newcomer'"):
+        grids_of(read_selection("hnsw(newcomer=1; ef=40)"), hnsw, "quick")
+    (grid,) = grids_of(read_selection("hnsw(seed=1; ef=40)"), hnsw, "quick")
+    assert (grid.build, grid.search) == ({"seed": 1}, {"ef": 40})
+    grids = grids_of(read_selection("hnsw(upper_layers=false)"), hnsw, "quick")
+    assert all(grid.search == {"upper_layers": False} for grid in grids)
 
 
 def test_a_bare_name_keeps_the_group(hnsw: Entry) -> None:

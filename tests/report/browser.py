@@ -77,9 +77,35 @@ class Browser:
         """Return the text of the first element of a selector, shown or not."""
         return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
 
+    def show(self, page: Path, **how: Any) -> None:
+        """Open a report as `open` does, with nothing remembered of others, and wait until it stands."""
+        self.run("try { localStorage.clear() } catch {}")
+        self.open(page, **how)
+        self.until("return document.querySelector('#point h3') !== null")
+        self.logged()
+
+    def drawn(self, name: str) -> Any:
+        """Bring a plot into sight, wait until it is drawn, and return its traces as plotly has them."""
+        self.run("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name)
+        self.until(
+            "const p = document.getElementById(arguments[0]); return p.querySelector('.main-svg') !== null", name
+        )
+        return self.run(
+            "return document.getElementById(arguments[0]).data.map((t) => ({name: t.name, x: [...t.x], y: [...t.y],"
+            " rows: t.customdata ? [...t.customdata] : null, mode: t.mode, fill: t.fill || null}))",
+            name,
+        )
+
+    def rows(self, selector: str, column: int) -> list[str]:
+        """Return the texts of a column of the first table in an element."""
+        script = "return [...document.querySelectorAll(`${arguments[0]} tbody tr`)].map((r) => r.cells[arguments[1]]"
+        return [str(text) for text in self.run(f"{script}.innerText)", selector, column)]
+
     def logged(self) -> list[str]:
         """Return what was logged since the last call, refusals of the page's policy among it."""
-        return [f"{entry['level']}: {entry['message']}" for entry in self.driver.get_log("browser")]
+        entries = self.driver.get_log("browser")
+        # What headless Chromium says of the machine's graphics is not of the page.
+        return [f"{entry['level']}: {entry['message']}" for entry in entries if "GPU" not in entry["message"]]
 
     def requested(self) -> list[str]:
         """Return the addresses asked for since the last call."""

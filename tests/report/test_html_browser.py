@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,6 @@ from harness.report.tables import targets_markdown
 WIDTHS = (360, 900, 1600)
 EVIL = "<script>window.broken=1</script><img src=x onerror='window.broken=2'>\"'&amp;<b>b</b>"
 HOVER = "const h = document.querySelector('#plot-frontier .hoverlayer text'); return h && h.textContent"
-NO_GPU = "GPU"  # what headless Chromium says of the machine, not of the page
-
-
-@pytest.fixture(scope="module")
-def browser(browser_tool: Any) -> Iterator[Any]:
-    """Start a browser for all tests of this file."""
-    why = browser_tool.missing()
-    if why:
-        pytest.skip(why)
-    with browser_tool.browsing() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def page(factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the page of a small benchmark, with a batch, a floor, a failure, and embeddings' joint rows."""
-    folder = tmp_path_factory.mktemp("page")
-    results = factory.make_world(("brute_force", "hnsw", "hnswlib", "lsh"), settings=5, floor=60_000.0)
-    results += factory.make_world(("hnsw", "pq"), settings=4, dataset="glove-100-angular", floor=None)
-    results.append(factory.make_result("hnsw", {"M": 8}, {"ef": 9}, mode="batch", threads=2, recall=0.97, qps=9000))
-    store = factory.write_store(folder / "results", results, [factory.make_failure(detail="2 h")])
-    joint = [factory.make_joint_row(), factory.make_joint_row(dataset="other", qps=99.0, search={"ef": 99})]
-    return write_page(Content(*derive(store), joint=joint), folder)
 
 
 @pytest.fixture(scope="module")
@@ -63,85 +39,60 @@ def hostile(factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(Content(*derive(store), joint=joint), folder)
 
 
-def opened(browser: Any, page: Path, **how: Any) -> None:
-    browser.run("try { localStorage.clear() } catch {}")
-    browser.open(page, **how)
-    browser.until("return document.querySelector('#point h3') !== null")
-    browser.logged()
-
-
-def drawn(browser: Any, name: str) -> Any:
-    """Bring a plot into sight, wait until it is drawn, and return its traces as plotly has them."""
-    browser.run("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name)
-    browser.until("const p = document.getElementById(arguments[0]); return p.querySelector('.main-svg') !== null", name)
-    return browser.run(
-        "return document.getElementById(arguments[0]).data.map((t) => ({name: t.name, x: [...t.x], y: [...t.y],"
-        " rows: t.customdata ? [...t.customdata] : null, mode: t.mode, fill: t.fill || null}))",
-        name,
-    )
-
-
 def lines(traces: Any) -> dict[str, Any]:
     return {trace["name"]: trace for trace in traces if trace["mode"] == "lines+markers"}
-
-
-def rows_of(browser: Any, selector: str, column: int) -> list[str]:
-    script = (
-        "return [...document.querySelectorAll(`${arguments[0]} tbody tr`)].map((r) => r.cells[arguments[1]].innerText)"
-    )
-    return [str(text) for text in browser.run(script, selector, column)]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_opens_from_disk_and_asks_for_nothing(browser: Any, page: Path, width: int) -> None:
     """At each width all plots draw, nothing is logged or asked for but the file, and nothing sticks out sideways."""
     browser.requested()
-    opened(browser, page, width=width)
+    browser.show(page, width=width)
     for name in ("frontier", "build", "memory", "latency", "recall", "joint"):
-        drawn(browser, f"plot-{name}")
-    assert [text for text in browser.logged() if NO_GPU not in text] == []
+        browser.drawn(f"plot-{name}")
+    assert browser.logged() == []
     assert {url for url in browser.requested() if not url.startswith("data:")} == {page.as_uri()}
     assert browser.run("return document.documentElement.scrollWidth") <= width
     for theme in ("light", "dark"):
         browser.prefer(theme)
-    assert [text for text in browser.logged() if NO_GPU not in text] == []
+    assert browser.logged() == []
 
 
 def test_the_frontier_answers_to_its_controls(browser: Any, page: Path) -> None:
     """Algorithms, axes, intervals and beaten settings can be changed, and the plot follows."""
-    opened(browser, page)
-    before = lines(drawn(browser, "plot-frontier"))
+    browser.show(page)
+    before = lines(browser.drawn("plot-frontier"))
     assert set(before) == {"brute_force", "hnsw", "hnswlib", "lsh"}
     assert before["brute_force"]["x"] == [pytest.approx(4)]  # recall 1 on the stretched scale
     browser.click("input[name=scale-x][value=linear]")
-    assert lines(drawn(browser, "plot-frontier"))["brute_force"]["x"] == [1]
+    assert lines(browser.drawn("plot-frontier"))["brute_force"]["x"] == [1]
     browser.click("input[name=scale-y][value=linear]")
     kind = "return document.getElementById('plot-frontier')._fullLayout.yaxis.type"
     assert browser.run(kind) == "linear"
     browser.click("#algorithms input[value='1']")
-    assert set(lines(drawn(browser, "plot-frontier"))) == {"brute_force", "hnswlib", "lsh"}
+    assert set(lines(browser.drawn("plot-frontier"))) == {"brute_force", "hnswlib", "lsh"}
     browser.click("[data-only=library]")
-    assert set(lines(drawn(browser, "plot-frontier"))) == {"hnswlib"}
+    assert set(lines(browser.drawn("plot-frontier"))) == {"hnswlib"}
     browser.click("[data-only=none]")
     assert "No algorithm is chosen" in browser.text("#plot-frontier")
     browser.click("[data-only=all]")
-    assert any(trace["fill"] for trace in drawn(browser, "plot-frontier"))
+    assert any(trace["fill"] for trace in browser.drawn("plot-frontier"))
     browser.click("#show-intervals")
-    assert not any(trace["fill"] for trace in drawn(browser, "plot-frontier"))
+    assert not any(trace["fill"] for trace in browser.drawn("plot-frontier"))
     browser.click("#show-others")
-    assert {trace["mode"] for trace in drawn(browser, "plot-frontier")} == {"lines+markers", "markers"}
+    assert {trace["mode"] for trace in browser.drawn("plot-frontier")} == {"lines+markers", "markers"}
     browser.run("const s = document.getElementById('axis-x'); s.value = 'eps0.1'; s.dispatchEvent(new Event('change'))")
     title = "return document.getElementById('plot-frontier')._fullLayout.xaxis.title.text"
     assert browser.run(title) == "Recall within 10%"
-    assert [text for text in browser.logged() if NO_GPU not in text] == []
+    assert browser.logged() == []
 
 
 def test_a_click_on_a_point_tells_of_it(browser: Any, page: Path) -> None:
     """The panel shows the setting clicked in a plot, with the command line and the Python that measure it again."""
     from selenium.webdriver.common.action_chains import ActionChains
 
-    opened(browser, page)
-    trace = lines(drawn(browser, "plot-frontier"))["hnswlib"]
+    browser.show(page)
+    trace = lines(browser.drawn("plot-frontier"))["hnswlib"]
     place = browser.run(
         "const p = document.getElementById('plot-frontier'), box = p.getBoundingClientRect(), l = p._fullLayout;"
         "return [box.x + l._size.l + l.xaxis.c2p(arguments[0]), box.y + l._size.t + l.yaxis.c2p(arguments[1])]",
@@ -168,9 +119,9 @@ def test_a_click_on_a_point_tells_of_it(browser: Any, page: Path) -> None:
 
 def test_what_is_in_view_can_be_changed(browser: Any, page: Path) -> None:
     """Dataset and mode choose the group that all sections show, and a batch has no latencies."""
-    opened(browser, page)
+    browser.show(page)
     browser.run("const s = document.getElementById('view-dataset'); s.value = 'glove-100-angular'; s.onchange()")
-    assert set(lines(drawn(browser, "plot-frontier"))) == {"hnsw", "pq"}
+    assert set(lines(browser.drawn("plot-frontier"))) == {"hnsw", "pq"}
     assert "glove-100-angular" in browser.text("#frontier-about")
     browser.run("const s = document.getElementById('view-asked'); s.value = 'batch 2'; s.onchange()")
     assert "2 threads" in browser.text("#frontier-about")
@@ -191,13 +142,13 @@ def asked(browser: Any, words: str) -> None:
 
 def test_the_chooser_keeps_to_its_limits(browser: Any, page: Path) -> None:
     """It names the fastest setting within the limits by dataset, says why there is none, and speaks of a change."""
-    opened(browser, page)
+    browser.show(page)
 
     def ask(**limits: str) -> list[str]:
         for name, value in limits.items():
             script = "const f = document.getElementById(arguments[0]); f.value = arguments[1];"
             browser.run(f"{script} f.dispatchEvent(new Event('input'))", f"choose-{name}", value)
-        return rows_of(browser, "#chosen", 1)
+        return browser.rows("#chosen", 1)
 
     asked(browser, "one query at a time")
     assert ask(recall="0.95")[0].startswith("hnsw")
@@ -227,7 +178,7 @@ def test_one_recall_has_one_answer(browser: Any, page: Path, factory: Any) -> No
     """Summary, chooser, the tables of targets and of costs, and the Markdown's, name one setting and its figures."""
     names = ("brute_force", "hnsw", "hnswlib", "lsh")
     table = tidy(factory.make_world(names, settings=5, floor=60_000.0))
-    opened(browser, page)
+    browser.show(page)
     asked(browser, "one query at a time")
     for place, target in enumerate((0.9, 0.95, 0.99)):
         found = winner(targets_table(table), target)
@@ -236,15 +187,15 @@ def test_one_recall_has_one_answer(browser: Any, page: Path, factory: Any) -> No
         speed, mark = f"{best.qps:,.0f}", "≥ " if best.relation == ">=" else ""
         script = "const f = document.getElementById('choose-recall'); f.value = arguments[0];"
         browser.run(f"{script} f.dispatchEvent(new Event('input'))", str(target))
-        assert [rows_of(browser, "#chosen", column)[0].split("\n")[0] for column in (2, 4)] == [best.setting, speed]
-        assert rows_of(browser, "#chosen", 1)[0].split("\n")[0] == best.algorithm
+        assert [browser.rows("#chosen", column)[0].split("\n")[0] for column in (2, 4)] == [best.setting, speed]
+        assert browser.rows("#chosen", 1)[0].split("\n")[0] == best.algorithm
         assert len(browser.run("return [...document.querySelectorAll('#chosen tbody tr:first-child .tied')]")) == beside
         browser.click(f"#at-cost label:nth-child({place + 1})")
-        assert rows_of(browser, "#costs", 1)[0] == best.setting
-        assert rows_of(browser, "#costs", 2)[0] == speed
-        targets = dict(zip(rows_of(browser, "#targets", 0), rows_of(browser, "#targets", place + 1), strict=True))
+        assert browser.rows("#costs", 1)[0] == best.setting
+        assert browser.rows("#costs", 2)[0] == speed
+        targets = dict(zip(browser.rows("#targets", 0), browser.rows("#targets", place + 1), strict=True))
         assert targets[best.algorithm].split("\n")[0] == f"{mark}{speed}"
-        summary = rows_of(browser, "#summary", place + 1)
+        summary = browser.rows("#summary", place + 1)
         cell = next(text for text in summary if best.algorithm in text and f"{speed} QPS" in text)
         assert cell.count("tied") + cell.count("can't tell") == beside
         assert f"{mark}{speed} (" in targets_markdown(table)
@@ -252,11 +203,11 @@ def test_one_recall_has_one_answer(browser: Any, page: Path, factory: Any) -> No
 
 def test_tables_sort(browser: Any, page: Path) -> None:
     """A heading sorts its column by value, once more turns the order about, and says so to those who listen."""
-    opened(browser, page)
+    browser.show(page)
     heading = "#costs thead th:nth-child(4)"
 
     def seconds() -> list[float]:
-        return [float(text.split()[0]) for text in rows_of(browser, "#costs", 3)]
+        return [float(text.split()[0]) for text in browser.rows("#costs", 3)]
 
     browser.click(f"{heading} button")
     assert seconds() == sorted(seconds())
@@ -265,7 +216,7 @@ def test_tables_sort(browser: Any, page: Path) -> None:
     assert seconds() == sorted(seconds(), reverse=True)
     assert "descending" in browser.text("#said")
     browser.click("#embeddings thead th:last-child button")
-    speeds = [float(text.split()[0].replace(",", "")) for text in rows_of(browser, "#embeddings", 10)]
+    speeds = [float(text.split()[0].replace(",", "")) for text in browser.rows("#embeddings", 10)]
     assert speeds == sorted(speeds, reverse=True)
     browser.click("#every summary")
     browser.until("return document.querySelectorAll('#every-table tbody tr').length === 26")
@@ -275,12 +226,12 @@ def test_tables_sort(browser: Any, page: Path) -> None:
 
 def test_the_theme_is_kept(browser: Any, page: Path) -> None:
     """The button goes round the themes, the choice outlives the page, and plots take its colours."""
-    opened(browser, page, theme="dark")
+    browser.show(page, theme="dark")
     back = "return getComputedStyle(document.documentElement).backgroundColor"
     assert browser.run(back) == "rgb(14, 16, 20)"
     browser.click("#theme")
     assert browser.run(back) == "rgb(246, 247, 249)"
-    drawn(browser, "plot-frontier")
+    browser.drawn("plot-frontier")
     colour = "return document.getElementById('plot-frontier').data.find((t) => t.name === 'brute_force').marker.color"
     assert browser.run(colour) == "#222222"
     browser.click("#theme")
@@ -292,8 +243,8 @@ def test_the_theme_is_kept(browser: Any, page: Path) -> None:
 
 def test_hostile_names_do_nothing(browser: Any, hostile: Path) -> None:
     """Markup in names and parameters is shown as it is, in tables, panels, plots and what hovering shows."""
-    opened(browser, hostile)
-    drawn(browser, "plot-frontier")
+    browser.show(hostile)
+    browser.drawn("plot-frontier")
     browser.run(
         "const curve = document.getElementById('plot-frontier').data.findIndex((t) => t.mode === 'lines+markers');"
         "Plotly.Fx.hover('plot-frontier', [{curveNumber: curve, pointNumber: 0}])"
@@ -301,18 +252,18 @@ def test_hostile_names_do_nothing(browser: Any, hostile: Path) -> None:
     hover = browser.until(HOVER)
     assert EVIL in hover
     for name in ("build", "memory", "latency", "recall", "joint"):
-        drawn(browser, f"plot-{name}")
+        browser.drawn(f"plot-{name}")
     browser.click("#every summary")
     assert EVIL in browser.text("#point h3")
     assert EVIL in browser.text("#every-table tbody th")
     assert browser.run("return document.querySelectorAll('main img, main b, main script').length") == 0
     assert browser.run("return window.broken === undefined")
-    assert [text for text in browser.logged() if NO_GPU not in text] == []
+    assert browser.logged() == []
 
 
 def test_it_can_be_used_without_eyes_or_mouse(browser: Any, page: Path) -> None:
     """Headings go down a step at a time, controls have names, tables captions and scopes, and focus can be seen."""
-    opened(browser, page)
+    browser.show(page)
     browser.click("#every summary")
     levels = browser.run(
         "return [...document.querySelectorAll('h1, h2, h3, h4')].filter((h) => h.offsetParent)"
@@ -342,14 +293,14 @@ def test_it_can_be_used_without_eyes_or_mouse(browser: Any, page: Path) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_can_be_read(browser: Any, page: Path, theme: str) -> None:
     """Each text has a contrast of 4.5 with what is behind it, in both themes."""
-    opened(browser, page, theme=theme)
+    browser.show(page, theme=theme)
     browser.click("#every summary")
     assert browser.run(Path(__file__).with_name("contrast.js").read_text()) == []
 
 
 def test_it_prints(browser: Any, page: Path) -> None:
     """Printed from the dark theme it is a light document of some pages, with plots that nobody scrolled to."""
-    opened(browser, page, theme="dark")
+    browser.show(page, theme="dark")
     pdf = base64.b64decode(browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert pdf.startswith(b"%PDF")
     count = pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ")

@@ -17,7 +17,7 @@ from harness.errors import AnnbenchError, UnknownNameError
 from harness.report.derived import derive
 from harness.report.html.colours import DARK_PAGE, contrast, on_dark
 from harness.report.html.page import Content, render_page, write_page
-from harness.report.style import _KNOWN, _PALETTE
+from harness.report.style import _KNOWN, styles
 from harness.store import ResultStore
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</style>\u2028${x}`"
@@ -186,7 +186,8 @@ def test_one_dataset_only(factory: Any, tmp_path: Path) -> None:
 
 def test_colours_stand_out_on_the_dark_page() -> None:
     """Each colour of an algorithm has a contrast of 3 on the dark page, and stays as it is where it has it anyway."""
-    for colour in {colour for colour, _ in _KNOWN.values()} | set(_PALETTE):
+    others = {look.colour for look in styles({f"mine-{number}": "library" for number in range(50)}).values()}
+    for colour in {colour for colour, _ in _KNOWN.values()} | others:
         assert contrast(on_dark(colour), DARK_PAGE) >= 3
     assert on_dark("#56B4E9").lower() == "#56b4e9"
     assert contrast("#000000", "#ffffff") == pytest.approx(21)

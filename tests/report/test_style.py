@@ -9,17 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.registry import load_registry
 from harness.report.labels import spread
-from harness.report.style import drawing, plain, styles
+from harness.report.style import _KNOWN, drawing, plain, short_names, styles
 
 
-def test_known_names_look_the_same_everywhere() -> None:
-    """A known algorithm's colour does not depend on the company."""
-    alone = styles({"hnsw": "from-scratch"})["hnsw"]
-    crowd = styles({f"other{i}": "library" for i in range(30)} | {"hnsw": "from-scratch"})["hnsw"]
+@pytest.mark.parametrize("name", ["hnsw", "mine"])
+def test_names_look_the_same_everywhere(name: str) -> None:
+    """The colour of an algorithm, known or a plug-in's, does not depend on the company: it has one in all pictures."""
+    alone = styles({name: "from-scratch"})[name]
+    crowd = styles({f"other{i}": "library" for i in range(30)} | {name: "from-scratch"})[name]
     assert alone == crowd
     assert alone.line == "-"
     assert alone.width > styles({"hnswlib": "library"})["hnswlib"].width
+
+
+def test_each_algorithm_of_ours_has_a_colour_of_its_own() -> None:
+    """What is measured as an index has its place in the table of colours, and no other shares it."""
+    registry = load_registry()
+    names = [name for name in registry if registry[name].config.purpose == "index"]
+    assert set(names) <= set(_KNOWN)
+    assert len({colour for colour, _ in _KNOWN.values()}) == len(_KNOWN)
+
+
+@given(st.lists(st.text("abcx-", max_size=40), unique=True, max_size=12), st.integers(12, 30))
+def test_short_names_stay_different(names: list[str], limit: int) -> None:
+    """Different names, however long and alike at their beginning, stay different and within the limit."""
+    found = short_names(names, limit)
+    assert len(set(found.values())) == len(names)
+    assert all(len(text) <= limit for text in found.values())
+
+
+def test_short_names_keep_the_end() -> None:
+    """Names that differ at the end alone say so."""
+    assert set(short_names(["a-long-name-of-an-index-sq4", "a-long-name-of-an-index-sq8", "b"], 15).values()) == {
+        "a-long-…dex-sq4", "a-long-…dex-sq8", "b",
+    }  # fmt: skip
 
 
 @given(st.sets(st.text(max_size=8), max_size=60))

@@ -138,6 +138,32 @@ def test_what_the_speed_picture_shows(factory: Any) -> None:
         assert "white" in fills  # hnsw's quickest setting is within twice of the floor
 
 
+@pytest.mark.parametrize("logit", [False, True])
+def test_no_axis_of_recall_goes_beyond_one(factory: Any, logit: bool) -> None:
+    """Where all recalls are 1 the axis begins at .99, its last tick is 1, and QPS has several ticks."""
+    results = [factory.make_result(name, {}, {"ef": 9}, recall=1.0, qps=1000.0) for name in ("hnsw", "mine")]
+    with drawing():
+        axes = speed_figure(one_group(results), logit=logit).axes[0]
+    ticks = list(axes.get_xticks())
+    assert ticks[0] == pytest.approx(0.99)
+    assert ticks[-1] == pytest.approx(1)
+    assert len(axes.get_yticks()) >= 3
+
+
+def test_names_with_one_beginning_keep_labels_of_their_own(factory: Any) -> None:
+    """Two plug-ins whose long names differ at the end have two labels; leaders are grey, not colours of data."""
+    names = [f"a-company-s-index-of-vectors-in-{bits}-bits" for bits in (4, 8)]
+    results = [factory.make_result(name, {}, {"ef": ef}, recall=0.9 + ef / 50) for name in names for ef in (1, 5)]
+    results.append(factory.make_result("lsh", recall=0.3))
+    with drawing():
+        axes = speed_figure(one_group(results), logit=True).axes[0]
+    labels = {text.get_text(): text for text in axes.texts}
+    assert len([text for text in labels if text.endswith("-bits")]) == 2
+    leaders = {text.arrow_patch.get_edgecolor()[:3] for text in labels.values() if text.arrow_patch is not None}
+    assert all(red == green == blue for red, green, blue in leaders)
+    assert labels["lsh"].arrow_patch is None  # it ends far left: its name stands there
+
+
 def test_a_floor_far_above_is_only_mentioned(factory: Any) -> None:
     """A floor that would squash the picture is named in the footer."""
     results = [factory.make_result(qps=10), factory.make_result("noop", recall=0, qps=1e6, purpose="floor")]

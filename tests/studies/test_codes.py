@@ -142,6 +142,7 @@ def test_losses_are_explained_with_their_numbers(tiny):
     assert said.tables[0].rows[1][4].startswith(f"{row['1@1']:.3f} (")
     assert "best 1@1" in said.sentences[1]
     assert len(said.picture.panels) == 4
+    assert len({panel.y.title for panel in said.picture.panels}) == len(said.picture.panels)
     assert [line.name for line in said.picture.panels[1].lines] == ["64 bits, flat", "64 bits, leaves"]
 
 

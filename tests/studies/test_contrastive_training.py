@@ -42,6 +42,7 @@ def test_what_is_said_tells_sure_from_unsure():
     said = study.ContrastiveTraining().explain(pd.concat([apart, near]), Settings())
     assert said.finding == "b reaches an nDCG@10 of 0.303, a 0.103"
     assert "apart" in said.sentences[0]
+    assert len({panel.y.title for panel in said.picture.panels}) == len(said.picture.panels) == 2
     assert "overlap" in said.sentences[1]
     assert [table.rows[0][0] for table in said.tables] == ["a", "32"]
 

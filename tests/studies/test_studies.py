@@ -72,6 +72,7 @@ def test_the_curse_is_explained_with_whatever_was_measured(tiny):
     assert "dimension" in said.finding
     assert not any("correlation" in text for text in said.sentences)
     assert len(said.picture.panels) == 4
+    assert len({panel.y.title for panel in said.picture.panels}) == len(said.picture.panels)
 
 
 def test_a_tree_that_visits_all_points_does_not_pay(tiny):
@@ -294,3 +295,4 @@ def test_hops_are_counted_with_and_without_upper_layers(tiny):
     assert len(said.tables[0].rows) == 6
     assert any("each doubling of n adds" in text for text in said.sentences)
     assert len(said.picture.panels) == 3
+    assert len({panel.y.title for panel in said.picture.panels}) == len(said.picture.panels)

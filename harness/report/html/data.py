@@ -7,15 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse.at_recall import RULE, fastest_reaching
+from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES, break_even
-from harness.analyse.table import (
-    DEFAULT_TARGETS,
-    Group,
-    caveats,
-    floor_qps,
-    indexes,
-    on_frontier,
-)
+from harness.analyse.table import DEFAULT_TARGETS, Group, floor_qps, indexes, on_frontier
 from harness.analyse.verdict import TIE
 from harness.report.detail import LATENCY_SHARES, Detail
 from harness.report.figure import machine_title

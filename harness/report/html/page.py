@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.analyse.at_recall import RULE
-from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, medians_of, newest, targets_table
+from harness.analyse.caveats import medians_of
+from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, newest, targets_table
 from harness.analyse.winners import MEANING
 from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey
-from harness.analyse.winners import Standing, Winner, winner
+from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, indexes
+from harness.analyse.winners import Standing, Winner, banner, winner
 from harness.report.detail import Detail
 from harness.report.figure import machine_title
 from harness.report.plots import group_styles
@@ -42,6 +42,7 @@ def summary_row(group: Group, targets: pd.DataFrame, name: str) -> dict[str, Any
         "asked": asked(group.key),
         "machine": machine_title(group.key, group.rows),
         "algorithms": len(targets),
+        "banner": banner(indexes(group.rows)),
         "cells": [_cell(winner(targets, target), looks) for target in DEFAULT_TARGETS],
     }
 
@@ -49,7 +50,10 @@ def summary_row(group: Group, targets: pd.DataFrame, name: str) -> dict[str, Any
 def _cell(won: Winner | None, looks: Mapping[str, Any]) -> dict[str, Any] | None:
     if won is None:
         return None
+    if not won.trusted:
+        return {"reason": plain(won.reason, 2 * _NAME)}
     return {
+        "reason": "",
         "best": _named(won.best, looks),
         "tied": [_named(one, looks) for one in won.tied],
         "unsure": [_named(one, looks) for one in won.unsure],

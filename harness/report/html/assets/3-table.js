@@ -34,6 +34,7 @@ function sortableHead(headings, numeric, sort) {
 function enhance(table) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
+  nameCells(table);
   const numeric = (column) => headings[column].classList.contains("number");
   const key = (row, column) => {
     const text = row.cells[column].textContent.trim();
@@ -44,6 +45,12 @@ function enhance(table) {
     rows.sort(([first], [second]) => compareKeys(first, second, sign));
     body.append(...rows.map(([, row]) => row));
   });
+}
+
+/** Tell each cell what its column is called: on a narrow page a row stands as a list of these. */
+function nameCells(table) {
+  const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, column) => { cell.dataset.head = heads[column]; });
 }
 
 const mostRows = 200;
@@ -65,7 +72,7 @@ function dataTable({ caption, note, columns, rows, label, mark = () => "" }) {
           ...columns.map((column, place) =>
             place === 0
               ? make("th", { scope: "row" }, column.cell(row))
-              : make("td", { class: column.number ? "number" : column.words ? "words" : null }, column.cell(row)),
+              : make("td", { "data-head": column.title, class: column.number ? "number" : column.words ? "words" : null }, column.cell(row)),
           ),
         ),
       ),

@@ -40,15 +40,69 @@ function drawPlot(id, plot) {
     return;
   }
   if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
+  plot.ticks = {};
+  for (const name of ["xaxis", "yaxis"]) {
+    const { ticksOf, ...layout } = drawn.layout[name];
+    plot.ticks[name] = ticksOf;
+    drawn.layout[name] = ticksOf ? { ...layout, ...ticked(ticksOf, layout.range, name) } : layout;
+  }
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
   Plotly.react(place, drawn.traces, { ...baseLayout(), ...drawn.layout }, config);
-  if (plot.click && !plot.listens) {
+  if (plot.listens) return;
+  plot.listens = true;
+  if (plot.click) {
     place.on("plotly_click", (event) => {
       const row = event.points[0] && event.points[0].customdata;
       if (known(row)) plot.click(row);
     });
-    plot.listens = true;
   }
+  place.on("plotly_relayout", (event) => {
+    if (Object.keys(event).some((key) => /^[xy]axis\.(range|autorange)/.test(key))) retick(place, plot);
+  });
+}
+
+function ticked(ticksOf, range, name) {
+  const [from, to] = [...range].sort((first, second) => first - second);
+  const gap = name === "xaxis" ? (narrow() ? 0.13 : 0.045) * (to - from) : 0;
+  let last = Infinity;
+  // From the right, where a stretched axis has its room: a text that would run into the next one is left out.
+  const ticks = ticksOf(from, to).reverse().filter(([place]) => {
+    const room = last - place >= gap;
+    if (room) last = place;
+    return room;
+  }).reverse();
+  return { tickvals: ticks.map(([value]) => value), ticktext: ticks.map(([, text]) => text) };
+}
+
+/** Give the axes ticks for the part of them that is in view: after a zoom those of the whole would be too few. */
+function retick(place, plot) {
+  const change = {};
+  for (const [name, ticksOf] of Object.entries(plot.ticks)) {
+    if (!ticksOf) continue;
+    const { tickvals, ticktext } = ticked(ticksOf, place._fullLayout[name].range, name);
+    change[`${name}.tickvals`] = tickvals;
+    change[`${name}.ticktext`] = ticktext;
+  }
+  if (Object.keys(change).length) Plotly.relayout(place, change);
+}
+
+const leastTicks = 3;
+
+/** Return evenly spaced round numbers from low to high, about five. */
+function evenTicks(low, high) {
+  const rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const ticks = [];
+  for (let place = Math.ceil(low / step); place * step <= high * (1 + 1e-12); place += 1) ticks.push(Number((place * step).toPrecision(12)));
+  return ticks;
+}
+
+/** Pair ticks with their texts, written with more digits where `as` would write two of them alike. */
+function tickTexts(values, as, place = (value) => value) {
+  const texts = values.map(as);
+  const alike = new Set(texts).size < texts.length;
+  return values.map((value, number) => [place(value), alike ? value.toLocaleString("en", { maximumSignificantDigits: 6 }) : texts[number]]);
 }
 
 /** Return a colour of the page as the theme has it. */
@@ -89,6 +143,7 @@ function axis(title, extra = {}) {
     linecolor: pageColour("grid"),
     zeroline: false,
     ticks: "",
+    tickangle: 0,
     automargin: true,
     ...extra,
   };
@@ -101,16 +156,24 @@ function logAxis(title, values, as, extra = {}) {
   const low = usable.reduce((least, value) => Math.min(least, value), Infinity) / room;
   const high = usable.reduce((most, value) => Math.max(most, value), 0) * room;
   if (!(high > 0)) return axis(title, extra);
+  const ticksOf = (from, to) => tickTexts(logTicks(10 ** from, 10 ** to), as);
+  return axis(title, { type: "log", range: [Math.log10(low), Math.log10(high)], ticksOf, ...extra });
+}
+
+function logTicks(low, high) {
   const decades = Math.log10(high / low);
-  const steps = decades < 1.8 ? [1, 2, 5] : decades < 3.6 ? [1, 3] : [1];
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const step of steps) {
-      const value = step * 10 ** power;
-      if (value >= low && value <= high) ticks.push(value);
+  const fine = decades < 1.8 ? [1, 2, 5] : decades < 3.6 ? [1, 3] : [1];
+  for (const steps of [fine, [1, 2, 3, 4, 5, 6, 7, 8, 9]]) {
+    const ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+      for (const step of steps) {
+        const value = step * 10 ** power;
+        if (value >= low && value <= high) ticks.push(value);
+      }
     }
+    if (ticks.length >= leastTicks) return ticks;
   }
-  return axis(title, { type: "log", range: [Math.log10(low), Math.log10(high)], tickvals: ticks, ticktext: ticks.map(as), ...extra });
+  return evenTicks(low, high);
 }
 
 /** Write a number for a tick: 500, 2k, 10M. */
@@ -123,20 +186,27 @@ function shortCount(value) {
 
 // Recall 1 stands where 1 - 1e-4 would be told apart from it, as in the pictures (figure.py).
 const nearest = 1e-4;
+const fromNines = (nines) => 1 + nearest - 10 ** -nines;
 const toNines = (share) => -Math.log10(Math.max(1 - share + nearest, 1e-12));
 const shareTicks = [0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1];
 
 /** Return an axis for a share from `lowest` to 1 and how a share is placed on it: linear, or stretched towards 1. */
 function shareAxis(title, lowest, stretched, ticks = shareTicks) {
-  const low = Math.min(Math.max(lowest, 0), 0.999);
+  const low = Math.min(Math.max(lowest, 0), 0.99); // where all are 1 it still shows how far off .99 would be
+  // No share is above 1, nor below 0, though the axis reaches a little further.
+  const within = (from, to) => evenTicks(Math.max(from, 0), Math.min(to, 1));
   if (!stretched) {
-    const room = Math.max(0.02 * (1 - low), 0.002);
-    return { place: (share) => share, axis: axis(title, { range: [low - room, 1 + room] }) };
+    const room = 0.02 * (1 - low);
+    return { place: (share) => share, axis: axis(title, { range: [low - room, 1 + room], ticksOf: (from, to) => tickTexts(within(from, to), String) }) };
   }
   const from = toNines(low);
   const to = toNines(1);
-  const shown = ticks.filter((tick) => tick >= low - 1e-9);
-  const layout = axis(title, { range: [from - 0.04 * (to - from), to + 0.03 * (to - from)], tickvals: shown.map(toNines), ticktext: shown.map(String) });
+  const ticksOf = (left, right) => {
+    const ends = [left, right].map(fromNines);
+    const shown = ticks.filter((tick) => tick >= ends[0] - 1e-9 && tick <= ends[1] + 1e-9);
+    return tickTexts(shown.length < leastTicks ? within(...ends) : shown, String, toNines);
+  };
+  const layout = axis(title, { range: [from - 0.04 * (to - from), to + 0.03 * (to - from)], ticksOf });
   return { place: toNines, axis: layout };
 }
 

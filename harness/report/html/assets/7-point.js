@@ -29,7 +29,7 @@ function pointPanel() {
     ["Measured", at("date")],
   ].filter(([, value]) => known(value));
   return [
-    make("h3", {}, named(group.algorithms[group.columns.algorithm[row]])),
+    make("h3", {}, named(group.algorithms[group.columns.algorithm[row]]), copyButton(() => linkTo("frontier"), "Copy a link to this setting", "copy link")),
     make("p", { class: "setting" }, settingOf(group, row) || "no parameters"),
     at("near_floor") ? make("p", { class: "note" }, "Within twice of the floor: the harness is measured as much as the index.") : null,
     make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),

@@ -40,12 +40,14 @@ function costPlot(measure, title, as) {
 
 /** Return a logarithmic axis of bytes, with ticks at powers of two. */
 function bytesAxis(title, values) {
-  const layout = logAxis(title, values, write.bytes);
-  const [low, high] = layout.range.map((power) => Math.log2(10 ** power));
-  const step = Math.max(1, Math.round((high - low) / (narrow() ? 3 : 5)));
-  const powers = [];
-  for (let power = Math.ceil(low); power <= high; power += 1) if (power % step === 0) powers.push(2 ** power);
-  return powers.length > 1 ? { ...layout, tickvals: powers, ticktext: powers.map(write.bytes) } : layout;
+  const ticksOf = (from, to) => {
+    const [low, high] = [from, to].map((power) => Math.log2(10 ** power));
+    const step = Math.max(1, Math.round((high - low) / (narrow() ? 3 : 5)));
+    const powers = [];
+    for (let power = Math.ceil(low); power <= high; power += 1) if (power % step === 0) powers.push(2 ** power);
+    return tickTexts(powers.length > 1 ? powers : logTicks(10 ** from, 10 ** to), write.bytes);
+  };
+  return logAxis(title, values, write.bytes, { ticksOf });
 }
 
 function costTable() {
@@ -72,7 +74,15 @@ function costTable() {
 
 // Shares are spread like nines, so that the slowest queries get as much room as all the others.
 const toTail = (share) => -Math.log10(Math.max(1 - share, 4e-4));
-const tailTicks = [[0, "0"], [0.5, "50%"], [0.9, "90%"], [0.95, "95%"], [0.99, "99%"], [0.999, "99.9%"]];
+const fromTail = (place) => 1 - 10 ** -place;
+const tailTicks = [0, 0.5, 0.9, 0.95, 0.99, 0.999];
+const percent = (share) => `${Number((100 * share).toPrecision(6))}%`;
+
+function tailTicksOf(from, to) {
+  const ends = [Math.max(fromTail(from), 0), fromTail(to)];
+  const shown = tailTicks.filter((share) => share >= ends[0] - 1e-9 && share <= ends[1] + 1e-9 && !(narrow() && share === 0.95));
+  return tickTexts(shown.length < leastTicks ? evenTicks(...ends) : shown, percent, toTail);
+}
 
 function latencyPlot() {
   const { group, target } = view;
@@ -85,11 +95,10 @@ function latencyPlot() {
     hovertext: shared.shares.slice(0, last).map((share, place) => hoverText([algorithm.name, cut(settingOf(group, row)), `${Number((100 * share).toFixed(1))}% within ${write.micros(group.details[row].latencies[place])}`])),
   }));
   const values = traces.flatMap((trace) => trace.y);
-  const ticks = narrow() ? tailTicks.filter(([share]) => share !== 0.95) : tailTicks;
   return {
     traces,
     layout: {
-      xaxis: axis("Share of queries", { tickvals: ticks.map(([share]) => toTail(share)), ticktext: ticks.map(([, text]) => text), range: [0, toTail(0.999) * 1.02] }),
+      xaxis: axis("Share of queries", { ticksOf: tailTicksOf, range: [0, toTail(0.999) * 1.02] }),
       yaxis: logAxis("Latency, µs", values, shortCount),
     },
   };

@@ -3,6 +3,7 @@
 startTheme();
 startPlots();
 document.querySelectorAll("table[data-sortable]").forEach(enhance);
+document.querySelectorAll("#summary table").forEach(nameCells);
 if (shared.groups.length) {
   byId("choose").hidden = false;
   byId("explore").hidden = false;
@@ -11,6 +12,6 @@ if (shared.groups.length) {
   startPoint();
   startSections();
   document.querySelectorAll("a[data-group]").forEach((link) => link.addEventListener("click", () => show(link.dataset.group)));
-  show(shared.first);
 }
 if (byId("joint-curves")) startJoint(parse("joint-curves"));
+if (shared.groups.length) startAddress(); // last: the section of the address may be any
