@@ -42,7 +42,7 @@ def evaluate(
     output: Annotated[Format, typer.Option("--format", help="How the table is printed.")] = Format.TABLE,
     documents: Annotated[
         int | None,
-        typer.Option(min=1, help="Keep so many documents of each retrieval task, all judged ones among them."),
+        typer.Option(min=1, help="Keep so many documents of each retrieval task; all that have judgements are kept."),
     ] = None,
     geometry: Annotated[bool, typer.Option(help="Describe how embeddings lie in their space, too.")] = True,
     cache: Annotated[bool, typer.Option(help="Keep embeddings, and use those that were kept.")] = True,
@@ -75,6 +75,9 @@ def evaluate(
             raise ConfigError("--documents: none of these tasks is a retrieval task")
         found = [subset(task, documents) if isinstance(task, Retrieval) else task for task in found]
     console = Lines(stderr=True)
+    for task in found:
+        if isinstance(task, Retrieval) and task.about:
+            typer.echo(f"{task.name}: {task.about}", err=True)
     records = _evaluate(
         console,
         models,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import sys
@@ -84,6 +85,21 @@ def test_a_table_is_printed_and_written(cli: Any, tmp_path: Path) -> None:
     assert set(records) == {"pets", "alike"}
     assert records["pets"].versions["torch"] == torch.__version__
     assert records["pets"].geometry
+
+
+def test_what_is_left_out_of_a_task_is_said(cli: Any, tmp_path: Path) -> None:
+    """A judgement of a document that isn't there, and judged documents beyond those asked for, stand in every table."""
+    with (tmp_path / "pets" / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q0\tgone\t1\n")
+    status, _, err = cli("small", "--tasks", "pets", "--documents", "3")
+    assert status == 0, err
+    said = (
+        "pets-5: 1 judgement left out: 'gone' of test.tsv:7 is not in corpus.jsonl; "
+        "5 documents, not 3, since all that have judgements are kept"
+    )
+    assert said in err
+    texts = [html.unescape((tmp_path / "plots" / name).read_text()) for name in TABLE]
+    assert all(said.partition(": ")[2] in text for text in texts)
 
 
 def test_a_second_run_embeds_nothing(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
