@@ -169,6 +169,32 @@ def quality_cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
     return header, rows
 
 
+def brief_tables(table: Quality) -> list[tuple[str, list[list[str]]]]:
+    """Return for each task its title and, best first, its rows of five cells: what a terminal of 80 columns holds.
+
+    They are model, variant, quality, bytes and texts/s; behind the quality stands * for the best, and = as elsewhere.
+    """
+    found = []
+    for number, title in enumerate(_headings(table.columns)):
+        marks = _marks(table, number)
+        order = sorted(range(len(table.rows)), key=lambda row: _descending(table.rows[row])[number])
+        rows = []
+        for place in order:
+            record = table.rows[place].cells[number]
+            if record is None:
+                continue
+            speed = record.sentences_a_second
+            quality = _quality(record, marks[place])
+            rows.append(
+                [
+                    *(record.model, record.variant, quality.text + (" *" if quality.best else "")),
+                    *(_count(record.bytes_a_vector), "-" if speed is None else f"{speed:,.0f}"),
+                ]
+            )
+        found.append((title, rows))
+    return found
+
+
 def _headings(columns: Sequence[Column]) -> list[str]:
     """Name columns by task and measure; where a task has changed since, by the hash of its content, too."""
     counts = Counter((column.task, column.measure) for column in columns)
