@@ -54,8 +54,7 @@ $(INSTALLED_ENGINES): $(INSTALLED)
 	$(PIP) install --constraint constraints.txt --editable ".[engines]"
 	@touch $@
 
-# The tables of recipes and losses are made from the code, which needs torch.
-$(INSTALLED_DOCS): $(INSTALLED_EMBED)
+$(INSTALLED_DOCS): $(INSTALLED)
 	$(PIP) install --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
@@ -85,7 +84,7 @@ embeddings: $(INSTALLED_EMBED)
 	done
 
 announced:
-	@echo "make bench: after the install about 12 minutes on two quiet cores, longer on busy ones; a page after half of it"
+	@echo "make bench: after the install about 12 minutes on two quiet cores, longer on busy ones; after 6 there is a page"
 
 engines: $(INSTALLED_ENGINES)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AnnBenchmarks, Plugins, registry_with, split_names
+from harness.cli.options import AnnBenchmarks, Plugins, registry_with
 
 if TYPE_CHECKING:
     from harness.conformance import Verdict
@@ -31,9 +31,7 @@ def check(
     from harness.metric import Metric
 
     registry = registry_with(plugin, ann_benchmarks)
-    names = (
-        [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else split_names(algorithms) or []
-    )
+    names = [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else algorithms
     broken = 0
     for name in names:
         entry = registry[name]

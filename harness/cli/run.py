@@ -19,12 +19,12 @@ from harness.cli.options import (
     parse_bytes,
     parse_seconds,
     registry_with,
-    split_names,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.cli.plan_view import Remaining
     from harness.measure.session import Options, Summary
     from harness.plan.expand import Plan
     from harness.plan.suites import Suite
@@ -48,16 +48,10 @@ class Group(StrEnum):
 
 def run(
     suite: Annotated[str | None, typer.Argument(help="Suite by name (annbench list suites), or a YAML file.")] = None,
-    dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", "-d", help="Dataset, or several with commas.")
-    ] = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", "-d", help="Dataset; repeatable.")] = None,
     algorithm: Annotated[
         list[str] | None,
-        typer.Option(
-            "--algorithm",
-            "-a",
-            help="Algorithm, or all, core, from-scratch, ann-benchmarks; several with commas.",
-        ),
+        typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch, ann-benchmarks; repeatable."),
     ] = None,
     group: Annotated[Group | None, typer.Option(help="Grids to measure.")] = None,
     build: Annotated[
@@ -100,19 +94,20 @@ def run(
     Example: annbench run -d digits-64-euclidean --ann-benchmarks ~/ann-benchmarks/ann_benchmarks/algorithms
     """
     from harness.api import suite_for
+    from harness.cli.plan_view import Remaining, estimates, say_plans, say_shorter
+    from harness.cli.run_table import say_best
     from harness.console import Lines
     from harness.dataset import dataset_path
     from harness.errors import DatasetError
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options, plan_run
+    from harness.plan.estimate import together
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
-    from harness.sources.named import find_entry
     from harness.sources.prepare import prepare
 
     console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
-    dataset, algorithm = split_names(dataset), split_names(algorithm)
     wanted = suite_for(
         suite,
         dataset=dataset,
@@ -137,14 +132,17 @@ def run(
     )
     for name in wanted.datasets:
         if dry_run and not dataset_path(options.data, name).exists():
-            find_entry(name, options.data)
             raise DatasetError(f"no plan without {name}, which isn't here yet; get it with: annbench prepare {name}")
         prepare(name, folder=options.data, console=console)
     plans = plan_run(wanted, registry, options)
-    _say_plans(console, plans)
+    expected = estimates(plans, wanted, options)
+    say_plans(console, plans, expected)
+    if suite is None and group is None and build is None and search is None:
+        say_shorter(console, registry, wanted, options, together(expected))
     if dry_run:
         return
-    summary, broken = _execute(console, wanted, registry, plans, options)
+    summary, broken = _execute(console, wanted, registry, plans, options, Remaining(plans, expected, wanted.passes))
+    say_best(wanted, [entry.name for entry in chosen(registry, wanted.algorithms)], options)
     _say_summary(console, summary, options.results)
     if absent := _absent(algorithm, wanted, registry, summary, broken):
         for text in absent:
@@ -152,22 +150,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _say_plans(console: Console, plans: list[tuple[str, Plan]]) -> None:
-    from rich.markup import escape
-
-    for dataset, plan in plans:
-        console.print(
-            f"[bold]{escape(dataset)}[/]: {len(plan.builds)} builds with {plan.searches} settings to measure, "
-            f"{plan.done} done" + (f", {plan.failed_before} failed before" if plan.failed_before else "")
-        )
-        for name, why in plan.skipped.items():
-            console.print(f"  [dim]left out {escape(name)}: {escape(why)}[/]")
-        for build in plan.builds:
-            console.print(f"  {escape(build.algorithm)} [dim]{escape(build.slug)} x {len(build.searches)}[/]")
-
-
 def _execute(
-    console: Console, suite: Suite, registry: Registry, plans: list[tuple[str, Plan]], options: Options
+    console: Console,
+    suite: Suite,
+    registry: Registry,
+    plans: list[tuple[str, Plan]],
+    options: Options,
+    remaining: Remaining,
 ) -> tuple[Summary, dict[str, str]]:
     """Measure what the plans hold; return what came of it, and how each algorithm failed that did."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -177,11 +166,14 @@ def _execute(
 
     if not describe_machine()["pinning"]:
         console.print("[dim]this system can't pin a process to a core: passes will vary more[/]")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+        TextColumn("{task.fields[left]}"),
+    )
     total = sum(plan.searches for _, plan in plans)
     # Two updates a second: the bar must not become a neighbour that disturbs what it shows.
     with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
-        display = _Display(console, progress, total * suite.passes, suite.passes)
+        display = _Display(console, progress, total * suite.passes, suite.passes, remaining)
         try:
             return execute(suite, registry, plans, options, display), display.broken
         except KeyboardInterrupt:
@@ -229,9 +221,10 @@ def _absent(
 class _Display:
     """Shows a run: a bar over all passes, and a line for each build and each failure."""
 
-    def __init__(self, console: Console, progress: Any, total: int, passes: int) -> None:
+    def __init__(self, console: Console, progress: Any, total: int, passes: int, remaining: Remaining) -> None:
+        self._remaining = remaining
         self._console, self._progress, self._passes = console, progress, passes
-        self._task = progress.add_task("starting", total=total)
+        self._task = progress.add_task("starting", total=total, left=remaining.words())
         self._spec: Any = None
         self._seen: dict[int, int] = {}
         self.broken: dict[str, str] = {}
@@ -239,6 +232,8 @@ class _Display:
     def __call__(self, event: str, content: dict[str, Any]) -> None:
         from rich.markup import escape
 
+        self._remaining(event, content)
+        self._progress.update(self._task, left=self._remaining.words())
         if event == "build":
             self._spec = content["spec"]
             self._seen = {}

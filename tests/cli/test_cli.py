@@ -100,11 +100,6 @@ def test_list_says_why_something_is_missing(cli, tmp_path):
         (["run", "quikc"], "no suite is called 'quikc'; did you mean quick?"),
         (["run", *SMALL[:2], "-a", "hnswlb"], "did you mean hnswlib"),
         (["run", "-d", "digits-64-euclidian", "-a", "brute_force"], "did you mean digits-64-euclidean"),
-        (
-            ["run", "-d", "digits", "-a", "brute_force", "--dry-run"],
-            "called 'digits'; did you mean digits-64-euclidean?",
-        ),
-        (["run", *SMALL[:2], "-a", "brute_force,HNSW"], "called 'HNSW'; did you mean hnsw?"),
         (["run", *SMALL, "--memory", "lots"], "'lots' is not a size"),
         (["run", *SMALL, "--timeout", "soon"], "'soon' is not a duration"),
         (["run", *SMALL, "--build-threads", "4096"], "4096"),
@@ -134,24 +129,30 @@ SCANTY = ["-d", "digits-64-euclidean", "--plugin", str(FAULTY), "--queries", "10
 
 def test_nothing_of_what_was_named_is_no_success(cli):
     """Who names an algorithm and gets nothing of it reads why, and the way out, in one line."""
-    status, _, err = cli("run", *SCANTY, "-a", "missing-library", "-a", "exact", "--build", "M=oops")
+    status, _, err = cli("run", *SCANTY, "-a", "missing-library", "-a", "raises-in-fit")
     lines = [line for line in err.splitlines() if line.startswith("annbench run: nothing measured")]
     assert status == 1
     assert lines[0].endswith("of missing-library: no-such-distribution not installed; pip install no-such-distribution")
-    assert "of exact: failed (constructing it raised TypeError" in lines[1]
-    assert lines[1].endswith("see: annbench results show '*/exact*/*'")
+    assert "of raises-in-fit: failed (fit raised RuntimeError" in lines[1]
+    assert lines[1].endswith("see: annbench results show '*/raises-in-fit*/*'")
     assert len(lines) == 2
-    assert cli("results", "show", "*/exact*/*")[0] == 0
-    status, _, err = cli("run", *SCANTY, "-a", "exact", "--build", "M=oops")
+    assert cli("results", "show", "*/raises-in-fit*/*")[0] == 0
+    status, _, err = cli("run", *SCANTY, "-a", "raises-in-fit")
     assert status == 1
-    assert "nothing measured of exact: it failed before; --force tries again" in err
+    assert "nothing measured of raises-in-fit: it failed before; --force tries again" in err
+    status, _, err = cli("run", *SCANTY, "-a", "exact", "--build", "M=oops")
+    assert status == 2
+    assert "no build parameter of exact is called 'M'" in err
     status, _, err = cli("run", *SCANTY, "-a", "ann-benchmarks")
     assert status == 1
     assert "bring theirs with --ann-benchmarks PATH" in err
     for _ in range(2):  # the second time all is done before
-        status, _, err = cli("run", *SCANTY, "-a", "exact")
+        status, out, err = cli("run", *SCANTY, "-a", "exact")
         assert status == 0
         assert "nothing measured" not in err
+        assert "the fastest measured setting of each algorithm that reaches a recall@10" in out
+        assert [line.split()[:2] for line in out.splitlines()[2:5]] == [[at, "exact"] for at in ("0.9", "0.95", "0.99")]
+    assert "takes less than a minute" not in err  # there is nothing left to do
 
 
 def test_a_suite_of_which_something_came_is_a_success(cli, tmp_path):
