@@ -22,7 +22,7 @@ from harness.cli.options import (
     registry_with,
 )
 from harness.cli.run import Mode
-from harness.errors import ConfigError
+from harness.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +97,8 @@ def tune(
     settings = settings_for(options)
     terms = Terms(read_header(options.data, dataset), suite, settings, options, targets, budget * 60)
     display = _Display(console)
-    tuned = []
+    tuned: list[Tuned] = []
+    failed: list[PluginError] = []
     for entry in entries:
         console.print(f"[bold]{entry.name}[/]: {budget:g} minutes")
         try:
@@ -105,10 +106,18 @@ def tune(
         except KeyboardInterrupt:
             console.print("\n[bold]Interrupted.[/] Every trial that ended is kept; the same command goes on from here.")
             raise typer.Exit(130) from None
+        except PluginError as problem:
+            failed.append(problem)
+            if len(entries) > 1:  # the others are tuned all the same
+                console.print(f"  {problem}", markup=False)
+    if not tuned:
+        raise failed[0]
     target = out or Path(f"tuned-{dataset}.yml")
     write_suite(target, tuned, terms)
     _print(tuned, terms)
     console.print(f"written to {target}; measure it with: annbench run {target}", markup=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _print(tuned: list[Tuned], terms: Terms) -> None:

@@ -112,6 +112,23 @@ def test_a_build_that_takes_longer_than_the_budget_is_cut(annbench: Any, part: P
 
 
 @pytest.mark.usefixtures("patient")
+def test_what_one_algorithm_lacks_keeps_no_other_from_being_tuned(annbench: Any, part: Path, tmp_path: Path) -> None:
+    """It is said in a line and by the exit status; the others are tuned and written."""
+    blind = "\n\nclass Blind(Part):\n    def fit(self, train, *, threads=1):\n        raise ValueError('blind')\n"
+    (part / "__init__.py").write_text(_SOURCE + blind, encoding="utf-8")
+    second = _CONFIG.replace("part:", "blind:", 1).replace("part:Part", "part:Blind")
+    (part / "config.yml").write_text(_CONFIG + second, encoding="utf-8")
+    status, _, err = annbench(
+        *("tune", "blind", "part", "--plugin", str(part), "--budget", "0.05", "-d", "digits-64-euclidean"),
+        *("--recall", "0.5", "--queries", "50", "--out", "tuned.yml"),
+    )
+    assert status == 1, err
+    assert "blind: not conforming" in err
+    (suite,) = read_suites(tmp_path / "tuned.yml").values()
+    assert list(suite.grids) == ["part"]
+
+
+@pytest.mark.usefixtures("patient")
 def test_an_odd_number_of_queries_is_halved(annbench: Any, part: Path, tmp_path: Path) -> None:
     """What was chosen is told of the half that has one query less."""
     np.save(tmp_path / "odd.npy", np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32))
