@@ -32,7 +32,7 @@ def suite_for(
     from pydantic import ValidationError
 
     from harness.plan.suites import Suite, find_suite
-    from harness.registry import describe
+    from harness.validation import describe
 
     base = find_suite(name or "default")
     fields = {key: value for key, value in changes.items() if value is not None}

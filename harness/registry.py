@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from harness.contract import Algorithm
 from harness.errors import ConfigError, PluginError, UnknownNameError
 from harness.metric import Metric
+from harness.validation import describe, read_yaml
 
 ENTRY_POINT_GROUP = "annbench.algorithms"
 CONFIG_NAME = "config.yml"
@@ -331,6 +332,10 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _strict(text: str) -> Any:
+    return _StrictLoader(text).get_single_data()
+
+
 def check_name(name: str) -> None:
     """Raise ConfigError where `name` can't be an algorithm's."""
     if not _NAME.fullmatch(name):
@@ -339,10 +344,7 @@ def check_name(name: str) -> None:
 
 def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
     """Read one `config.yml`: a table of algorithm names; raise ConfigError that names file, key and value."""
-    try:
-        document = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+    document = read_yaml(path, _strict)
     if not isinstance(document, dict) or not document:
         raise ConfigError(f"{path}: should be a table of algorithm names, each with its constructor")
     entries = []
@@ -357,12 +359,3 @@ def read_config(path: Path, plugin: Path | None = None) -> list[Entry]:
             raise ConfigError(f"{path}: {name}: {describe(problem)}") from None
         entries.append(Entry(str(name), config, path.parent.resolve(), path.resolve(), plugin))
     return entries
-
-
-def describe(problem: ValidationError) -> str:
-    """Put a pydantic error in one line: where, what, and the value that was given."""
-    parts = []
-    for error in problem.errors():
-        where = ".".join(str(step) for step in error["loc"]) or "document"
-        parts.append(f"{where}: {error['msg']} (given: {error.get('input')!r:.80})")
-    return "; ".join(parts)

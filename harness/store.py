@@ -26,6 +26,7 @@ from harness.atomic import reason, replacing, write_text, writing_hdf5
 from harness.document import Document
 from harness.errors import StoreError
 from harness.spec import label
+from harness.validation import said, where
 
 if TYPE_CHECKING:
     import h5py
@@ -338,7 +339,7 @@ def _read(file: h5py.h5f.FileID, path: Path) -> Result:
         document = Document.model_validate(content)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise StoreError(f"{path}: '{_ATTRIBUTE}' is damaged at {first['loc']}: {first['msg']}") from None
+        raise StoreError(f"{path}: '{_ATTRIBUTE}' is damaged at {where(first)}: {said(first)}") from None
     return Result(
         document=document,
         latencies_ns=_array(file, "latencies_ns").astype(np.int64),

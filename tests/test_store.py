@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_the_old_result_whole(tmp_path: Path, room: int) -> N
         (json.dumps({"schema_version": SCHEMA_VERSION + 1}), "newer than this annbench's.*pip install -U annbench"),
         (json.dumps({"schema_version": 0}), "older than this annbench's.*annbench run --force"),
         (json.dumps({"schema_version": "2"}), "no version number"),
-        (json.dumps({"schema_version": SCHEMA_VERSION}), "damaged at .'spec',"),
+        (json.dumps({"schema_version": SCHEMA_VERSION}), "damaged at spec: is missing"),
         ("{", "'annbench' is damaged; remove the file"),
         ("[1]", "'annbench' is damaged"),
         (b"\xff\xfe{", "damaged"),

@@ -19,7 +19,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "algorithms")
 
-LEAVES = {"errors", "atomic", "console", "document", "folders", "free_cores", "lock", "programs", "spec", "waiting"}
+LEAVES = {
+    "errors",
+    "atomic",
+    "console",
+    "document",
+    "folders",
+    "free_cores",
+    "lock",
+    "programs",
+    "spec",
+    "validation",
+    "waiting",
+}
 LEAVES |= {"file_kind", "file_notes"}
 _DATA = {"metric", "contract", "hdf5_layout", "dataset", "truth_checks", "dataset_checks"}
 _STORES = {*_DATA, "registry", "store"}

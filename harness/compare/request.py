@@ -16,8 +16,8 @@ from harness.compare.stored import Terms
 from harness.errors import ConfigError
 from harness.measure.session import Options
 from harness.plan.suites import Suite
-from harness.registry import describe
 from harness.spec import Half, Mode
+from harness.validation import describe
 
 DEFAULT_PAIRS = 5
 DEFAULT_PASSES = 7

@@ -20,9 +20,9 @@ from harness.analyse.unpaired import Speeds, speeds_of
 from harness.atomic import reason, write_text
 from harness.compare.sides import StoredSide
 from harness.errors import ConfigError, StoreError
-from harness.registry import describe
 from harness.spec import Half, label
 from harness.store import Result, ResultStore
+from harness.validation import describe
 
 BASELINE_SCHEMA = 1
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.atomic import reason, write_text
 from harness.errors import StoreError
+from harness.validation import said, where
 
 SCHEMA_VERSION = 1
 FOLDER = "quality"
@@ -133,4 +134,4 @@ def read_record(path: Path) -> Record:
 def _first(problem: ValidationError) -> str:
     """Say which field is wrong, and how."""
     found = problem.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+    return f"{where(found)}: {said(found)}"

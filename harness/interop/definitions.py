@@ -20,11 +20,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harness.atomic import reason
 from harness.errors import ConfigError, UnknownNameError
 from harness.metric import Metric
+from harness.validation import read_yaml
 
 VARIABLES = ("@metric", "@dimension", "@count")
 
@@ -63,10 +61,7 @@ def read_definitions(path: Path) -> list[Definition]:
 
     Raises ConfigError, naming the file, the algorithm and the value, where it can't be read.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {reason(problem)}") from None
+    document = read_yaml(path)
     if document is None:
         return []  # as that of the base class
     found: dict[tuple[str, Metric], Definition] = {}

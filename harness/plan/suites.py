@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.registry import GroupConfig, describe, in_lists
+from harness.registry import GroupConfig, in_lists
+from harness.validation import describe, read_yaml
 
 Group = Literal["quick", "default", "full"]
 Mode = Literal["single", "batch"]
@@ -64,10 +64,7 @@ def load_suites() -> dict[str, Suite]:
 
 def read_suites(path: Path) -> dict[str, Suite]:
     """Read a file of suites; raise ConfigError that names the file, the suite and the value."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+    document = read_yaml(path)
     if not isinstance(document, dict) or not document:
         raise ConfigError(f"{path}: should be a table of suites")
     suites = {}

@@ -7,13 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.errors import ConfigError, UnknownNameError
 from harness.metric import Metric
-from harness.registry import describe
 from harness.sources.synthetic import PREFIX, parse
+from harness.validation import describe, read_yaml
 
 CATALOGUE = Path(__file__).with_name("catalogue.yml")
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
@@ -97,9 +96,7 @@ class Entry(BaseModel):
 def read_catalogue(path: Path) -> Mapping[str, Entry]:
     """Read a catalogue file; raise ConfigError in one line that names the file, the key and the value."""
     try:
-        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+        document = _Document.model_validate(read_yaml(path))
     except ValidationError as problem:
         raise ConfigError(f"{path}: {describe(problem)}") from None
     except UnknownNameError as problem:

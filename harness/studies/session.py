@@ -23,9 +23,10 @@ from harness.atomic import reason, write_text
 from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError
 from harness.lock import held_alone
 from harness.measure.machine import describe_code, describe_libraries, describe_machine
-from harness.registry import Registry, describe
+from harness.registry import Registry
 from harness.studies.lab import Lab
 from harness.studies.study import Explanation, Row, Settings, Step, Study
+from harness.validation import describe
 
 if TYPE_CHECKING:
     import pandas as pd

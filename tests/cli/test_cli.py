@@ -100,6 +100,12 @@ def test_list_says_why_something_is_missing(cli, tmp_path):
         (["run", "quikc"], "no suite is called 'quikc'; did you mean quick?"),
         (["run", *SMALL[:2], "-a", "hnswlb"], "did you mean hnswlib"),
         (["run", "-d", "digits-64-euclidian", "-a", "brute_force"], "did you mean digits-64-euclidean"),
+        (
+            ["run", "-d", "digits", "-a", "brute_force", "--dry-run"],
+            "called 'digits'; did you mean digits-64-euclidean?",
+        ),
+        (["run", *SMALL[:2], "-a", "brute_force,HNSW"], "called 'HNSW'; did you mean hnsw?"),
+        (["run", "missing.yml"], "missing.yml: there is no such file"),
         (["run", *SMALL, "--memory", "lots"], "'lots' is not a size"),
         (["run", *SMALL, "--timeout", "soon"], "'soon' is not a duration"),
         (["run", *SMALL, "--build-threads", "4096"], "4096"),

@@ -54,7 +54,7 @@ def test_a_study_from_the_command_line(cli, tmp_path):
         (["smal-world"], "did you mean small-world?"),
         (["small-world", "--set", "n"], "--set 'n' is no parameter; write it like"),
         (["small-world", "--set", "ef=[1"], "the value of 'ef' can't be read"),
-        (["small-world", "--set", "colour=red"], "colour: Extra inputs are not permitted"),
+        (["small-world", "--set", "colour=red"], "colour: is no key here"),
         (["small-world", "--set", "algorithm=no-such"], "nothing to measure (no-such: there is no algorithm"),
     ],
 )

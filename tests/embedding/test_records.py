@@ -101,7 +101,7 @@ def test_different_records_have_different_files(first: tuple[str, ...], second: 
         ("\xff", "can't be read"),
         ("{}", "has format None, this annbench reads 1"),
         ('{"schema_version": 2}', "has format 2, this annbench reads 1; evaluate the model again"),
-        ('{"schema_version": 1}', r"\(model: Field required\)"),
+        ('{"schema_version": 1}', r"\(model: is missing\)"),
     ],
 )
 def test_damaged_records_are_refused(tmp_path: Path, content: str, words: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.embedding.losses.registry import LOSSES, Loss
+from harness.validation import said
 
 if TYPE_CHECKING:
     from harness.embedding.training.parts import TowerPart
@@ -23,9 +24,9 @@ def check_settings(loss: Loss, settings: Mapping[str, Any]) -> None:
         try:
             wanted.validate_python(value, strict=True)
         except ValidationError as problem:
-            said = problem.errors()[0]["msg"]
-            hint = " (YAML takes 1e-2 for a text; write 1.0e-2)" if isinstance(value, str) and "number" in said else ""
-            raise ValueError(f"{name} of {loss.name} can't be {value!r}: {said}{hint}") from None
+            wrong = said(problem.errors()[0])
+            hint = " (YAML takes 1e-2 for a text; write 1.0e-2)" if isinstance(value, str) and "number" in wrong else ""
+            raise ValueError(f"{name} of {loss.name} can't be {value!r}: it {wrong}{hint}") from None
 
 
 def check_together(recipe: Recipe) -> None:

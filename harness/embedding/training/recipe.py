@@ -25,7 +25,7 @@ from harness.embedding.training.parts import (
     TowerPart,
 )
 from harness.errors import ConfigError, UnknownNameError
-from harness.registry import describe
+from harness.validation import describe, read_yaml
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SETS = RECIPES / "sets.yml"
@@ -106,10 +106,7 @@ AnyRecipe = Recipe | ClassifierRecipe
 
 def read_recipe(path: Path) -> AnyRecipe:
     """Read a recipe; raises ConfigError in one line that names the file, the key and the value."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a recipe is a mapping: data, tower, loss, ...")
     try:

@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.registry import describe
 from harness.sources.catalogue import split_pair
+from harness.validation import describe, read_yaml
 
 CATALOGUE = Path(__file__).with_name("texts.yml")
 _FROZEN = ConfigDict(extra="forbid", frozen=True)
@@ -73,15 +72,13 @@ class TextEntry(BaseModel):
 def read_texts(path: Path) -> Mapping[str, TextEntry]:
     """Read a catalogue of texts; raise ConfigError in one line that names the file, the key and the value."""
     try:
-        document = _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        document = _Document.model_validate(read_yaml(path))
         entries: dict[str, TextEntry] = {}
         for collection in document.collections:
             for name, text in collection.texts.items():
                 if name in entries:
                     raise ConfigError(f"{path}: {name!r} stands in two collections; give one of them another name")
                 entries[name] = _entry(name, text, collection)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(problem).split())}") from None
     except ValidationError as problem:
         raise ConfigError(f"{path}: {describe(problem)}") from None
     return entries
