@@ -12,7 +12,7 @@ import itertools
 import posixpath
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -82,7 +82,7 @@ def _kind(annotation: Any) -> str:
         return " or ".join(f"`{one}`" for one in arguments)
     if origin in (tuple, list):
         return f"list: {_kind(arguments[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return "table" if arguments[1] is Any else f"table: {_kind(arguments[1])}"
     named = {str: "text", int: "integer", float: "number", bool: "true or false"}
     return named.get(annotation) or str(getattr(annotation, "__name__", annotation))
@@ -171,6 +171,73 @@ def _algorithms() -> str:
     return table(("algorithm", "origin", "metrics", "extra", ""), rows)
 
 
+def _recipes() -> str:
+    from harness.embedding.training.recipe import find_recipes, recipe_names, recipe_sets
+
+    rows = [(f"`{name}`", find_recipes(name)[0].about) for name in recipe_names()]
+    rows += [(f"`{name}`", f"the set of {', '.join(members)}") for name, members in recipe_sets().items()]
+    return table(("recipe", ""), rows)
+
+
+def _recipe() -> str:
+    from harness.embedding.training.recipe import ClassifierRecipe, Recipe
+
+    return f"{_part(Recipe)}\n\n{_part(ClassifierRecipe)}"
+
+
+def recipe_parts() -> dict[str, type[BaseModel]]:
+    """Return the parts of recipes under the keys at which they stand."""
+    from harness.embedding.training.recipe import ClassifierRecipe, Recipe
+
+    found: dict[str, type[BaseModel]] = {}
+    for model in (Recipe, ClassifierRecipe):
+        for name, field in model.model_fields.items():
+            if (part := _model(field.annotation)) is not None:
+                found[name] = part
+    return found
+
+
+def _recipe_parts() -> str:
+    return "\n\n".join(f"### `{name}`\n\n{_part(model)}" for name, model in recipe_parts().items())
+
+
+def _part(model: type[BaseModel]) -> str:
+    """Return what a part is, which explains its keys, and a table of these with their types and defaults."""
+    rows = []
+    for name, field in model.model_fields.items():
+        part = _model(field.annotation)
+        made = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]
+        default = "required" if field.is_required() else "its own defaults" if part and made else f"`{_plain(made)}`"
+        rows.append((f"`{name}`", f"part [{name}](#{name})" if part else _kind(field.annotation), default))
+    return f"{inspect.getdoc(model)}\n\n{table(('key', 'type', 'default'), rows)}"
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """Return the part that a key holds; None where it holds a plain value."""
+    from pydantic import BaseModel
+
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
+
+def _losses() -> str:
+    from harness.embedding.losses.registry import LOSSES
+
+    rows = (
+        (
+            f"`{loss.name}`",
+            ", ".join(loss.needs),
+            ", ".join(f"`{name}`" for name in loss.settings),
+            ", ".join(f"`{name}`" for name in loss.learnable),
+            (inspect.getdoc(loss.function) or "").split("\n\n")[0],
+        )
+        for loss in LOSSES.values()
+    )
+    return table(("loss", "needs", "settings", "can be learnt", ""), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "config": _config,
     "grid": _grid,
@@ -183,6 +250,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "datasets": _datasets,
     "texts": _texts,
     "algorithms": _algorithms,
+    "recipe": _recipe,
+    "recipe-parts": _recipe_parts,
+    "recipes": _recipes,
+    "losses": _losses,
 }
 
 # --- the command line --------------------------------------------------------------------------------------------

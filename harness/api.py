@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, UnstatedMetricError
 from harness.folders import data_folder, plots_folder, results_folder
+from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from harness.plan.expand import Plan
     from harness.plan.suites import Suite
     from harness.report.choice import Choice
     from harness.studies.study import Explanation
@@ -49,6 +51,8 @@ def run(
     suite: str | None = None,
     *,
     dataset: str | Sequence[str] | None = None,
+    vectors: str | Path | ArrayLike | None = None,
+    metric: str | None = None,
     algorithm: str | Sequence[str] | None = None,
     plugins: Sequence[Path | str] = (),
     ann_benchmarks: Sequence[Path | str] = (),
@@ -58,24 +62,35 @@ def run(
     build_threads: int | None = None,
     memory: int | None = None,
     force: bool = False,
+    progress: bool = True,
     listener: Callable[[str, dict[str, Any]], None] | None = None,
     **changes: Any,
 ) -> pd.DataFrame:
-    """Measure what is missing of a suite, and return all its results as a tidy table, a row a search setting.
+    """Measure what is missing of a suite, and return what was asked for: a row for each of its search settings.
 
     `dataset` and `algorithm` narrow or widen the suite (names or the words all, from-scratch, core), `changes` are
-    fields of a suite: group, k, mode, queries, passes, pass_seconds, timeout. A dataset that isn't there is prepared.
-    `memory` is in bytes. `ann_benchmarks` are folders of its plug-ins, which are called `annb-<name>` (all of them:
-    the word ann-benchmarks).
+    fields of a suite: group, k, mode, queries, passes, pass_seconds, timeout. A dataset that isn't there is prepared;
+    `vectors`, an array or a file, becomes one under `metric`. `memory` is in bytes. `ann_benchmarks` are folders of its
+    plug-ins, which are called `annb-<name>` (all of them: the word ann-benchmarks). `progress` shows a bar, in a
+    notebook too; `listener` is told of every event instead.
+
+    The table is that of `load_results`, of these settings as they are measured now: by the present source, libraries
+    and machine. Settings that failed have their reason as `status`; the no-op baseline isn't among them.
     """
+    from dataclasses import replace
+
     from harness.interop.plugins import plugin_entries
     from harness.measure.session import Options, execute, plan_run
     from harness.registry import load_registry
-    from harness.sources.prepare import prepare
 
+    folder = data_folder(Path(data) if data else None)
+    if vectors is not None:
+        if dataset is not None:
+            raise ConfigError("vectors are a dataset of their own; leave the dataset out, or prepare them apart")
+        dataset = prepare(vectors, metric=metric, data=folder, progress=progress).stem
     wanted = suite_for(suite, dataset=dataset, algorithm=algorithm, **changes)
     options = Options(
-        data=data_folder(Path(data) if data else None),
+        data=folder,
         results=results_folder(Path(results) if results else None),
         threads=threads,
         build_threads=build_threads,
@@ -85,10 +100,21 @@ def run(
     theirs = [entry for path in ann_benchmarks for entry in plugin_entries(Path(path))]
     registry = load_registry([Path(p) for p in plugins], theirs)
     for name in wanted.datasets:
-        prepare(name, folder=options.data, progress=False)
-    execute(wanted, registry, plan_run(wanted, registry, options), options, listener or (lambda *_: None))
-    table = load_results(options.results)
-    return table[table["dataset"].isin(wanted.datasets) & (table["k"] == wanted.k) & (table["mode"] == wanted.mode)]
+        prepare(name, data=folder, progress=progress)
+    plans = plan_run(wanted, registry, options)
+    execute(wanted, registry, plans, options, listener or (lambda *_: None))
+    asked = plan_run(wanted, registry, replace(options, force=True))
+    return load_results(options.results, only=_files_of(asked))
+
+
+def _files_of(plans: Sequence[tuple[str, Plan]]) -> set[str]:
+    """Return where the results and failures of plans are kept, relative to the store."""
+    found = set()
+    for _, plan in plans:
+        for build in plan.builds:
+            for search in (None, *build.searches):
+                found |= {f"{build.folder}/{build.stem(search)}{suffix}" for suffix in (RESULT_SUFFIX, FAILURE_SUFFIX)}
+    return found
 
 
 def choose(
@@ -147,20 +173,27 @@ def choose(
     return Choice(decision, "", page)
 
 
-def load_results(results: Path | str | None = None) -> pd.DataFrame:
+def load_results(results: Path | str | None = None, *, only: Collection[str] | None = None) -> pd.DataFrame:
     """Return every result of a store as a tidy table, a row a search setting, with its measures and intervals.
 
-    Rows of ann-benchmarks' tables that were merged into the store are among them.
+    `build`, `search` and `versions` are dicts; each of their entries has a column of its own, too: `build.M`,
+    `search.ef`, `version.hnswlib`. Rows are in order of dataset, algorithm and parameters, numbers as numbers. Failures
+    and rows of ann-benchmarks' tables that were merged into the store are among them. `only` names the files to keep,
+    relative to the store, and leaves the no-op baseline out.
     """
-    from harness.analyse.table import joined, tidy
+    from harness.analyse.columns import in_order, with_columns
+    from harness.analyse.table import FLOOR
     from harness.interop.tables import foreign_rows
+    from harness.report.derived import derive
     from harness.store import ResultStore
 
     folder = results_folder(Path(results) if results else None)
     store = ResultStore(folder)
-    table = joined(tidy(store.results()), foreign_rows(store))
+    table = derive(store, foreign_rows(store)).table
     table["path"] = [str(Path(path).relative_to(folder)) for path in table["path"]]
-    return table.drop(columns=["qps_samples", "recall_samples"])
+    if only is not None:
+        table = table[table["path"].isin(only) & (table["purpose"] != FLOOR)]
+    return with_columns(in_order(table).drop(columns=["qps_samples", "recall_samples"]))
 
 
 def report(

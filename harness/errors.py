@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -46,17 +46,41 @@ class HarnessFault(AnnbenchError):  # noqa: N818 - it says whose fault an error 
 
 
 class UnknownNameError(AnnbenchError):
-    """A name is in no catalogue; the message suggests the nearest ones."""
+    """A name is in no catalogue; the message suggests the nearest ones, of what is `here` before others."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        near = get_close_matches(name, known, n=3, cutoff=0.5)
+    def __init__(self, kind: str, name: str, known: Iterable[str], here: Iterable[str] = ()) -> None:
+        here, known = sorted(here), sorted(known)
+        known = list(dict.fromkeys((*here, *known)))
+        near = nearest(name, known)
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
             shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
             hint = f"known: {shown}" if known else "none is known"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
+
+
+def nearest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
+    """Return up to `count` of the known names that were meant, the likeliest first.
+
+    That is one that differs in case or in `-` and `_` alone; else those that it begins; else those that are alike.
+    Of names that are as likely, those that come first in `known` do.
+    """
+    wanted = _plain(name)
+    same = [each for each in known if _plain(each) == wanted]
+    if same or not wanted:
+        return same[:count]
+    begun = [each for each in known if _plain(each).startswith(wanted)]
+    if begun:
+        return begun[:count]
+    plain = {_plain(each): each for each in reversed(known)}
+    alike = [plain[each] for each in get_close_matches(wanted, list(plain), n=count, cutoff=0.5)]
+    within = [each for each in known if len(wanted) > 2 and wanted in _plain(each)]
+    return list(dict.fromkeys([*alike, *within]))[:count]
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")
 
 
 # A full disk or quota, a folder that can't be written, too many open files, a broken disk.

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 import harness
+from harness.store import ResultStore, read_result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def test_a_package_does_not_hide_the_verb_of_its_name() -> None:
@@ -21,3 +29,31 @@ def test_every_verb_is_there() -> None:
     """What `__all__` names can be used."""
     for name in harness.__all__:
         assert getattr(harness, name) is not None
+
+
+def test_a_run_returns_what_was_asked_for(tmp_path: Path) -> None:
+    """Neither the no-op, nor other algorithms of the store, nor what an older source measured are in the table."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(700, 8)).astype(np.float32)
+    folders = {"data": tmp_path / "d", "results": tmp_path / "r"}
+    quick = {"k": 5, "passes": 2, "least_pass_seconds": 0.001, "queries": 20, "progress": False}
+
+    def run(algorithm: list[str], **changes: object) -> pd.DataFrame:
+        return harness.run(vectors=vectors, metric="euclidean", algorithm=algorithm, **quick, **folders, **changes)
+
+    efs = {"hnswlib": {"build": {"M": [8], "ef_construction": 50}, "search": {"ef": [100, 20]}}}
+    first = run(["hnswlib"], grids=efs)
+    assert first["algorithm"].tolist() == ["hnswlib"] * 2
+    assert first["search.ef"].tolist() == [20, 100]
+    assert first["build.M"].tolist() == [8, 8]
+    assert "version.hnswlib" in first
+    # A result of an older source, which stays in the store.
+    (old,) = (tmp_path / "r").rglob("*ef-20*.hdf5")
+    result = read_result(old)
+    result.document.spec["plugin_hash"] = "0" * 16
+    ResultStore(tmp_path / "r").write(old.with_name(f"older-{old.name}"), result)
+    second = run(["brute_force"])
+    assert second["algorithm"].unique().tolist() == ["brute_force"]
+    assert second["dataset"].tolist() == first["dataset"].tolist()[:1] * len(second)
+    assert len(run(["hnswlib"], grids=efs)) == 2
+    assert len(harness.load_results(tmp_path / "r")) >= 4

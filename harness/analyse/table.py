@@ -42,7 +42,7 @@ _COUNTS = [
     "k", "threads", "passes", "disturbed", "processes", "queries", "queries_asked", "train_rows", "dimension",
 ]  # fmt: skip
 _BOUNDS = ["qps_low", "qps_high", "recall_low", "recall_high"]
-_OBJECTS = ["build", "search", "notes", "qps_samples", "recall_samples"]
+_OBJECTS = ["build", "search", "versions", "notes", "qps_samples", "recall_samples"]
 
 # What the table of targets says of a setting, and the column of the tidy table that it is of.
 _AT_FIGURES = {
@@ -63,8 +63,9 @@ _AT = (
     "disturbed",
 )
 
-COLUMNS = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS, "near_floor", *_OBJECTS)
-"""The columns of the tidy table. `qps_samples` and `recall_samples` hold arrays, `build` and `search` dicts."""
+_PLAIN = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS)
+COLUMNS = (*_PLAIN, "near_floor", *_OBJECTS)
+"""The columns of the tidy table: `build`, `search` and `versions` hold dicts, those of samples arrays."""
 
 
 class GroupKey(NamedTuple):
@@ -132,7 +133,7 @@ def tidy_frame(rows: Sequence[Mapping[str, Any]], *, level: float = DEFAULT_LEVE
     import pandas as pd
 
     rows = with_drift_of_groups(rows, level)
-    table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name)) for name in COLUMNS[:-6]})
+    table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name)) for name in _PLAIN})
     table["near_floor"] = _near_floor(table)
     for name in _OBJECTS:
         table[name] = pd.Series([row[name] for row in rows], dtype=object)
@@ -161,6 +162,7 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
         "dataset_sha256": str(spec.get("dataset_sha256", "")),
         "build": build,
         "search": search,
+        "versions": dict(spec.get("versions") or {}),
         "build_label": label(build),
         "search_label": label(search),
         "label": label({**build, **search}),

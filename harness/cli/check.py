@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AnnBenchmarks, Plugins, registry_with
+from harness.cli.options import AnnBenchmarks, Plugins, registry_with, split_names
 
 if TYPE_CHECKING:
     from harness.conformance import Verdict
@@ -31,7 +31,9 @@ def check(
     from harness.metric import Metric
 
     registry = registry_with(plugin, ann_benchmarks)
-    names = [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else algorithms
+    names = (
+        [n for n, e in registry.items() if not e.why_not()] if algorithms == ["all"] else split_names(algorithms) or []
+    )
     broken = 0
     for name in names:
         entry = registry[name]

@@ -15,7 +15,7 @@ def embed(
     split: Annotated[str, typer.Option(help="Split whose queries become the dataset's.")] = "test",
     variant: Annotated[str, typer.Option(help="prefix-128, pca-64, float16, int8, binary, or a/b.")] = "full",
     documents: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many documents, all judged ones among them.")
+        int | None, typer.Option(min=1, help="Keep so many documents; all that have judgements are kept.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset [default: made of task, model, shape].")] = None,
     data: Data = None,
@@ -49,6 +49,8 @@ def embed(
     if not tasks:
         raise ConfigError(f"{corpus}: is no retrieval task, and an index needs documents and queries")
     task = tasks[0] if documents is None else subset(tasks[0], documents)
+    if task.about:
+        typer.echo(f"{task.name}: {task.about}", err=True)
     folder = results_folder(results)
     encoder = load_model(model, folder / MODELS)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from harness.embedding.records import Record
     from harness.embedding.tasks import Task
+    from harness.report.quality import Quality
 
 
 class Format(StrEnum):
@@ -42,15 +43,18 @@ def evaluate(
     output: Annotated[Format, typer.Option("--format", help="How the table is printed.")] = Format.TABLE,
     documents: Annotated[
         int | None,
-        typer.Option(min=1, help="Keep so many documents of each retrieval task, all judged ones among them."),
+        typer.Option(min=1, help="Keep so many documents of each retrieval task; all that have judgements are kept."),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print all columns, as Markdown: sizes, training, geometry.")
+    ] = False,
     geometry: Annotated[bool, typer.Option(help="Describe how embeddings lie in their space, too.")] = True,
     cache: Annotated[bool, typer.Option(help="Keep embeddings, and use those that were kept.")] = True,
     data: Data = None,
     results: Results = None,
     plots: Plots = None,
 ) -> None:
-    """Evaluate models on tasks; print the table of embedding quality, and write it in Markdown, CSV, HTML and LaTeX.
+    """Evaluate models on tasks; print how good their embeddings are, and write all of it as Markdown, CSV, HTML, LaTeX.
 
     A folder is recognised: BEIR by corpus.jsonl, STS, pairs and labelled texts by test.csv, test.tsv or test.jsonl.
 
@@ -75,6 +79,9 @@ def evaluate(
             raise ConfigError("--documents: none of these tasks is a retrieval task")
         found = [subset(task, documents) if isinstance(task, Retrieval) else task for task in found]
     console = Lines(stderr=True)
+    for task in found:
+        if isinstance(task, Retrieval) and task.about:
+            typer.echo(f"{task.name}: {task.about}", err=True)
     records = _evaluate(
         console,
         models,
@@ -86,9 +93,32 @@ def evaluate(
     )
     if not records:
         raise ConfigError("nothing was evaluated: none of these models can do any of these tasks")
-    typer.echo(render(tabulate(records), output.value), nl=False)
+    table = tabulate(records)
+    if output is Format.TABLE and not everything:
+        _print_brief(table)
+    else:
+        typer.echo(render(table, output.value), nl=False)
     for path in write_quality(records, plots_folder(plots)):
         console.print(str(path), style="dim")
+
+
+def _print_brief(table: Quality) -> None:
+    from harness.console import Column, print_table
+    from harness.report.quality import brief_tables, quality_notes
+
+    columns = [
+        Column("model", kept=True),
+        Column("variant", kept=True),
+        Column("quality (95% interval)", kept=True),
+        Column("bytes", right=True),
+        Column("texts/s", right=True),
+    ]
+    for title, rows in brief_tables(table):
+        print_table(columns, rows, title=title)
+        typer.echo()
+    typer.echo("*: the best; =: not told apart from it. More columns: --all, or the files below.")
+    for note in quality_notes(table):
+        typer.echo(note)
 
 
 def _evaluate(console: Console, models: Sequence[str], tasks: Sequence[Task], **options: Any) -> list[Record]:

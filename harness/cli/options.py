@@ -53,6 +53,11 @@ def registry_with(plugins: list[Path] | None, ann_benchmarks: list[Path] | None)
     return load_registry(plugins or [], more)
 
 
+def split_names(given: list[str] | None) -> list[str] | None:
+    """Read names that were given one by one, or several with commas: `-a hnsw -a pq` and `-a hnsw,pq`."""
+    return given and [name for text in given for part in text.split(",") if (name := part.strip())]
+
+
 def parse_bytes(text: str | None) -> int | None:
     """Read a size such as 8G, 500M or 1073741824; None stays None."""
     if text is None:

@@ -19,6 +19,7 @@ from harness.cli.options import (
     parse_bytes,
     parse_seconds,
     registry_with,
+    split_names,
 )
 
 if TYPE_CHECKING:
@@ -48,10 +49,16 @@ class Group(StrEnum):
 
 def run(
     suite: Annotated[str | None, typer.Argument(help="Suite by name (annbench list suites), or a YAML file.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", "-d", help="Dataset; repeatable.")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", "-d", help="Dataset, or several with commas.")
+    ] = None,
     algorithm: Annotated[
         list[str] | None,
-        typer.Option("--algorithm", "-a", help="Algorithm, or all, core, from-scratch, ann-benchmarks; repeatable."),
+        typer.Option(
+            "--algorithm",
+            "-a",
+            help="Algorithm, or all, core, from-scratch, ann-benchmarks; several with commas.",
+        ),
     ] = None,
     group: Annotated[Group | None, typer.Option(help="Grids to measure.")] = None,
     build: Annotated[
@@ -104,10 +111,12 @@ def run(
     from harness.plan.estimate import together
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
+    from harness.sources.named import find_entry
     from harness.sources.prepare import prepare
 
     console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
+    dataset, algorithm = split_names(dataset), split_names(algorithm)
     wanted = suite_for(
         suite,
         dataset=dataset,
@@ -132,6 +141,7 @@ def run(
     )
     for name in wanted.datasets:
         if dry_run and not dataset_path(options.data, name).exists():
+            find_entry(name, options.data)
             raise DatasetError(f"no plan without {name}, which isn't here yet; get it with: annbench prepare {name}")
         prepare(name, folder=options.data, console=console)
     plans = plan_run(wanted, registry, options)

@@ -96,6 +96,8 @@ def _train(console: Console, recipe: Any, **options: Any) -> Any:
             elif event == "way":
                 accuracy = content["accuracy"].value
                 console.print(f"[dim]{escape(recipe.name)}: {content['way']}, accuracy {accuracy:.4f}[/]")
+            elif event == "note":
+                console.print(f"[dim]{escape(recipe.name)}: {escape(content['text'])}[/]", soft_wrap=True)
             elif event == "known":
                 console.print(f"[dim]{escape(recipe.name)}: trained before[/]")
 

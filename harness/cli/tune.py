@@ -20,6 +20,7 @@ from harness.cli.options import (
     parse_bytes,
     parse_seconds,
     registry_with,
+    split_names,
 )
 from harness.cli.run import Mode
 from harness.errors import ConfigError, PluginError
@@ -81,7 +82,7 @@ def tune(
 
     console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
-    entries = [registry[name] for name in dict.fromkeys(algorithms)]
+    entries = [registry[name] for name in dict.fromkeys(split_names(algorithms) or ())]
     targets = parse_recalls(recall)
     options = Options(
         data=data_folder(data),

@@ -305,10 +305,15 @@ def _plain(content: Any) -> Any:
     return dict(content) if isinstance(content, Mapping) else list(content)
 
 
+def _more_than(asked: int, kept: int) -> str:
+    return f"{kept:,} documents, not {asked:,}, since all that have judgements are kept" if kept > asked else ""
+
+
 def subset(task: Retrieval, documents: int, *, seed: int = 0) -> Retrieval:
     """Keep every judged document and as many of the others as make `documents`, and all queries.
 
     The name says the size, since figures of a smaller corpus are higher; a task that isn't larger stays as it is.
+    Where more documents are judged than were asked for, `about` says so.
     """
     judged = {document for by in task.judgements.values() for document in by}
     rest = [row for row, name in enumerate(task.document_ids) if name not in judged]
@@ -321,6 +326,7 @@ def subset(task: Retrieval, documents: int, *, seed: int = 0) -> Retrieval:
     return replace(
         task,
         name=f"{task.name}-{len(kept)}",
+        about="; ".join(filter(None, (task.about, _more_than(documents, len(kept))))),
         document_ids=[task.document_ids[row] for row in kept],
         documents=[task.documents[row] for row in kept],
     )

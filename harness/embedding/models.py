@@ -97,6 +97,8 @@ def _from_hub(name: str, models: Path, packaged: Packaged | None) -> Path:
     from huggingface_hub import snapshot_download
 
     hub_name = next((hub for hub, ours in _HUB_NAMES.items() if name in (hub, ours)), name)
+    if hub_name == BM25:
+        raise ConfigError(f"{BM25} ranks by words and has no vectors; take a model such as {next(iter(PACKAGED))}")
     if "/" not in hub_name:
         raise UnknownNameError("model", name, [*PACKAGED, BM25, *trained(models)])
     wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*/*.json", "*/*.safetensors"]

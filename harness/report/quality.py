@@ -85,6 +85,12 @@ def tabulate(records: Sequence[Record]) -> Quality:
     return Quality(order, tuple(sorted(rows, key=_descending)))
 
 
+def quality_notes(table: Quality) -> list[str]:
+    """Say of each task what was left out of it, or what else its records note."""
+    records = [one for row in table.rows for one in row.cells if one is not None]
+    return list(dict.fromkeys(f"{record.task}: {note}" for record in records for note in record.notes))
+
+
 def _column(record: Record) -> Column:
     return Column(record.task, record.main, record.task_hash)
 
@@ -118,7 +124,8 @@ def render(table: Quality, kind: str) -> str:
         case "table":
             header, rows = quality_cells(table)
             body = [[f"**{escape(text)}**" if best else escape(text) for text, best in row] for row in rows]
-            return markdown([escape(name) for name in header], body, range(2, len(header))) + f"\n{QUALITY_NOTE}\n"
+            below = "".join(f"\n{line}\n" for line in (QUALITY_NOTE, *map(escape, quality_notes(table))))
+            return markdown([escape(name) for name in header], body, range(2, len(header))) + below
         case "csv":
             return _csv(table)
         case "html":
@@ -160,6 +167,32 @@ def quality_cells(table: Quality) -> tuple[list[str], list[list[Cell]]]:
         geometry = [_short(first.geometry.get(name, math.nan)) for name in _GEOMETRY]
         rows.append([*map(Cell, (first.model, first.variant)), *quality, *map(Cell, about), *map(Cell, geometry)])
     return header, rows
+
+
+def brief_tables(table: Quality) -> list[tuple[str, list[list[str]]]]:
+    """Return for each task its title and, best first, its rows of five cells: what a terminal of 80 columns holds.
+
+    They are model, variant, quality, bytes and texts/s; behind the quality stands * for the best, and = as elsewhere.
+    """
+    found = []
+    for number, title in enumerate(_headings(table.columns)):
+        marks = _marks(table, number)
+        order = sorted(range(len(table.rows)), key=lambda row: _descending(table.rows[row])[number])
+        rows = []
+        for place in order:
+            record = table.rows[place].cells[number]
+            if record is None:
+                continue
+            speed = record.sentences_a_second
+            quality = _quality(record, marks[place])
+            rows.append(
+                [
+                    *(record.model, record.variant, quality.text + (" *" if quality.best else "")),
+                    *(_count(record.bytes_a_vector), "-" if speed is None else f"{speed:,.0f}"),
+                ]
+            )
+        found.append((title, rows))
+    return found
 
 
 def _headings(columns: Sequence[Column]) -> list[str]:
@@ -224,6 +257,7 @@ def _csv(table: Quality) -> str:
             **figure.model_dump(),
             **record.model_dump(include={"dimension", "bytes_a_vector", "parameters", "training_minutes"}),
             "texts_a_second": record.sentences_a_second,
+            "notes": "; ".join(record.notes) or None,
             **{name: record.geometry.get(name) for name in _GEOMETRY},
         }
         for row in table.rows
@@ -237,7 +271,8 @@ def _csv(table: Quality) -> str:
 
 def _html(table: Quality) -> str:
     header, rows = quality_cells(table)
-    lines = ["<table>", f"<caption>{escape_html(QUALITY_NOTE)}</caption>"]
+    caption = " ".join([QUALITY_NOTE, *(f"{note}." for note in quality_notes(table))])
+    lines = ["<table>", f"<caption>{escape_html(caption)}</caption>"]
     lines.append(
         "<thead><tr>" + "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header) + "</tr></thead>"
     )
@@ -257,7 +292,7 @@ def _latex(table: Quality) -> str:
         " & ".join(rf"\textbf{{{_tex(text)}}}" if best else _tex(text) for text, best in row) + r" \\" for row in rows
     ]
     lines = [
-        rf"% {QUALITY_NOTE}".replace("\n", " "),
+        *("% " + " ".join(note.split()) for note in (QUALITY_NOTE, *quality_notes(table))),
         rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
         r"\hline",
         " & ".join(map(_tex, header)) + r" \\",

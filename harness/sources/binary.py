@@ -1,7 +1,11 @@
-"""Read flat binary files of vectors: .fvecs, .bvecs, .ivecs (a length before each row) and .fbin, .u8bin, .i8bin."""
+"""Read flat binary files of vectors: .fvecs and its kin have a length before each row, .fbin and its kin a header.
+
+Of the latter, big-ann's crops are read too: `base.fbin.crop_nb_1000000` may have the header of the whole file.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,14 @@ from numpy.typing import NDArray
 from harness.errors import DatasetError
 
 _VECS = {".fvecs": "<f4", ".bvecs": "u1", ".ivecs": "<i4"}
-_BIN = {".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
+_BIN = {".fbin": "<f4", ".f16bin": "<f2", ".u8bin": "u1", ".i8bin": "i1", ".ibin": "<i4"}
 SUFFIXES = (*_VECS, *_BIN)
+_CROP = re.compile(r"\.crop_nb_(\d+)$")
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says how a file is laid out, in small letters: of a crop, that before `.crop_nb_N`."""
+    return Path(_CROP.sub("", path.name.lower())).suffix
 
 
 def read_binary(path: Path) -> NDArray[Any]:
@@ -22,9 +32,10 @@ def read_binary(path: Path) -> NDArray[Any]:
     byte where it is truncated, where a row has another length than the first, or where it holds no vectors.
     """
     size = path.stat().st_size
-    if path.suffix.lower() in _VECS:
-        return _read_vecs(path, size, np.dtype(_VECS[path.suffix.lower()]))
-    return _read_bin(path, size, np.dtype(_BIN[path.suffix.lower()]))
+    suffix = suffix_of(path)
+    if suffix in _VECS:
+        return _read_vecs(path, size, np.dtype(_VECS[suffix]))
+    return _read_bin(path, size, np.dtype(_BIN[suffix]))
 
 
 def _read_vecs(path: Path, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -34,7 +45,7 @@ def _read_vecs(path: Path, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     dim = int(raw[:4].view("<i4")[0])
     record = 4 + dim * dtype.itemsize
     if not 1 <= dim <= 10_000_000:
-        raise DatasetError(f"{path}: record 0 states {dim} dimensions: not a {path.suffix} file")
+        raise DatasetError(f"{path}: record 0 states {dim} dimensions: not a {suffix_of(path)} file")
     whole, rest = divmod(size, record)
     # A row of another length shifts all that follow, so the first odd length is the one that is wrong.
     rows = raw[: whole * record].reshape(whole, record)
@@ -59,13 +70,17 @@ def _read_bin(path: Path, size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     n, dim = (int(value) for value in np.fromfile(path, "<u4", 2))
     if n == 0 or dim == 0:
         raise DatasetError(f"{path}: its header states {n} vectors of {dim} dimensions; both should be 1 or more")
+    crop = _CROP.search(path.name)
+    if crop is not None:
+        n = min(n, int(crop[1]))
+    states = "the header states" if crop is None else "its name and header state"
     record = dim * dtype.itemsize
     expected = 8 + n * record
     if size < expected:
         raise DatasetError(
             f"{path}: truncated in record {(size - 8) // record} of {n}, at byte {size}: "
-            f"the header states {n} x {dim}, which needs {expected} bytes"
+            f"{states} {n} x {dim}, which needs {expected} bytes"
         )
     if size > expected:
-        raise DatasetError(f"{path}: too long: the header states {n} x {dim}, {expected} bytes, but it holds {size}")
+        raise DatasetError(f"{path}: too long: {states} {n} x {dim}, {expected} bytes, but it holds {size}")
     return np.memmap(path, dtype, mode="r", offset=8, shape=(n, dim))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DatasetError
+from harness.file_kind import PICKLE, stands_in
 from harness.hdf5_layout import opened
-from harness.sources import binary, parquet
+from harness.sources import arrays, binary, parquet, text_table
+from harness.sources.binary import suffix_of
 
 if TYPE_CHECKING:
     import h5py
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
-FORMATS = (*HDF5_SUFFIXES, ".npy", *binary.SUFFIXES, *parquet.SUFFIXES)
-_WITH_KEY = (*HDF5_SUFFIXES, *parquet.SUFFIXES)
+FORMATS = (*HDF5_SUFFIXES, ".npy", ".npz", *text_table.SUFFIXES, *binary.SUFFIXES, *parquet.SUFFIXES)
+_WITH_KEY = (*HDF5_SUFFIXES, ".npz", *parquet.SUFFIXES)
+_SAVE = 'save the vectors by numpy.save("x.npy", array)'
+# What is asked for, and can't be read: the way out.
+_REFUSED: Mapping[tuple[str, ...], str] = {
+    (".pkl", ".pickle", ".p", ".joblib", ".dill"): f"is {PICKLE}",
+    (".pt", ".pth", ".ckpt"): "is a pickle of PyTorch's, which runs code when it is read: save the tensor by "
+    'numpy.save("x.npy", tensor.numpy())',
+    (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"): "is compressed: unpack it first",
+    (".txt", ".vec", ".json", ".jsonl", ".ndjson"): f"is text of no one layout: {_SAVE}",
+    (".safetensors", ".mat", ".arrow", ".feather", ".orc", ".avro"): f"is not read: {_SAVE}",
+    (".index", ".faiss", ".ann"): f"is an index, which may not hold the vectors as they were: {_SAVE}",
+    (".bin",): "says no type of number: rename it to .fbin (float32), .f16bin, .u8bin, .i8bin or .ibin (int32)",
+}
 
 
 @dataclass(frozen=True)
@@ -47,19 +62,28 @@ class FileSpec:
 def looks_like_file(text: str) -> bool:
     """Tell a path from a dataset's name: it has a folder or a suffix that we know, or it is there."""
     spec = split_spec(text)
-    return "/" in text or "\\" in text or spec.path.suffix.lower() in FORMATS or spec.path.is_file()
+    known = {*FORMATS, *(suffix for suffixes in _REFUSED for suffix in suffixes)}
+    return "/" in text or "\\" in text or suffix_of(spec.path) in known or spec.path.is_file()
 
 
 def parse_spec(text: str | Path) -> FileSpec:
-    """Read `path`, `path.h5:key` or `path.parquet:column`; raise DatasetError for a missing file or unknown suffix."""
+    """Read `path`, `path.h5:key` or `path.parquet:column`; raise DatasetError for what is missing or can't be read."""
     spec = split_spec(str(text))
-    if spec.path.is_dir():
-        raise DatasetError(f"{spec.path}: is a folder; name a file of vectors")
-    if not spec.path.exists():
-        raise DatasetError(f"{spec.path}: no such file")
-    if spec.path.suffix.lower() not in FORMATS:
-        what = f"suffix {spec.path.suffix!r}" if spec.path.suffix else "no suffix"
-        raise DatasetError(f"{spec.path}: {what}; formats known: {', '.join(FORMATS)}")
+    path, suffix = spec.path, suffix_of(spec.path)
+    if path.is_dir():
+        if not parquet.parts_of(path):
+            raise DatasetError(f"{path}: is a folder without Parquet files; name a file of vectors")
+        return spec
+    if not path.exists():
+        raise DatasetError(f"{path}: no such file")
+    for suffixes, what in _REFUSED.items():
+        if suffix in suffixes:
+            raise DatasetError(f"{path}: {what}")
+    if suffix not in FORMATS:
+        what = f"suffix {path.suffix!r}" if path.suffix else "no suffix"
+        raise DatasetError(f"{path}: {what}; formats known: {', '.join(FORMATS)}")
+    if others := parquet.other_parts(path):
+        raise DatasetError(f"{path}: is one of {others + 1} parts; name their folder to read all, or rename this one")
     return spec
 
 
@@ -67,15 +91,22 @@ def split_spec(text: str) -> FileSpec:
     """Tell the key from the path, whether or not the file is there."""
     path = Path(text).expanduser()
     before, colon, key = text.rpartition(":")
-    if colon and not path.exists() and Path(before).suffix.lower() in _WITH_KEY:
+    if colon and not path.exists() and (suffix_of(Path(before)) in _WITH_KEY or Path(before).expanduser().is_dir()):
         return FileSpec(Path(before).expanduser(), key or None)
     return FileSpec(path)
 
 
+def queries_beside(spec: FileSpec) -> FileSpec | None:
+    """Return the queries that a folder of Parquet files brings along, under the same column."""
+    path = spec.path / parquet.QUERIES
+    return FileSpec(path, spec.key) if path.is_file() else None
+
+
 def stamp_of(spec: FileSpec) -> tuple[int, int]:
     """Return size in bytes and time of modification in ns: others mean that the file was edited."""
-    status = spec.path.stat()
-    return status.st_size, status.st_mtime_ns
+    paths = parquet.parts_of(spec.path) if spec.path.is_dir() else [spec.path]
+    statuses = [path.stat() for path in paths]
+    return sum(status.st_size for status in statuses), max(status.st_mtime_ns for status in statuses)
 
 
 def read_vectors(spec: FileSpec) -> NDArray[Any]:
@@ -83,18 +114,14 @@ def read_vectors(spec: FileSpec) -> NDArray[Any]:
 
     Raises DatasetError in one line that names the file, what is wrong with it, and where.
     """
-    suffix = spec.path.suffix.lower()
     try:
-        if spec.is_hdf5:
-            array = _read_hdf5(spec)
-        elif suffix == ".npy":
-            array = _read_npy(spec.path)
-        elif suffix in parquet.SUFFIXES:
-            array = parquet.read_parquet(spec.path, spec.key)
-        else:
-            array = binary.read_binary(spec.path)
+        array = _read(spec)
     except OSError as problem:
         raise DatasetError(f"{spec.path}: can't be read ({problem.strerror or problem})") from None
+    except DatasetError:
+        if what := stands_in(spec.path):
+            raise DatasetError(f"{spec.path}: is {what}") from None
+        raise
     if array.ndim != 2 or 0 in array.shape:
         raise DatasetError(f"{spec}: holds shape {array.shape}; vectors are a table of (rows, dimensions)")
     if array.dtype.kind not in "fiub":
@@ -102,12 +129,17 @@ def read_vectors(spec: FileSpec) -> NDArray[Any]:
     return array
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as problem:
-        raise DatasetError(f"{path}: not a whole .npy file of numbers ({str(problem).splitlines()[0]})") from None
-    return np.asarray(array)
+def _read(spec: FileSpec) -> NDArray[Any]:
+    suffix = suffix_of(spec.path)
+    if spec.path.is_dir():
+        return parquet.read_parts(spec.path, spec.key)
+    if spec.is_hdf5:
+        return _read_hdf5(spec)
+    if suffix in {".npy", ".npz"}:
+        return arrays.read_npy(spec.path) if suffix == ".npy" else arrays.read_npz(spec.path, spec.key)
+    if suffix in parquet.SUFFIXES:
+        return parquet.read_parquet(spec.path, spec.key)
+    return text_table.read_text(spec.path) if suffix in text_table.SUFFIXES else binary.read_binary(spec.path)
 
 
 def _read_hdf5(spec: FileSpec) -> NDArray[Any]:

@@ -43,7 +43,7 @@ def prepare_name(
     """
     path = dataset_path(folder, name)
     there = look_at(path)
-    entry = _entry(name, there)
+    entry = find_entry(name, folder, there)
     if metric is not None and entry is not None and metric is not entry.metric:
         raise ConfigError(f"{name}: its metric is {entry.metric}, not {metric}; leave the metric out")
     if there is not None and entry is None:
@@ -55,21 +55,24 @@ def prepare_name(
         if there.lacks_only_truth:
             renew_truth(path, depth=neighbors or DEPTH, metric=entry.metric, progress=progress, console=console)
             return path
-    assert entry is not None  # noqa: S101 - `_entry` raises where there is neither a file nor an entry
+    assert entry is not None  # noqa: S101 - `find_entry` raises where there is neither a file nor an entry
     if there is not None and there.problem:
         say(console, f"{path}: {there.problem}; preparing it anew")
     _from_sources(entry, path, neighbors, progress=progress, console=console)
     return path
 
 
-def _entry(name: str, there: Present | None) -> Entry | None:
-    """Find what the catalogue knows of a name; what lies in the folder needs no entry."""
+def find_entry(name: str, folder: Path, there: Present | None = None) -> Entry | None:
+    """Find what the catalogue knows of a name; None where it is not known, but is `there`.
+
+    Raises UnknownNameError with the nearest of those in the folder and in the catalogue.
+    """
     try:
         return lookup(name)
     except UnknownNameError:
         if there is None:
             known = {*catalogue.load_catalogue(), *load_texts()}
-            raise UnknownNameError("dataset", name, known) from None
+            raise UnknownNameError("dataset", name, known, [own.stem for own in folder.glob("*.hdf5")]) from None
     except ConfigError:  # a name that begins as those of generated data do
         if there is None:
             raise

@@ -18,7 +18,7 @@ from harness.errors import ConfigError, DatasetError, UnstatedMetricError
 from harness.hdf5_layout import PARTS, opened
 from harness.metric import Metric, pack_bits
 from harness.sources.content import SPLIT_SEED, Content, default_queries, split_rows
-from harness.sources.files import FileSpec, parse_spec, read_vectors, split_spec, stamp_of
+from harness.sources.files import FileSpec, parse_spec, queries_beside, read_vectors, split_spec, stamp_of
 
 _STAMP = r"file:(?P<{}>.+?) \(\d+ bytes, mtime \d+\)"
 _SOURCE = re.compile(
@@ -40,7 +40,8 @@ class OwnFile:
         if isinstance(queries, int) or queries is None:
             if queries is not None and queries < 1:
                 raise ConfigError(f"queries: {queries} should be 1 or more, or a file")
-            return cls(parse_spec(path), queries)
+            vectors = parse_spec(path)
+            return cls(vectors, queries_beside(vectors) if queries is None else queries)
         return cls(parse_spec(path), parse_spec(queries))
 
     @classmethod

@@ -1,7 +1,9 @@
-"""Read a column of vectors from a Parquet file."""
+"""Read a column of vectors from a Parquet file, or from a folder that holds one in parts, as VectorDBBench keeps it."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,52 @@ from numpy.typing import NDArray
 from harness.errors import DatasetError
 
 SUFFIXES = (".parquet",)
+QUERIES = "test.parquet"
+_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(-[0-9a-f]+)?\.parquet")
+_TRAIN = ("train", "shuffle_train")
+
+
+def other_parts(path: Path) -> int:
+    """Return how many files there should be beside this one, by its name: 9 for `train-00-of-10.parquet`."""
+    match = _PART.fullmatch(path.name)
+    return int(match["count"]) - 1 if match else 0
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Return the files of a folder that together hold the vectors to index, in order; empty where there are none.
+
+    Those are `train.parquet`, or `train-00-of-10.parquet` and so on, by another name where only one is used. Raises
+    DatasetError where a part is missing, or the names don't tell which files are meant.
+    """
+    found: dict[str, list[tuple[int, int, Path]]] = defaultdict(list)
+    for path in sorted(folder.glob("*.parquet")):
+        match = _PART.fullmatch(path.name)
+        if match:
+            found[match["stem"]].append((int(match["number"]), int(match["count"]), path))
+        else:
+            found[path.stem].append((0, 1, path))
+    chosen = next((stem for stem in _TRAIN if stem in found), None)
+    others = [stem for stem in found if stem not in {"test", "neighbors", "scalar_labels"}]
+    if chosen is None and len(others) > 1:
+        raise DatasetError(f"{folder}: holds Parquet files of several names ({', '.join(others)}); name one of them")
+    if chosen is None and not others:
+        return []
+    parts = sorted(found[chosen or others[0]])
+    counts = {count for _, count, _ in parts}
+    missing = sorted(set(range(max(counts))) - {number for number, _, _ in parts})
+    if len(counts) > 1 or len(parts) > max(counts) or missing:
+        what = f"part {missing[0]} of {max(counts)} is missing" if missing else "parts of several sets are mixed"
+        raise DatasetError(f"{folder}: {parts[0][2].name} and its like: {what}; fetch them again")
+    return [path for _, _, path in parts]
+
+
+def read_parts(folder: Path, column: str | None) -> NDArray[Any]:
+    """Read all parts of a folder, one after the other; errors as in `read_parquet`."""
+    blocks = [read_parquet(path, column) for path in parts_of(folder)]
+    if len({block.shape[1] for block in blocks}) > 1:
+        widths = ", ".join(str(width) for width in sorted({block.shape[1] for block in blocks}))
+        raise DatasetError(f"{folder}: its parts hold vectors of {widths} dimensions; they should be of one")
+    return np.concatenate(blocks)
 
 
 def read_parquet(path: Path, column: str | None) -> NDArray[Any]:
@@ -28,8 +76,11 @@ def read_parquet(path: Path, column: str | None) -> NDArray[Any]:
             blocks: list[NDArray[Any]] = []
             for batch in file.iter_batches(columns=[chosen]):
                 _append(path, chosen, blocks, batch.column(0))
-    except (pa.ArrowException, OSError) as problem:
-        raise DatasetError(f"{path}: can't be read as Parquet ({str(problem).splitlines()[0]})") from None
+    # What a damaged file makes pyarrow raise depends on which byte is damaged.
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as problem:
+        raise DatasetError(
+            f"{path}: can't be read as Parquet ({(str(problem).splitlines() or [type(problem).__name__])[0]})"
+        ) from None
     if not blocks:
         raise DatasetError(f"{path}: column {chosen!r} has no rows")
     return np.concatenate(blocks)

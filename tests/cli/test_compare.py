@@ -290,7 +290,7 @@ def test_result_folders_are_compared(annbench: Any, tmp_path: Path, factory: Any
 def test_figures_stay_whole_where_the_table_is_narrow(
     annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the 80 columns of a log words fold, and neither the interval nor a speed is cut."""
+    """At the 80 columns of a log neither a name, the interval nor a speed is cut."""
     for name, qps in (("anisotropic_vq", 1234567.0), ("sklearn-ball-tree", 98765.0)):
         store = ResultStore(tmp_path / name)
         result = factory.make_result(algorithm=name, search={"ef": 10}, qps=qps, recall=0.95, processes=5, passes=15)
@@ -307,8 +307,7 @@ def test_figures_stay_whole_where_the_table_is_narrow(
         *(f"{verdict['ratio']:.3f}", f"{row['a']['qps']:,.0f}", f"{row['b']['qps']:,.0f}"),
     ):
         assert figure in out
-    table = [line for line in out.splitlines() if line.startswith("│")]
-    assert "anisotropic_vq/sklearn-ball-tree" in "".join(line.split("│")[1].replace(" ", "") for line in table)
+    assert "anisotropic_vq / sklearn-ball-tree" in out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import sys
@@ -73,7 +74,7 @@ def cli(annbench: Any, tmp_path: Path) -> Any:
 
 def test_a_table_is_printed_and_written(cli: Any, tmp_path: Path) -> None:
     """Folders and names of the data folder are tasks; the table is printed, and written in four forms."""
-    status, out, err = cli("small", "--tasks", "pets", "-t", "alike")
+    status, out, err = cli("small", "--tasks", "pets", "-t", "alike", "--all")
     assert status == 0, err
     assert out.splitlines()[0].startswith("| model | variant | pets ndcg@10 | alike spearman |")
     assert out.splitlines()[2].startswith("| small | full | 1.0000 (1.000-1.000) | ")
@@ -84,6 +85,38 @@ def test_a_table_is_printed_and_written(cli: Any, tmp_path: Path) -> None:
     assert set(records) == {"pets", "alike"}
     assert records["pets"].versions["torch"] == torch.__version__
     assert records["pets"].geometry
+
+
+def test_the_table_fits_a_terminal(cli: Any, tmp_path: Path) -> None:
+    """Five columns for each task, the best model first and marked; what is left out of them is in the files."""
+    tower(tmp_path / "static-infonce-mined", seed=1)
+    models = ("small", "static-infonce-mined", "bm25")
+    status, out, err = cli(*models, "--tasks", "pets", "-t", "alike", "--variant", "binary+rescore")
+    assert status == 0, err
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.startswith(("pets", "alike"))] == ["pets ndcg@10", "alike spearman"]
+    assert lines[1].split("  ")[0] == "model"
+    pets, alike = (out.split("\n\n")[part].splitlines()[2:] for part in (0, 1))
+    assert (len(pets), len(alike)) == (5, 4)
+    assert " *" in pets[0]
+    figures = [float(line.partition(" (")[0].split()[-1]) for line in pets]
+    assert figures == sorted(figures, reverse=True)
+
+
+def test_what_is_left_out_of_a_task_is_said(cli: Any, tmp_path: Path) -> None:
+    """A judgement of a document that isn't there, and judged documents beyond those asked for, stand in every table."""
+    with (tmp_path / "pets" / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q0\tgone\t1\n")
+    status, _, err = cli("small", "--tasks", "pets", "--documents", "3")
+    assert status == 0, err
+    said = (
+        "pets-5: 1 judgement left out: 'gone' of test.tsv:7 is not in corpus.jsonl; "
+        "5 documents, not 3, since all that have judgements are kept"
+    )
+    assert said in err
+    texts = [html.unescape((tmp_path / "plots" / name).read_text()) for name in TABLE]
+    assert all(said.partition(": ")[2] in text for text in texts)
 
 
 def test_a_second_run_embeds_nothing(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +169,7 @@ def test_bm25_ranks_beside_models(cli: Any, tmp_path: Path) -> None:
     """BM25 is a model like others where documents are ranked, and is left out, with a word, elsewhere."""
     pytest.importorskip("bm25s")
     pytest.importorskip("Stemmer")
-    status, out, err = cli("bm25", "small", "-t", "pets", "-t", "alike")
+    status, out, err = cli("bm25", "small", "-t", "pets", "-t", "alike", "--all")
     assert status == 0, err
     assert "bm25 left out of alike" in err
     row = next(line for line in out.splitlines() if line.startswith("| bm25"))

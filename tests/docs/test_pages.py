@@ -35,6 +35,20 @@ def test_every_key_is_explained(made: ModuleType, model: type[Suite]) -> None:
         assert about.strip().endswith("."), row
 
 
+def test_every_key_of_a_recipe_is_on_its_page(made: ModuleType) -> None:
+    """Each part that a recipe can have is a section with what it means, its keys, and what these are by default."""
+    pytest.importorskip("torch")
+    text = made.TABLES["recipe-parts"]()
+    for name, part in made.recipe_parts().items():
+        section = text.split(f"### `{name}`\n")[1].split("\n### ")[0]
+        assert section.strip().startswith(str(part.__doc__).split("\n")[0])
+        for key in part.model_fields:
+            assert re.search(rf"^\| `{key}` \| \S.* \| (required|`.+`|its own defaults) \|$", section, re.MULTILINE), (
+                key
+            )
+    assert "| `data` | part [data](#data) | required |" in made.TABLES["recipe"]()
+
+
 def test_every_table_is_on_a_page(made: ModuleType) -> None:
     """Each table that can be made stands on a page, each name on a page is that of a table, and holds all it should."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))

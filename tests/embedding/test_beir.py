@@ -72,11 +72,18 @@ def test_a_folder_is_read_as_it_stands(tmp_path: Path, zipped: bool) -> None:
         ["q1\td1\t2\r", "", "q1\td3\t-1", "q2\td2\t1", "q3\td1\t0"],
         ["q1\td1\t1", "q2\td2\t1", "q1\td3\t0", "q1\td1\t2"],
         ["\N{ZERO WIDTH NO-BREAK SPACE}query-id\tcorpus-id\tscore", *QRELS[1:]],
+        ["qid\tpid\tlabel", *QRELS[1:]],
+        ["query\titer\tdocument\trelevance", "q1\t0\td1\t2", "q1\t0\td3\t0", "q2\t0\td2\t1"],
+        ['"query-id"\t"corpus-id"\t"score"', '"q1"\t"d1"\t"2"', 'q1\t"d3"\t0', 'q2\td2\t"1"'],
+        ["query-id\tcorpus-id\tscore\tjudge", "q1\td1\t2\tann", "q1\td3\t0\t7", "q2\td2\t1\t"],
     ],
-    ids=["trec", "no header, blank lines, negative", "judged twice", "byte-order mark"],
+    ids=[
+        *("trec", "no header, blank lines, negative", "judged twice", "byte-order mark"),
+        *("another header", "trec with a header", "quoted cells", "a fourth column"),
+    ],
 )
 def test_other_forms_of_judgements_mean_the_same(tmp_path: Path, qrels: list[str]) -> None:
-    """TREC's four columns, no header, relevance below 0 and repeated judgements come to the same task."""
+    """TREC's columns, any header or none, quotes, relevance below 0 and repeated judgements come to the same task."""
     task = read_beir(beir(tmp_path, qrels=qrels))
     assert task.judgements == {"q1": {"d1": 2, "d3": 0}, "q2": {"d2": 1}}
 
@@ -86,7 +93,9 @@ def test_what_is_unknown_is_left_out_and_counted(tmp_path: Path) -> None:
     folder = beir(tmp_path, qrels=[*QRELS, "q9\td1\t1", "q1\td9\t1", "q9\td9\t1"])
     task = read_beir(folder)
     assert task.judgements == {"q1": {"d1": 2, "d3": 0}, "q2": {"d2": 1}}
-    assert task.about.endswith(": 3")
+    assert task.about == (
+        "3 judgements left out: 'q9' of test.tsv:5 is not in queries.jsonl; 'd9' of test.tsv:6 is not in corpus.jsonl"
+    )
     write(folder / "qrels" / "test.tsv", ["q1\td9\t1", "q2\td2\t0"])
     with pytest.raises(DatasetError, match=r"no query of queries\.jsonl has a relevant document"):
         read_beir(folder)
@@ -164,13 +173,14 @@ def test_what_is_written_is_read(
     tmp_path: Path, documents: dict[str, str], queries: dict[str, str], zipped: bool, data: st.DataObject
 ) -> None:
     """Any texts and ids that JSON can hold, in any script, come back; line ends within a text are no lines."""
+    quoted = {name: f'"{name.replace(chr(34), 2 * chr(34))}"' for name in (*documents, *queries)}
     pair = st.tuples(st.sampled_from(sorted(queries)), st.sampled_from(sorted(documents)), st.integers(0, 3))
     pairs = data.draw(st.lists(pair, unique_by=lambda one: one[:2], min_size=1))
     folder = beir(
         tmp_path / str(zipped),
         corpus=[{"_id": name, "text": text} for name, text in documents.items()],
         queries=[{"_id": name, "text": text} for name, text in queries.items()],
-        qrels=[f"{query}\t{document}\t{score}" for query, document, score in pairs],
+        qrels=[f"{quoted[query]}\t{quoted[document]}\t{score}" for query, document, score in pairs],
         zipped=zipped,
     )
     answered = {query for query, _, score in pairs if score}

@@ -254,5 +254,6 @@ def test_a_smaller_corpus_keeps_what_is_judged(seed: int, wanted: int, draw: int
     assert list(small.document_ids) == [name for name in task.document_ids if name in set(small.document_ids)]
     assert (small.queries, small.judgements) == (task.queries, task.judgements)
     smaller = len(small.document_ids) < len(task.document_ids)
+    assert bool(small.about) == (smaller and len(judged) > wanted)
     assert small.name == (f"random-{len(small.document_ids)}" if smaller else "random")
     assert hash_task(subset(task, wanted, seed=draw)) == hash_task(small)

@@ -129,10 +129,10 @@ def test_broken_npy(tmp_path, save, rows):
     whole = (tmp_path / "x.npy").read_bytes()
     refuses(save("cut.npy", whole[:-5]), "not a whole .npy file")
     refuses(save("head.npy", whole[:20]), "not a whole .npy file")
-    refuses(save("empty.npy", b""), "not a whole .npy file")
-    refuses(save("foreign.npy", b"hello world"), "not a whole .npy file")
+    refuses(save("empty.npy", b""), "is empty: fetch it again")
+    refuses(save("foreign.npy", b"hello world"), "not a .npy file: it begins with b'hello '")
     np.save(tmp_path / "pickled.npy", np.array([{}, 1], object))
-    refuses(tmp_path / "pickled.npy", "not a whole .npy file")
+    refuses(tmp_path / "pickled.npy", "holds Python objects, that is a pickle: save numbers by numpy.save")
     np.save(tmp_path / "flat.npy", rows.ravel())
     refuses(tmp_path / "flat.npy", re.escape("holds shape (300,)"))
     np.save(tmp_path / "none.npy", rows[:0])
@@ -206,7 +206,7 @@ def test_hdf5_keys(tmp_path, rows):
 
 def test_foreign_hdf5(save, tmp_path, rows):
     """A file that isn't HDF5, or is cut short, is refused."""
-    refuses(save("x.hdf5", b"<html>"), "truncated, or not an HDF5 file")
+    refuses(save("x.hdf5", b"<html>"), "is a web page, not the file itself")
     with h5py.File(tmp_path / "y.hdf5", "w") as file:
         file["v"] = rows
     refuses(save("z.hdf5", (tmp_path / "y.hdf5").read_bytes()[:-100]), "truncated, or not an HDF5 file")
@@ -225,7 +225,11 @@ def test_specs(tmp_path, save):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("x.npy", "no such file"), ("x.csv", "suffix '.csv'; formats known: .hdf5, .h5, .npy"), ("x", "no suffix")],
+    [
+        ("x.npy", "no such file"),
+        ("x.odd", "suffix '.odd'; formats known: .hdf5, .h5, .npy, .npz, .csv"),
+        ("x", "no suffix"),
+    ],
 )
 def test_refused_specs(save, tmp_path, name, why):
     """A missing file is named; an unknown suffix lists the formats known."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.embedding.formats.lines import find, read_jsonl, read_lines, text_of
 from harness.embedding.tasks import Retrieval
 from harness.errors import DatasetError
 
-_HEADER = "query-id"
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
 
 
@@ -29,12 +31,12 @@ def read_beir(folder: Path, split: str = "test") -> Retrieval:
     """Read a retrieval task.
 
     A document is its title and its text, a blank between. Judgements of queries or documents that aren't there are left
-    out, and counted in `about`; relevance below 1 is none, and of a pair judged twice the last holds, as in BEIR's own
-    reader. Each file may be gzipped. Raises DatasetError that names file and line.
+    out; `about` says how many, and names one. Relevance below 1 is none, and of a pair judged twice the last holds, as
+    in BEIR's own reader. Each file may be gzipped. Raises DatasetError that names file and line.
     """
     document_ids, documents = _documents(_required(folder, "corpus"))
     queries = _queries(_required(folder, "queries"))
-    judgements, unknown = _judgements(folder, split, queries, set(document_ids))
+    judgements, about = _judgements(folder, split, queries, set(document_ids))
     wanted = [query for query in queries if query in judgements]
     return Retrieval(
         name=folder.name if split == "test" else f"{folder.name}/{split}",
@@ -43,7 +45,7 @@ def read_beir(folder: Path, split: str = "test") -> Retrieval:
         query_ids=wanted,
         queries=[queries[query] for query in wanted],
         judgements={query: judgements[query] for query in wanted},
-        about=f"judgements left out, since their query or document isn't there: {unknown:,}" if unknown else "",
+        about=about,
     )
 
 
@@ -84,32 +86,73 @@ def _queries(path: Path) -> dict[str, str]:
     return queries
 
 
+class _Judgement(NamedTuple):
+    line: int
+    query: str
+    document: str
+    relevance: int
+
+
 def _judgements(
-    folder: Path, split: str, queries: dict[str, str], documents: set[str]
-) -> tuple[dict[str, dict[str, int]], int]:
-    """Return query -> document -> relevance, and how many judgements were left out."""
+    folder: Path, split: str, queries: Collection[str], documents: Collection[str]
+) -> tuple[dict[str, dict[str, int]], str]:
+    """Return query -> document -> relevance, and in words which judgements were left out."""
     path = find(folder / "qrels", split, [".tsv"])
     if path is None:
         there = ", ".join(splits(folder)) or "none"
         raise DatasetError(f"{folder}: no judgements for the split {split!r}; there are: {there}")
     found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    unknown = 0
-    for number, text in read_lines(path):
-        cells = text.split("\t")
-        if not text.strip() or (number == 1 and cells[0] == _HEADER):
-            continue
-        if len(cells) == 4:  # TREC's own form, with a column that nobody reads
-            del cells[1]
-        if len(cells) != 3:
-            raise DatasetError(f"{path}:{number}: should hold query, document and relevance between tabs, not {text!r}")
-        query, document, relevance = cells
-        if _WHOLE.fullmatch(relevance) is None:
-            raise DatasetError(f"{path}:{number}: relevance {relevance!r} is not a whole number of at most nine digits")
+    left_out: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for line, query, document, relevance in _rows(path, queries, documents):
         if query in queries and document in documents:
-            found[query][document] = max(int(relevance), 0)
-        else:
-            unknown += 1
+            found[query][document] = max(relevance, 0)
+            continue
+        lacking, name = ("corpus.jsonl", document) if query in queries else ("queries.jsonl", query)
+        left_out[lacking] += 1
+        examples.setdefault(lacking, f"{name!r} of {path.name}:{line} is not in {lacking}")
+    count = left_out.total()
+    about = f"{count:,} judgement{'s' * (count > 1)} left out: {'; '.join(examples.values())}" if count else ""
     judged = {query: by for query, by in found.items() if any(by.values())}
     if not judged:
         raise DatasetError(f"{path}: no query of queries.jsonl has a relevant document of corpus.jsonl")
-    return judged, unknown
+    return judged, about
+
+
+def _rows(path: Path, queries: Collection[str], documents: Collection[str]) -> Iterator[_Judgement]:
+    """Yield judgements; a first row whose third cell is no number is a header, whatever it says."""
+    for number, text in read_lines(path):
+        if not text.strip():
+            continue
+        cells = _cells(text)
+        # TREC's own form has a column that nobody reads between query and document.
+        if len(cells) == 4 and _WHOLE.fullmatch(cells[3]) and not (cells[1] in documents and cells[2].isdigit()):
+            del cells[1]
+        if len(cells) < 3:
+            raise DatasetError(f"{path}:{number}: should hold query, document and relevance between tabs, not {text!r}")
+        query, document, relevance = cells[:3]
+        if number == 1 and not _is_number(relevance) and not (query in queries and document in documents):
+            continue
+        if _WHOLE.fullmatch(relevance) is None:
+            raise DatasetError(f"{path}:{number}: relevance {relevance!r} is not a whole number of at most nine digits")
+        yield _Judgement(number, query, document, int(relevance))
+
+
+def _cells(text: str) -> list[str]:
+    """Split a row at its tabs. As BEIR's reader does, take quotes off a cell, but for one that nothing closes."""
+    plain = text.split("\t")
+    if '"' not in text:
+        return plain
+    try:
+        quoted = next(csv.reader([text], delimiter="\t"))
+    except csv.Error:
+        return plain
+    return quoted if len(quoted) >= 3 else plain
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

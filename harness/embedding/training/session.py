@@ -63,7 +63,7 @@ def _train_dual_encoder(
         encoder, make_teacher = load_teacher(recipe.teacher, models, examples, cache, results / CACHE)
     model = build(recipe, models, encoder, _image_shape(examples.documents))
     adapt(model, recipe.adapt)
-    judge = None if recipe.data.dev is None else Judge(_dev_task(recipe, data), model)
+    judge = None if recipe.data.dev is None else Judge(_dev_task(recipe, data, tell), model)
     if not force and manifest(folder).get("key") == run_key(recipe, examples, judge, model.origin):
         tell("known", {"folder": str(folder)})
         return
@@ -102,12 +102,16 @@ def _image_shape(items: Sequence[Any]) -> ImageShape | None:
     return None if isinstance(first, str) else ImageShape.of(first[None])
 
 
-def _dev_task(recipe: Recipe, data: Path) -> Retrieval:
+def _dev_task(recipe: Recipe, data: Path, tell: Listener) -> Retrieval:
     name = recipe.data.dev or ""
     tasks = find_tasks(name, data, recipe.data.dev_split)
-    found = [task.by_caption() if isinstance(task, ImageText) else task for task in tasks]
-    found = [task for task in found if isinstance(task, Retrieval)]
+    either = [task.by_caption() if isinstance(task, ImageText) else task for task in tasks]
+    found = [task for task in either if isinstance(task, Retrieval)]
     if not found:
         raise ConfigError(f"{recipe.name}: dev is judged by a retrieval task, and {name} is none")
-    task: Any = found[0]
-    return task if recipe.data.dev_documents is None else subset(task, recipe.data.dev_documents, seed=recipe.seed)
+    task = found[0]
+    if recipe.data.dev_documents is not None:
+        task = subset(task, recipe.data.dev_documents, seed=recipe.seed)
+    if task.about:
+        tell("note", {"text": f"{task.name}: {task.about}"})
+    return task

@@ -18,7 +18,7 @@ from harness.report.joint import (
     joint_curves,
     onset_sentences,
 )
-from harness.report.quality import QUALITY_NOTE, Cell, quality_cells, tabulate
+from harness.report.quality import QUALITY_NOTE, Cell, quality_cells, quality_notes, tabulate
 from harness.report.style import FROM_SCRATCH, plain, styles
 from harness.spec import label
 
@@ -29,12 +29,14 @@ def quality_section(records: Sequence[Record]) -> dict[str, Any] | None:
     """Return the table of embedding quality as the page takes it; None without evaluations."""
     if not records:
         return None
-    header, rows = quality_cells(tabulate(records))
+    table = tabulate(records)
+    header, rows = quality_cells(table)
+    notes = [f"{plain(note, 400)}." for note in quality_notes(table)]
     return {
         "header": [plain(name, _NAME) for name in header],
         "rows": [[Cell(plain(cell.text, _NAME), cell.best) for cell in row] for row in rows],
         "words": 2,
-        "note": QUALITY_NOTE.replace("Bold: ", "In bold type: "),
+        "note": " ".join([QUALITY_NOTE.replace("Bold: ", "In bold type: "), *notes]),
     }
 
 
