@@ -131,7 +131,8 @@ def read_header(folder: Path, name: str) -> Header:
 
 
 def _absent(folder: Path, name: str) -> DatasetError:
-    return DatasetError(f"dataset {name!r} is not in {folder}; get it with: annbench prepare {name}")
+    own = f"or, from a file of your own: annbench prepare FILE --name {name}"
+    return DatasetError(f"dataset {name!r} is not in {folder}; get it with: annbench prepare {name}, {own}")
 
 
 def read_dataset(path: Path) -> Dataset:

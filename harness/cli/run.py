@@ -105,13 +105,12 @@ def run(
     from harness.cli.run_table import say_best
     from harness.console import Lines
     from harness.dataset import dataset_path
-    from harness.errors import DatasetError
     from harness.folders import data_folder, results_folder
     from harness.measure.session import Options, plan_run
     from harness.plan.estimate import together
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
-    from harness.sources.named import find_entry
+    from harness.sources.named import absence_of
     from harness.sources.prepare import prepare
 
     console = Lines(stderr=True)
@@ -141,8 +140,7 @@ def run(
     )
     for name in wanted.datasets:
         if dry_run and not dataset_path(options.data, name).exists():
-            find_entry(name, options.data)
-            raise DatasetError(f"no plan without {name}, which isn't here yet; get it with: annbench prepare {name}")
+            raise absence_of(name, options.data)
         prepare(name, folder=options.data, console=console)
     plans = plan_run(wanted, registry, options)
     expected = estimates(plans, wanted, options)

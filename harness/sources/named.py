@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.dataset import dataset_path, read_dataset
+from harness.dataset import SUFFIX, dataset_path, read_dataset
 from harness.dataset_checks import CHECKS, check_dataset, vector_findings
 from harness.errors import AnnbenchError, ConfigError, DatasetError, SourceError, UnknownNameError
 from harness.file_notes import remember
@@ -62,6 +62,15 @@ def prepare_name(
     return path
 
 
+def absence_of(name: str, folder: Path) -> AnnbenchError:
+    """Return the error for a dataset that isn't in `folder`: with the command that gets it, or the nearest names."""
+    try:
+        find_entry(name, folder)
+    except AnnbenchError as unknown:
+        return unknown
+    return DatasetError(f"{name} isn't in {folder} yet; get it with: annbench prepare {name}")
+
+
 def find_entry(name: str, folder: Path, there: Present | None = None) -> Entry | None:
     """Find what the catalogue knows of a name; None where it is not known, but is `there`.
 
@@ -72,7 +81,7 @@ def find_entry(name: str, folder: Path, there: Present | None = None) -> Entry |
     except UnknownNameError:
         if there is None:
             known = {*catalogue.load_catalogue(), *load_texts()}
-            raise UnknownNameError("dataset", name, known, [own.stem for own in folder.glob("*.hdf5")]) from None
+            raise UnknownNameError("dataset", name, known, [own.stem for own in folder.glob(f"*{SUFFIX}")]) from None
     except ConfigError:  # a name that begins as those of generated data do
         if there is None:
             raise

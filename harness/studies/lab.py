@@ -25,6 +25,7 @@ from harness.groundtruth import exact_neighbors
 from harness.measure.timing import MOST_ROUNDS, call_once
 from harness.metric import Metric, neighbour_distances
 from harness.registry import Entry, Registry
+from harness.sources.named import absence_of
 from harness.sources.present import check_once
 from harness.sources.synthetic import PREFIX, generate, parse
 
@@ -111,7 +112,7 @@ def _why_no_algorithm(registry: Registry, name: str) -> str:
 def _why_no_dataset(data: Path, name: str) -> str:
     if name.startswith(PREFIX) or dataset_path(data, name).exists():
         return ""
-    return f"not in {data}; get it with: annbench prepare {name}"
+    return str(absence_of(name, data))
 
 
 @lru_cache(maxsize=1)  # steps over one dataset follow each other

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from harness import dataset_checks
+from harness import api, dataset_checks
 from harness.dataset import read_dataset
 from harness.errors import AnnbenchError, ConfigError, DatasetError
 from harness.metric import Metric, neighbour_distances
@@ -206,6 +206,49 @@ def test_wrong_truth_is_refused_at_the_door(folder):
         edit(path, permute)
 
 
+def lie(**attributes):
+    return lambda file: file.attrs.update(attributes)
+
+
+def turn(*keys, by=lambda values: values[:, ::-1]):
+    def change(file):
+        for key in keys:
+            file[key][:] = by(file[key][:])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (turn("neighbors", by=lambda ids: ids + 1), "ids count from 1: subtract 1"),
+        (lie(distance="euclidean"), "they are angular distances: set the attribute 'distance' to 'angular'"),
+        (turn("distances", by=np.square), "they are squared: store their roots"),
+        (turn("neighbors"), "in reverse order"),
+        (turn("neighbors", "distances"), "must be ascending"),
+        (turn("train", by=lambda rows: np.where(np.arange(len(rows))[:, None] == 7, np.nan, rows)), r"train\[7, 0\]"),
+        (turn("train", by=lambda rows: rows * (np.arange(len(rows)) != 7)[:, None]), r"train\[7\] is all zeros"),
+        (turn("neighbors", by=lambda ids: ids + 1000), r"is \d+, outside 0\.\.299"),
+    ],
+)
+def test_each_fault_is_refused_by_name(folder, change, why):
+    """What is wrong with a file is found, with its place, when its name is asked for, though it was sound before."""
+    path = get("synthetic-clusters-300-6-angular", folder).rename(folder / "mine.hdf5")
+    get("mine", folder)
+    edit(path, change)
+    with pytest.raises(DatasetError, match=why) as caught:
+        get("mine", folder)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_nearest_name_may_be_one_s_own(folder, mine):
+    """A misspelt name is compared with what lies in the folder, too."""
+    get(mine, folder, metric="ip", name="my-vectors")
+    with pytest.raises(AnnbenchError, match="my-vectors"):
+        get("my-vector", folder)
+
+
 def test_published_names_are_checked_when_put_there_by_hand(folder):
     """A file under a published name is checked, too; zero vectors are borne only there."""
     made = get("synthetic-clusters-300-16-angular", folder)
@@ -249,6 +292,16 @@ def test_a_folder_that_cannot_be_written(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(present, "check_dataset", lambda *_, **__: pytest.fail("checked again"))
     present.check_once(path)
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+
+
+def test_a_notebook_prepares_arrays(folder, rows, capfd):
+    """`harness.api.prepare` takes an array, and shows what takes long on standard error only."""
+    path = api.prepare(rows, metric="ip", name="mine", data=folder, queries=rows[:4])
+    assert len(read_dataset(path).test) == 4
+    assert api.prepare(rows, metric="ip", name="mine", data=folder, queries=rows[:4], progress=False) == path
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "array of 60 x 5 float32" in err
 
 
 def test_arrays(folder, rows):

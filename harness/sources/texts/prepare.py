@@ -48,9 +48,12 @@ def prepare_texts(
     """
     entry = lookup_texts(name)
     target = folder / name
-    if target.is_dir() and not force:
-        return target
     console = console_for(console, progress=progress)
+    if target.is_dir() and not force:
+        missing = _missing(target, entry)
+        if not missing:
+            return target
+        say(console, f"{target}: holds no {missing}; preparing it anew")
     say(console, f"{name}: {entry.about} ({entry.licence})")
     tried: list[str] = []
     for source in entry.sources:
@@ -119,6 +122,9 @@ def _download(new: Path, entry: TextEntry, url: str, folder: Path, *, progress: 
 
 
 def _check(new: Path, entry: TextEntry) -> None:
-    missing = [pattern for pattern in HOLDS[entry.kind] if not any(new.glob(pattern))]
-    if missing:
-        raise SourceError(f"what came holds no {' and no '.join(missing)}")
+    if missing := _missing(new, entry):
+        raise SourceError(f"what came holds no {missing}")
+
+
+def _missing(folder: Path, entry: TextEntry) -> str:
+    return " and no ".join(pattern for pattern in HOLDS[entry.kind] if not any(folder.glob(pattern)))

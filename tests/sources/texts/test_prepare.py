@@ -201,6 +201,10 @@ def test_texts_are_prepared_by_the_common_entrance(scripture, tmp_path, offline,
     """`prepare` knows the names of texts, and refuses for them what is for vectors."""
     write_archive(scripture, tmp_path / ARCHIVE)
     assert prepare("nave-web", folder=tmp_path, console=console) == tmp_path / "nave-web"
+    (tmp_path / "nave-web" / "queries.jsonl").unlink()
+    prepare("nave-web", folder=tmp_path, console=console)
+    assert (tmp_path / "nave-web" / "queries.jsonl").exists()
+    assert "holds no queries.jsonl; preparing it anew" in console.file.getvalue()
     for option in ({"metric": "angular"}, {"queries": 10}, {"name": "x"}, {"neighbors": 5}):
         with pytest.raises(ConfigError, match="takes no metric, queries, neighbors or name"):
             prepare("nave-web", folder=tmp_path, console=console, **option)
