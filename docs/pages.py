@@ -60,7 +60,7 @@ def docstrings(model: type) -> dict[str, str]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(following, ast.Expr):
             value = following.value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                found[node.target.id] = value.value
+                found[node.target.id] = " ".join(value.value.split())
     return found
 
 

@@ -213,10 +213,12 @@ def report(
     """
     from harness.embedding.joint import joint_rows
     from harness.embedding.records import read_records
+    from harness.folders import MODELS
     from harness.interop.tables import foreign_rows
     from harness.report.derived import derive
     from harness.report.html.page import Content, write_page
     from harness.report.html.studies import study_cards
+    from harness.report.html.training import training_curves
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
     from harness.report.write import check_some, write_report
@@ -233,10 +235,9 @@ def report(
         check_some(derived.table, dataset)
     judged = judged_datasets(set(derived.table["dataset"]), datasets)
     joint = joint_rows((store.read(path) for path in derived.paths_of(judged)), judged)
-    page = write_page(
-        Content(derived.table, derived.details, records, joint, study_cards(folder), datasets),
-        folder,
-    )
+    curves, untrained = training_curves(chosen / MODELS)
+    content = Content(derived.table, derived.details, records, joint, study_cards(folder), datasets, curves, untrained)
+    page = write_page(content, folder)
     if listener is not None:
         listener("page", {"path": page})
     formats = ("png", "svg") if pictures else ()

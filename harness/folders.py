@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 HOME_VARIABLE = "ANNBENCH_HOME"
+MODELS = "models"
+"""The folder, within that of results, of the models that are trained here."""
 
 
 def home() -> Path:

@@ -98,6 +98,11 @@ class AlgorithmConfig(BaseModel):
     """Whether data at the edges are its business: fewer vectors than k, or than clusters."""
     disabled: tuple[_MetricName, ...] = ()
     """Metrics under which it only runs when it is asked for by name."""
+    snippet: str = ""
+    """Lines of Python that build and search with the library itself, for the page: imports, an empty line, the rest.
+    `${M=16}` is the value of a parameter or its default, `${k}` and `${metric}` are known; a line that ends in
+    `#@ angular ip` stands under these metrics only. `vectors` and `queries` are there, `ids` is what it finds. Without
+    any the page gives lines by the contract."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
     """Grids by the names `quick`, `default` and `full`: one grid, or a list of them."""
 

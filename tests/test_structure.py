@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": {*_STORES, "sources", "plan", "measure", "analyse"},
     "choosing": {*_STORES, "sources", "plan", "measure", "analyse", "tune"},
     "tune": {*_STORES, "sources", "plan", "measure", "analyse", "compare"},
-    "report": {*_DATA, "store", "analyse", "studies", "embedding", "compare", "choosing"},
+    "report": {*_DATA, "registry", "store", "analyse", "studies", "embedding", "compare", "choosing"},
     "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
     "interop": {*_STORES, "sources", "plan", "analyse"},
 }

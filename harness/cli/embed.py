@@ -39,11 +39,11 @@ def embed(
     from harness.embedding.corpus import embed_corpus
     from harness.embedding.evaluation import subset
     from harness.embedding.models import load_model
-    from harness.embedding.session import CACHE, MODELS, find_tasks
+    from harness.embedding.session import CACHE, find_tasks
     from harness.embedding.tasks import Retrieval
     from harness.embedding.variants import Variant
     from harness.errors import ConfigError
-    from harness.folders import data_folder, results_folder
+    from harness.folders import MODELS, data_folder, results_folder
 
     tasks = [task for task in find_tasks(corpus, data_folder(data), split) if isinstance(task, Retrieval)]
     if not tasks:

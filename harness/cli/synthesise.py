@@ -48,10 +48,10 @@ def synthesise(
     from harness.embedding.formats.beir import read_corpus
     from harness.embedding.language_model import load_language_model
     from harness.embedding.models import load_model
-    from harness.embedding.session import CACHE, MODELS, find_folder
+    from harness.embedding.session import CACHE, find_folder
     from harness.embedding.synthesis import EXAMPLES, Corpus, Settings
     from harness.errors import ConfigError
-    from harness.folders import data_folder, results_folder
+    from harness.folders import MODELS, data_folder, results_folder
 
     if cross and teacher is None:
         raise ConfigError("--cross says what the teacher is; add --teacher MODEL")

@@ -16,9 +16,8 @@ from harness.embedding.records import Record, write_record
 from harness.embedding.tasks import Retrieval, Task
 from harness.embedding.variants import Variant
 from harness.errors import ConfigError
+from harness.folders import MODELS
 
-MODELS = "models"
-"""The folder, within that of results, of the models that are trained here."""
 CACHE = ".embeddings"
 """The folder, within that of results, of embeddings that were computed before."""
 Listener = Callable[[str, dict[str, Any]], None]

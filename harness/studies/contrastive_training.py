@@ -93,9 +93,10 @@ class ContrastiveTraining(Study[Settings]):
         from harness.embedding.cache import EmbeddingCache
         from harness.embedding.evaluation import evaluate, subset
         from harness.embedding.models import load_model
-        from harness.embedding.session import MODELS, find_tasks
+        from harness.embedding.session import find_tasks
         from harness.embedding.tasks import Retrieval
         from harness.embedding.training.session import train_recipe
+        from harness.folders import MODELS
 
         recipe = _recipe(str(step["part"]), str(step["choice"]), int(step["seed"]), settings)
         task = find_tasks(settings.task, lab.data)[0]

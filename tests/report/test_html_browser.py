@@ -12,8 +12,10 @@ import pytest
 
 from harness.analyse.table import targets_table, tidy
 from harness.analyse.winners import winner
+from harness.registry import load_registry
 from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
+from harness.report.snippet import application
 from harness.report.tables import targets_markdown
 
 WIDTHS = (360, 900, 1600)
@@ -107,7 +109,9 @@ def test_a_click_on_a_point_tells_of_it(browser: Any, page: Path) -> None:
     hover = browser.until(HOVER)
     assert "hnswlib" in hover
     assert "QPS" in hover
-    command, snippet = browser.run("return [...document.querySelectorAll('#point pre')].map((p) => p.textContent)")
+    script = "return [...document.querySelectorAll('#point pre')].map((p) => p.textContent)"
+    application_lines, command, snippet = browser.run(script)
+    assert application_lines == application(load_registry(), "hnswlib", "euclidean", 10, {"M": 16}, {"ef": 10})
     assert command == (
         "annbench run -d digits-64-euclidean -a hnswlib --k 10 --mode single --build M=16 --search ef=10 --queries 100"
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.analyse.table import tidy
+from harness.embedding.curve import CURVE, Step, write_curve
 from harness.report.html.page import Content, write_page
 from harness.report.html.studies import StudyCard
+from harness.report.html.training import training_curves
 
 
 def ticks_of(browser: Any, name: str, axis: str) -> list[str]:
@@ -85,6 +87,27 @@ def test_lines_of_the_joint_plot_tell_their_model(browser: Any, page: Path) -> N
         "a model",
         "a model",
     ]
+
+
+def test_training_runs_are_drawn(browser: Any, tmp_path: Path) -> None:
+    """The loss of each model stands against its steps, dev beside it; a damaged file is named, names are text."""
+    evil = "<b>evil"
+    for name, count in (("mine", 3), (evil, 2)):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        dev = [{"step": 2, "ndcg@10": 0.25}] if name == "mine" else []
+        write_curve(tmp_path / "models" / name, [Step(0.1, 2.0 - step / 10) for step in range(count)], dev)
+    (tmp_path / "models" / "broken").mkdir()
+    (tmp_path / "models" / "broken" / CURVE).write_text("no JSON")
+    curves, untrained = training_curves(tmp_path / "models")
+    browser.open(write_page(Content(tidy([]), curves=curves, untrained=untrained), tmp_path))
+    traces = {trace["name"]: trace for trace in browser.drawn("plot-training")}
+    assert traces["mine"]["x"] == [1, 2, 3]
+    assert traces["mine"]["y"] == [2, 1.9, 1.8]
+    assert evil in browser.text("#training-names")
+    assert "broken" in browser.text("#embeddings .note")
+    browser.click("#training-shown label:nth-child(2)")
+    assert [(trace["name"], trace["y"]) for trace in browser.drawn("plot-training")] == [("mine", [0.25])]
+    assert browser.logged() == []
 
 
 def test_pictures_of_studies_are_dark_on_a_dark_page(browser: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.embedding.formats.images import is_images, read_image_classes
 from harness.embedding.formats.pairs import read_pairs
 from harness.embedding.losses.registry import find_loss
 from harness.embedding.models import manifest
-from harness.embedding.session import CACHE, MODELS, Listener, find_folder, find_tasks
+from harness.embedding.session import CACHE, Listener, find_folder, find_tasks
 from harness.embedding.tasks import Classification, ImageText, Retrieval
 from harness.embedding.towers.image import ImageShape
 from harness.embedding.training.adapt import adapt
@@ -25,6 +25,7 @@ from harness.embedding.training.loop import Trainer, run_key
 from harness.embedding.training.recipe import AnyRecipe, ClassifierRecipe, Recipe
 from harness.embedding.training.teacher import load_teacher
 from harness.errors import ConfigError
+from harness.folders import MODELS
 from harness.lock import held_alone
 
 

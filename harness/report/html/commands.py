@@ -44,7 +44,7 @@ def parameter_words(kind: str, parameters: Mapping[str, Any]) -> Words:
         for name, value in parameters.items()
         for word in _option(f"--{kind}", f"--{kind}", f"{name}={_flow(_choice(value))}")
     ] or [f"--{kind}", ""]  # none at all: without it the group's own would be run
-    inside = ", ".join(f"{name!r}: {_literal(_choice(value))}" for name, value in parameters.items())
+    inside = ", ".join(f"{name!r}: {literal(_choice(value))}" for name, value in parameters.items())
     return Words(_quoted(words), f"{{{inside}}}")
 
 
@@ -85,9 +85,12 @@ def _flow(value: Any) -> str:
     return text.strip().removesuffix("...").strip()
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Write a value as Python does, also one that has no literal there."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"float('{value}')"
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name!r}: {literal(one)}' for name, one in value.items())}}}"
     return repr(value)

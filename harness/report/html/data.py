@@ -14,13 +14,16 @@ from harness.analyse.verdict import TIE
 from harness.report.detail import LATENCY_SHARES, Detail
 from harness.report.figure import machine_title
 from harness.report.html.colours import on_dark
-from harness.report.html.commands import Words, command_head, parameter_words
+from harness.report.html.commands import Words, command_head, literal, parameter_words
 from harness.report.plots import group_styles
-from harness.report.style import FROM_SCRATCH, plain
+from harness.report.snippet import fixed, literals, template
+from harness.report.style import FROM_SCRATCH, plain, short_names
 from harness.report.tables import failed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.registry import Registry
 
 REFERENCE = "brute_force"
 """The algorithm against which building an index has to pay off: the harness's own exact search."""
@@ -50,10 +53,12 @@ def about_measures() -> dict[str, dict[str, str]]:
     }
 
 
-def group_document(group: Group, targets: pd.DataFrame, details: Mapping[str, Detail], name: str) -> dict[str, Any]:
+def group_document(
+    group: Group, targets: pd.DataFrame, details: Mapping[str, Detail], name: str, registry: Registry
+) -> dict[str, Any]:
     """Return what the page needs of one group, as JSON takes it: no nan, no infinity.
 
-    `targets` is its `targets_table` at the usual recalls.
+    `targets` is its `targets_table` at the usual recalls; `registry` has the lines that an application uses.
     """
     key, every = group
     rows = indexes(every).sort_values(["algorithm", "recall", "qps"], kind="stable")
@@ -62,25 +67,28 @@ def group_document(group: Group, targets: pd.DataFrame, details: Mapping[str, De
     origins = dict(zip(rows["algorithm"], rows["origin"], strict=True))
     builds, searches = _numbered(rows["build"], rows["build_label"]), _numbered(rows["search"], rows["search_label"])
     floor = floor_qps(every)
+    shown, metric = short_names(algorithms, _NAME), next((text for text in rows["metric"] if text), "")
     frontier = on_frontier(rows)
     return {
         "id": name,
         "key": {**key._asdict(), "dataset": plain(key.dataset, _NAME), "machine": plain(key.machine, _NAME)},
         "machine": machine_title(key, every),
-        "metric": plain(next((text for text in rows["metric"] if text), ""), _NAME),
+        "metric": plain(metric, _NAME),
         "rows": int(rows["train_rows"].max()) if len(rows) else 0,
         "dimension": int(rows["dimension"].max()) if len(rows) else 0,
         "floor": _rounded(floor),
         "caveats": [plain(note, 400) for note in caveats(every)],
         "algorithms": [
             {
-                "name": plain(algorithm, _NAME),
+                "name": shown[algorithm],
                 "scratch": origins[algorithm] == FROM_SCRATCH,
                 "colour": looks[algorithm].colour,
                 "dark": on_dark(looks[algorithm].colour),
                 "marker": looks[algorithm].marker,
                 **_words(command_head(key.dataset, algorithm, key.k, key.mode, key.threads)),
                 "literal": repr(algorithm),
+                "application": template(registry.get(algorithm), metric),
+                "fixed": fixed(algorithm, metric, key.k),
             }
             for algorithm in algorithms
         ],
@@ -128,7 +136,8 @@ def _numbers(known: Mapping[str, Any], values: Iterable[Mapping[str, Any]]) -> l
 
 
 def _parameters(kind: str, value: Mapping[str, Any], text: str) -> dict[str, Any]:
-    return {"label": plain(text, _NAME), **_words(parameter_words(kind, value))}
+    words = _words(parameter_words(kind, value))
+    return {"label": plain(text, _NAME), **words, "literals": literals(value), "dict": literal(dict(value))}
 
 
 def _words(words: Words) -> dict[str, Any]:

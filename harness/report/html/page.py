@@ -25,10 +25,13 @@ from harness.report.html.data import about_measures, group_document, shared
 from harness.report.html.embedding import joint_document, joint_section, quality_section
 from harness.report.html.studies import StudyCard
 from harness.report.html.summary import machine_rows, summary_row
+from harness.report.html.training import training_document
+from harness.report.snippet import known_algorithms
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.embedding.curve import Curve
     from harness.embedding.joint import JointRow
     from harness.embedding.records import Record
 
@@ -42,7 +45,8 @@ _SHAPES = {"o": "m-o", "s": "m-s", "D": "m-D", "^": "m-up", "v": "m-v", "P": "m-
 class Content:
     """What the page is made of: a tidy table, and of each of its rows, by path, what the table doesn't hold.
 
-    `records` are evaluations of embeddings, `joint` the rows of the joint table; `data` is the folder of datasets.
+    `records` are evaluations of embeddings, `joint` the rows of the joint table, `curves` those of training runs by
+    model, and `untrained` says which of them can't be read; `data` is the folder of datasets.
     """
 
     table: pd.DataFrame
@@ -51,6 +55,8 @@ class Content:
     joint: Sequence[JointRow] = ()
     studies: Sequence[StudyCard] = ()
     data: Path | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    untrained: Sequence[str] = ()
 
 
 def write_page(content: Content, folder: Path) -> Path:
@@ -73,16 +79,21 @@ def render_page(content: Content) -> str:
     latest = newest(content.table) if len(content.table) else content.table
     parts = groups(latest) if len(latest) else []
     tables = [targets_table(part.rows, DEFAULT_TARGETS) for part in parts]
+    registry = known_algorithms()
     documents = [
-        group_document(part, targets, content.details, f"group-{number}")
+        group_document(part, targets, content.details, f"group-{number}", registry)
         for number, (part, targets) in enumerate(zip(parts, tables, strict=True))
     ]
     curves = joint_document(content.joint)
-    colours = _colours([*documents, *([] if curves is None else [{"algorithms": _algorithms(curves)}])])
+    training = training_document(content.curves)
+    joined = [] if curves is None else [{"algorithms": _algorithms(curves)}]
+    colours = _colours([*documents, *joined, *([] if training is None else [training])])
     islands = [("shared", _json(_shared(parts, documents, colours)))]
     islands += [(document["id"], _json(document)) for document in documents]
     if curves is not None:
         islands.append(("joint-curves", _json(curves)))
+    if training is not None:
+        islands.append(("training-curves", _json(training)))
     script, style, plot_style = _script(), f"{_asset('page.css')}{_colour_rules(colours)}", _asset("plot.css")
     plotly = (_HERE / "vendor" / "plotly-basic.min.js").read_text(encoding="utf-8")
     measured = [part for part, targets in zip(parts, tables, strict=True) if len(targets)]
@@ -121,6 +132,8 @@ def render_page(content: Content) -> str:
         version=__version__,
         embeddings=quality_section(content.records),
         joint=joint_section(content.joint),
+        training=training is not None,
+        untrained=content.untrained,
         studies=content.studies,
         cards=cards,
     )
@@ -136,7 +149,7 @@ def _sections(content: Content, *, results: bool, measured: bool, cards: bool) -
         (results, "latency", "Query by query"),
         (results, "settings", "Settings"),
         (results, "failures", "Failures"),
-        (bool(content.records or content.joint), "embeddings", "Embeddings"),
+        (bool(content.records or content.joint or content.curves or content.untrained), "embeddings", "Embeddings"),
         (bool(content.studies), "studies", "Studies"),
         (cards, "datasets", "Datasets"),
         (True, "machines", "Machines"),

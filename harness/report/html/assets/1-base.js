@@ -96,6 +96,16 @@ function snippetOf(group, row) {
   return `import harness\n\nharness.run(\n${algorithm.python}${asked}    grids=${grids},\n)\n`;
 }
 
+/** Fill the lines for an application: `fill` of snippet.py. Each place is filled once, so that no value becomes code. */
+function applicationOf(group, row) {
+  const { columns } = group;
+  const algorithm = group.algorithms[columns.algorithm[row]];
+  const build = group.builds[columns.build[row]];
+  const search = group.searches[columns.search[row]];
+  const values = { ...build.literals, ...search.literals, ...algorithm.fixed, build: build.dict, search: search.dict };
+  return algorithm.application.replace(/\$\{(\w+)(?:=([^}]*))?\}/g, (_, name, usual) => (Object.hasOwn(values, name) ? values[name] : usual || "None"));
+}
+
 /** Keep of the rows given those that no other beats across and in QPS, by ascending x: the skyline of frontier.py. */
 function skyline(rows, x, qps) {
   const usable = rows.filter((row) => known(x[row]) && known(qps[row]) && qps[row] > 0);

@@ -33,8 +33,9 @@ function pointPanel() {
     make("p", { class: "setting" }, settingOf(group, row) || "no parameters"),
     at("near_floor") ? make("p", { class: "note" }, "Within twice of the floor: the harness is measured as much as the index.") : null,
     make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    codeBlock("In your application", applicationOf(group, row), "Copy the lines for your application"),
     codeBlock("Measure it again", commandOf(group, row), "Copy the command line"),
-    codeBlock("In Python", snippetOf(group, row), "Copy the Python lines"),
+    codeBlock("Measure it again in Python", snippetOf(group, row), "Copy the Python lines"),
   ].filter(Boolean);
 }
 

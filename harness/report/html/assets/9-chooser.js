@@ -55,7 +55,7 @@ function chosenTable(picked) {
       figureColumn("QPS", at("qps"), (value, one) => make("span", {}, write.count(value), rangeBelow(one))),
       figureColumn("Build", at("build_seconds"), write.seconds, { low: true }),
       figureColumn("Index", at("index_bytes"), write.bytes, { low: true }),
-      { title: "Command line", key: (one) => one.group.key.dataset, cell: (one) => commandCell(one) },
+      { title: "Use it, measure it", key: (one) => one.group.key.dataset, cell: (one) => commandCell(one) },
     ],
   });
 }
@@ -76,8 +76,9 @@ function algorithmCell(one) {
 function commandCell(one) {
   if (one.best === null) return missing;
   const text = commandOf(one.group, one.best);
-  if (text === null) return make("span", { class: "soft inline" }, "none: a name holds control characters");
-  return make("span", { class: "line" }, copyButton(() => text, `Copy the command line for ${one.group.key.dataset}`), make("code", {}, text));
+  const use = copyButton(() => applicationOf(one.group, one.best), `Copy the lines that use it on ${one.group.key.dataset}`, "copy code");
+  if (text === null) return make("span", { class: "line" }, use, make("span", { class: "soft inline" }, "no command line: a name holds control characters"));
+  return make("span", { class: "line" }, use, copyButton(() => text, `Copy the command line for ${one.group.key.dataset}`), make("code", {}, text));
 }
 
 let announcing = 0;

@@ -14,4 +14,5 @@ if (shared.groups.length) {
   document.querySelectorAll("a[data-group]").forEach((link) => link.addEventListener("click", () => show(link.dataset.group)));
 }
 if (byId("joint-curves")) startJoint(parse("joint-curves"));
+if (byId("training-curves")) startTraining(parse("training-curves"));
 if (shared.groups.length) startAddress(); // last: the section of the address may be any
