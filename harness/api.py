@@ -79,8 +79,10 @@ def run(
     """
     from dataclasses import replace
 
+    from harness.console import Lines
     from harness.interop.plugins import plugin_entries
     from harness.measure.session import Options, execute, plan_run
+    from harness.progress import estimates, watching
     from harness.registry import load_registry
 
     folder = data_folder(Path(data) if data else None)
@@ -102,7 +104,9 @@ def run(
     for name in wanted.datasets:
         prepare(name, data=folder, progress=progress)
     plans = plan_run(wanted, registry, options)
-    execute(wanted, registry, plans, options, listener or (lambda *_: None))
+    console = Lines(stderr=True, quiet=not progress or listener is not None)
+    with watching(console, plans, estimates(plans, wanted, options), wanted.passes) as shown:
+        execute(wanted, registry, plans, options, listener or shown)
     asked = plan_run(wanted, registry, replace(options, force=True))
     return load_results(options.results, only=_files_of(asked))
 

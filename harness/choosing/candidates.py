@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.choosing.request import Request
-from harness.plan.expand import builds_of, unusable
+from harness.plan.estimate import estimate
+from harness.plan.expand import Plan, builds_of, unusable
 from harness.registry import Entry
 from harness.spec import BuildSpec, thaw
+from harness.store import ResultStore
 
 _GROUPS = ("quick", "default")
 
@@ -55,7 +57,15 @@ def candidates(request: Request) -> tuple[list[Candidate], dict[str, str]]:
             builds = list(_builds(request, entry, suites))
             if builds:
                 found.append(Candidate(entry, _stamp(entry), builds))
-    return found, left_out
+    return _quickest_first(request, found), left_out
+
+
+def _quickest_first(request: Request, found: list[Candidate]) -> list[Candidate]:
+    """Order engines by how long their first build should take: the more are known, the sooner others drop out."""
+    plan = Plan([candidate.builds[0].spec for candidate in found])
+    expected = estimate(plan, request.header, request.suite, ResultStore(request.options.results)).builds
+    order = sorted(range(len(found)), key=lambda place: expected[place])
+    return [found[place] for place in order]
 
 
 def _builds(request: Request, entry: Entry, suites: list[Any]) -> Iterator[Build]:

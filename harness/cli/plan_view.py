@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from harness.progress import Plans, estimates
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,24 +21,6 @@ _ROWS, _WIDTH = 24, 80
 _RESERVED = 6
 # A shorter run is worth a line where the one that was asked for takes this long, and this much longer.
 _LONG_SECONDS, _LONGER = 600.0, 2.0
-
-Plans = Sequence[tuple[str, "Plan"]]
-
-
-def estimates(plans: Plans, suite: Suite, options: Options) -> list[Estimate]:
-    """Estimate each plan."""
-    from harness.dataset import read_header
-    from harness.plan.estimate import estimate
-    from harness.store import ResultStore
-
-    store = ResultStore(options.results)
-    return [
-        estimate(plan, read_header(options.data, name), suite, store, rounds=_rounds(suite)) for name, plan in plans
-    ]
-
-
-def _rounds(suite: Suite) -> int:
-    return min(suite.passes, int(getattr(suite, "rounds", 1)))
 
 
 def say_plans(console: Console, plans: Plans, found: Sequence[Estimate]) -> None:
@@ -130,35 +114,3 @@ def _some(names: Sequence[str], width: int) -> list[str]:
 def _rows(lines: Sequence[str]) -> int:
     """Count the rows that lines take on a terminal of the usual width, indented by two."""
     return sum(max(1, -(-(len(line) + 2) // _WIDTH)) for line in lines)
-
-
-class Remaining:
-    """Follows the events of a run, and says how much of it is left."""
-
-    def __init__(self, plans: Plans, found: Sequence[Estimate], passes: int) -> None:
-        from harness.plan.estimate import Countdown, together
-
-        builds = [build for _, plan in plans for build in plan.builds]
-        self._parts = {build.only(()): part for part, build in enumerate(builds)}
-        self._shares = [1.0 / max(1, len(build.searches)) for build in builds]
-        self._passes = passes
-        self._part = 0
-        self._countdown = Countdown(together(found).builds)
-        self._countdown.start()
-
-    def __call__(self, event: str, content: dict[str, Any]) -> None:
-        """Take note of an event."""
-        if event == "build":
-            self._part = self._parts[content["spec"].only(())]
-        elif event == "pass":
-            self._countdown.advance(self._part, self._shares[self._part] / self._passes)
-        elif event == "search-failed":
-            self._countdown.advance(self._part, self._shares[self._part])
-        elif event == "build-failed":
-            self._countdown.advance(self._part, 1.0)
-
-    def words(self) -> str:
-        """Say how much is left."""
-        from harness.plan.estimate import in_words
-
-        return f"{in_words(self._countdown.left())} left"

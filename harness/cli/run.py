@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +26,8 @@ from harness.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.cli.plan_view import Remaining
     from harness.measure.session import Options, Summary
+    from harness.plan.estimate import Estimate
     from harness.plan.expand import Plan
     from harness.plan.suites import Suite
     from harness.registry import Registry
@@ -101,7 +102,7 @@ def run(
     Example: annbench run -d digits-64-euclidean --ann-benchmarks ~/ann-benchmarks/ann_benchmarks/algorithms
     """
     from harness.api import suite_for
-    from harness.cli.plan_view import Remaining, estimates, say_plans, say_shorter
+    from harness.cli.plan_view import say_plans, say_shorter
     from harness.cli.run_table import say_best
     from harness.console import Lines
     from harness.dataset import dataset_path
@@ -110,6 +111,7 @@ def run(
     from harness.plan.estimate import together
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
+    from harness.progress import estimates
     from harness.sources.named import absence_of
     from harness.sources.prepare import prepare
 
@@ -149,7 +151,7 @@ def run(
         say_shorter(console, registry, wanted, options, together(expected))
     if dry_run:
         return
-    summary, broken = _execute(console, wanted, registry, plans, options, Remaining(plans, expected, wanted.passes))
+    summary, broken = _execute(console, wanted, registry, plans, options, expected)
     say_best(wanted, [entry.name for entry in chosen(registry, wanted.algorithms)], options)
     _say_summary(console, summary, options.results)
     if absent := _absent(algorithm, wanted, registry, summary, broken):
@@ -164,28 +166,20 @@ def _execute(
     registry: Registry,
     plans: list[tuple[str, Plan]],
     options: Options,
-    remaining: Remaining,
+    expected: Sequence[Estimate],
 ) -> tuple[Summary, dict[str, str]]:
     """Measure what the plans hold; return what came of it, and how each algorithm failed that did."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from harness.measure.machine import describe_machine
     from harness.measure.session import execute
+    from harness.progress import watching
 
     if not describe_machine()["pinning"]:
         console.print("[dim]this system can't pin a process to a core: passes will vary more[/]")
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
-        TextColumn("{task.fields[left]}"),
-    )
-    total = sum(plan.searches for _, plan in plans)
-    # Two updates a second: the bar must not become a neighbour that disturbs what it shows.
-    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
-        display = _Display(console, progress, total * suite.passes, suite.passes, remaining)
+    with watching(console, plans, expected, suite.passes) as display:
         try:
             return execute(suite, registry, plans, options, display), display.broken
         except KeyboardInterrupt:
-            progress.stop()
+            display.close()
             again = "the same command without --force" if options.force else "the same command"
             console.print(f"\n[bold]Interrupted.[/] Every pass that ended is kept; {again} goes on from here.")
             raise typer.Exit(130) from None
@@ -224,49 +218,3 @@ def _absent(
             why = summary.skipped.get(meant[0], "it failed before; --force tries again")
         said.append(f" of {name}: {why}")
     return said
-
-
-class _Display:
-    """Shows a run: a bar over all passes, and a line for each build and each failure."""
-
-    def __init__(self, console: Console, progress: Any, total: int, passes: int, remaining: Remaining) -> None:
-        self._remaining = remaining
-        self._console, self._progress, self._passes = console, progress, passes
-        self._task = progress.add_task("starting", total=total, left=remaining.words())
-        self._spec: Any = None
-        self._seen: dict[int, int] = {}
-        self.broken: dict[str, str] = {}
-
-    def __call__(self, event: str, content: dict[str, Any]) -> None:
-        from rich.markup import escape
-
-        self._remaining(event, content)
-        self._progress.update(self._task, left=self._remaining.words())
-        if event == "build":
-            self._spec = content["spec"]
-            self._seen = {}
-            self._describe("checking")
-        elif event == "stage":
-            self._describe(content["name"])
-        elif event == "built":
-            name = f"{self._spec.algorithm} {self._spec.slug}"
-            self._console.print(f"{escape(name)}: built in {content['seconds']:.1f} s")
-        elif event == "pass":
-            count = self._seen[content["search"]] = self._seen.get(content["search"], 0) + 1
-            if count <= self._passes:
-                self._progress.advance(self._task)
-        elif event == "search-failed":
-            self._progress.advance(self._task, self._passes - self._seen.get(content["search"], 0))
-            self.broken[self._spec.algorithm] = str(content["message"])
-            self._console.print(f"  [red]a setting failed:[/] {escape(str(content['message']))}")
-        elif event == "build-failed":
-            self._progress.advance(self._task, self._passes * len(self._spec.searches))
-            self.broken[self._spec.algorithm] = str(content["reason"])
-            self._console.print(f"[red]{escape(self._spec.algorithm)} failed:[/] {escape(str(content['reason']))}")
-        elif event == "note":
-            self._console.print(f"  [dim]{escape(str(content['text']))}[/]")
-
-    def _describe(self, stage: str) -> None:
-        from rich.markup import escape
-
-        self._progress.update(self._task, description=escape(f"{self._spec.algorithm}: {stage}"))

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.measure.session import Options
     from harness.plan.suites import Suite
-    from harness.store import Failure, Result
 
 
 def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
-    """Print a table for each dataset: the fastest measured setting of each algorithm that reaches each recall."""
-    from harness.analyse.table import DEFAULT_TARGETS, groups, newest, targets_table, tidy
+    """Print a table for each dataset: the fastest measured setting of each algorithm that reaches each recall.
+
+    What is derived of the store for that is kept for the next report.
+    """
+    from harness.analyse.table import DEFAULT_TARGETS, groups, newest, targets_table
     from harness.console import Column, print_table
     from harness.measure.machine import describe_machine
+    from harness.report.derived import derive
+    from harness.store import ResultStore
 
     here = str(describe_machine()["key"])
     columns = (
         *(Column("recall"), Column("algorithm", kept=True), Column("QPS", right=True, kept=True)),
         *(Column("95% interval", kept=True), Column("disturbed", right=True), Column("setting", prose=True)),
     )
+    table = derive(ResultStore(options.results)).table
+    asked = table[(table["k"] == suite.k) & (table["mode"] == suite.mode) & table["algorithm"].isin(list(algorithms))]
     for dataset in suite.datasets:
-        results, failures = _of(suite, dataset, algorithms, options)
-        table = newest(tidy(results, failures))
-        for key, rows in groups(table):
+        for key, rows in groups(newest(asked[asked["dataset"] == dataset])):
             if key.machine != here or key.threads not in (1, options.threads):
                 continue
             targets = targets_table(rows, DEFAULT_TARGETS)
@@ -37,21 +41,6 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
                 print_table(columns, lines, title=title)
             for line in _notes(targets, rows):
                 print(line)
-
-
-def _of(
-    suite: Suite, dataset: str, algorithms: Sequence[str], options: Options
-) -> tuple[Iterator[Result], list[Failure]]:
-    """Read what a store holds of some algorithms on one dataset; damaged files were told of before."""
-    from harness.store import ResultStore
-
-    store = ResultStore(options.results / dataset / str(suite.k))
-    wanted = {*algorithms}
-
-    def mine(spec: Any) -> bool:
-        return spec.get("algorithm") in wanted and spec.get("mode") == suite.mode and spec.get("half") is None
-
-    return (r for r in store.results() if mine(r.spec)), [f for f in store.failures() if mine(f.spec)]
 
 
 def _at(targets: pd.DataFrame, rows: pd.DataFrame, target: float) -> Iterator[tuple[str, ...]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.api import suite_for
-from harness.cli.plan_view import Remaining, say_plans
+from harness.cli.plan_view import say_plans
 from harness.console import Lines
 from harness.dataset import Header
 from harness.metric import Metric
 from harness.plan.estimate import Countdown, Estimate, estimate, in_words
 from harness.plan.expand import Plan
+from harness.progress import Remaining
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
 from harness.store import ResultStore
 
