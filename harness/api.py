@@ -155,6 +155,7 @@ def choose(
     from harness.plan.expand import chosen
     from harness.registry import load_registry
     from harness.report.choice import Choice, write_choice_page
+    from harness.report.snippet import application
 
     since = time.monotonic()
     wish = Wish(recall, minutes * 60, memory, build_seconds)
@@ -169,12 +170,15 @@ def choose(
     options = Options(data=folder, results=results_folder(Path(results) if results else None))
     names = (algorithm,) if isinstance(algorithm, str) else tuple(algorithm)
     suite = compare_suite(header.name, k=k, queries=QUERIES, pass_seconds=PASS_SECONDS, algorithms=names)
-    entries = chosen(load_registry([Path(plugin) for plugin in plugins]), names)
+    registry = load_registry([Path(plugin) for plugin in plugins])
+    entries = chosen(registry, names)
     decision = search(Request(wish, header, entries, suite, settings_for(options), options), told, since=since)
-    if decision.best is None:
+    best = decision.best
+    if best is None:
         return Choice(decision, "", None)
     page = write_choice_page(decision, plots_folder(Path(plots) if plots else None), folder)
-    return Choice(decision, "", page)
+    lines = application(registry, best.algorithm, header.metric, k, best.build, best.search)
+    return Choice(decision, lines, page)
 
 
 def load_results(results: Path | str | None = None, *, only: Collection[str] | None = None) -> pd.DataFrame:

@@ -64,6 +64,8 @@ def test_what_an_interrupted_choice_tried_is_kept(vectors: Path, tmp_path: Path)
     assert [tried.algorithm for tried in before.tried] == ["brute_force"]
     assert before.tried[0].points
     choice = choose()
+    compile(choice.snippet, "snippet", "exec")
+    assert "'brute_force'" in choice.snippet
     assert choice.best is not None
     assert choice.best.algorithm == "brute_force"
     assert choice.best.recall == 1.0
