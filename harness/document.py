@@ -47,6 +47,8 @@ class Process(BaseModel):
     """Cores that it was pinned to while searching."""
     effective: dict[str, Any] = Field(default_factory=dict)
     """Parameters whose value in force differs from the one asked for."""
+    kernels: list[dict[str, str]] = Field(default_factory=list)
+    """What each loaded library runs: `library`, `runs`, `version`, `architecture`."""
 
 
 class Document(BaseModel):

@@ -90,6 +90,7 @@ class RunDisplay:
         self._task = progress.add_task("starting", total=total, left=remaining.words())
         self._spec: Any = None
         self._seen: dict[int, int] = {}
+        self._noted: set[str] = set()
         self.broken: dict[str, str] = {}
         """How each algorithm failed that did."""
 
@@ -125,7 +126,10 @@ class RunDisplay:
             self.broken[self._spec.algorithm] = str(content["reason"])
             self._console.print(f"[red]{escape(self._spec.algorithm)} failed:[/] {escape(str(content['reason']))}")
         elif event == "note":
-            self._console.print(f"  [dim]{escape(str(content['text']))}[/]")
+            text = str(content["text"])
+            if text not in self._noted:  # every build of a library says the same of its kernels
+                self._noted.add(text)
+                self._console.print(f"  [dim]{escape(text)}[/]")
 
     def _describe(self, stage: str) -> None:
         from rich.markup import escape

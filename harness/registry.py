@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.contract import Algorithm
 from harness.errors import ConfigError, PluginError, UnknownNameError
+from harness.kernels import KERNEL_VARIABLES
 from harness.metric import Metric
 from harness.validation import describe, read_yaml
 
@@ -44,6 +45,16 @@ def _known_metric(value: Any) -> Metric:
 
 
 _MetricName = Annotated[Metric, BeforeValidator(_known_metric)]
+
+
+def _chooses_kernels(name: str) -> str:
+    if name not in KERNEL_VARIABLES:
+        raise ValueError(f"not a variable that chooses kernels; those are {', '.join(KERNEL_VARIABLES)}")
+    return name
+
+
+KernelVariables = dict[Annotated[str, AfterValidator(_chooses_kernels)], str]
+"""Variables of the environment that choose a library's kernels, by name."""
 
 
 def in_lists(value: Any) -> Any:
@@ -103,6 +114,8 @@ class AlgorithmConfig(BaseModel):
     `${M=16}` is the value of a parameter or its default, `${k}` and `${metric}` are known; a line that ends in
     `#@ angular ip` stands under these metrics only. `vectors` and `queries` are there, `ids` is what it finds. Without
     any the page gives lines by the contract."""
+    environment: KernelVariables = Field(default_factory=dict)
+    """Variables that choose the kernels of its libraries, for its own process only: `{OPENBLAS_CORETYPE: Haswell}`."""
     groups: Annotated[dict[Literal["quick", "default", "full"], list[GroupConfig]], BeforeValidator(in_lists)]
     """Grids by the names `quick`, `default` and `full`: one grid, or a list of them."""
 

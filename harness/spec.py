@@ -57,6 +57,7 @@ class Provenance(NamedTuple):
     plugin_hash: str
     versions: tuple[tuple[str, str], ...]
     machine: str
+    kernels: tuple[tuple[str, str], ...] = ()  # variables that are set and choose the kernels of libraries
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class BuildSpec:
     """One index to build and the settings to search it with.
 
     `queries` counts the queries asked for (a prefix of the test set, or of every other one of it: `half`), `threads`
-    those of a search, `build_threads` those of the build.
+    those of a search, `build_threads` those of the build. `environment`
+    are variables that choose the kernels of this algorithm's libraries, over those that are set for all.
     """
 
     dataset: str
@@ -80,6 +82,7 @@ class BuildSpec:
     searches: tuple[SearchSpec, ...] = ()
     seed: int = 0
     half: Half | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
     @property
     def folder(self) -> str:
@@ -111,6 +114,9 @@ class BuildSpec:
             "versions": dict(self.provenance.versions),
             "machine": self.provenance.machine,
             **({} if self.half is None else {"half": self.half}),
+            # Only where there are any, so that keys of results from before there were stay as they are.
+            **({"kernels": dict(self.provenance.kernels)} if self.provenance.kernels else {}),
+            **({"environment": dict(self.environment)} if self.environment else {}),
         }
 
     def stem(self, search: SearchSpec | None) -> str:
@@ -142,10 +148,24 @@ class BuildSpec:
                 document["plugin_hash"],
                 tuple(sorted(document["versions"].items())),
                 document["machine"],
+                tuple(sorted(document.get("kernels", {}).items())),
             ),
             searches=tuple(SearchSpec(freeze(s)) for s in document["searches"]),
             half=document.get("half"),
+            environment=tuple(sorted(document.get("environment", {}).items())),
         )
+
+
+def measured_on(spec: Mapping[str, Any]) -> str:
+    """Return the key of the machine that a spec was measured on, with another end where variables chose its kernels.
+
+    Kernels that were chosen for all libraries make another machine of it: results of both must not be mixed. Those that
+    are chosen for one algorithm are a matter of that algorithm.
+    """
+    key, kernels = str(spec.get("machine", "")), spec.get("kernels")
+    if not kernels:
+        return key
+    return f"{key}-{hashlib.sha256(json.dumps(kernels, sort_keys=True).encode()).hexdigest()[:4]}"
 
 
 def slug(params: Params) -> str:

@@ -32,7 +32,7 @@ LEAVES = {
     "validation",
     "waiting",
 }
-LEAVES |= {"file_kind", "file_notes"}
+LEAVES |= {"file_kind", "file_notes", "kernels"}
 _DATA = {"metric", "contract", "hdf5_layout", "dataset", "truth_checks", "dataset_checks"}
 _STORES = {*_DATA, "registry", "store"}
 _TRUTH = {*_DATA, "registry", "groundtruth", "sources"}

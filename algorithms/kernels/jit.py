@@ -81,6 +81,10 @@ def target_has(feature: str) -> bool:
     return SIMD_LEVEL != "portable" and f"+{feature}" in _features()
 
 
+__kernels__ = "avx512" if target_has("avx512bw") else "avx2" if target_has("avx2") else "portable"
+"""Which of the kernels' instructions are in force: results keep it."""
+
+
 def cache_folder() -> Path:
     """Return where compiled kernels are kept: in the user's cache folder, under a hash of all sources and settings.
 

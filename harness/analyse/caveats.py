@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.analyse.kernels import unlike_kernels
 from harness.analyse.table import MEASURED
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def caveats(rows: pd.DataFrame) -> list[str]:
     said = []
     if len(set(measured["dataset_sha256"])) > 1:
         said.append("the results come from different versions of the dataset file: recall is not comparable")
+    if unlike := unlike_kernels(measured["kernels"]):
+        said.append(f"libraries ran unlike kernels, so that speeds are not comparable: {'; '.join(unlike)}")
     short = measured[measured["queries"] < measured["queries_asked"]]
     for name, mine in short.groupby("algorithm"):
         few, asked = int(mine["queries"].min()), int(mine["queries_asked"].max())

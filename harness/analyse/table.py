@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.analyse.at_recall import fastest_reaching
 from harness.analyse.frontier import ROUNDING, Relation, skyline
+from harness.analyse.kernels import kernels_of
 from harness.analyse.measures import MEASURES
 from harness.analyse.pooling import GROUP_KEY, with_drift_of_groups
 from harness.analyse.statistics import (
@@ -21,7 +22,8 @@ from harness.analyse.statistics import (
     percentile_range,
     redraw,
 )
-from harness.spec import label
+from harness.kernels import in_words
+from harness.spec import label, measured_on
 from harness.store import Failure, Result
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ FLOOR = "floor"
 FLOOR_FACTOR = 2.0
 
 _TEXT = [
-    "dataset", "metric", "mode", "machine", "machine_name", "algorithm", "origin", "purpose", "status", "detail",
-    "stage", "label", "build_label", "search_label", "dataset_sha256", "created", "path",
+    "dataset", "metric", "mode", "machine", "machine_name", "kernels", "algorithm", "origin", "purpose", "status",
+    "detail", "stage", "label", "build_label", "search_label", "dataset_sha256", "created", "path",
 ]  # fmt: skip
 _COUNTS = [
     "k", "threads", "passes", "disturbed", "processes", "queries", "queries_asked", "train_rows", "dimension",
@@ -156,7 +158,7 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
         "k": int(spec.get("k", 0)),
         "mode": str(spec.get("mode", "single")),
         "threads": int(spec.get("threads", 1)),
-        "machine": str(spec.get("machine", "")),
+        "machine": measured_on(spec),
         "algorithm": str(spec.get("algorithm", "")),
         "queries_asked": int(spec.get("queries", 0)),
         "dataset_sha256": str(spec.get("dataset_sha256", "")),
@@ -187,8 +189,9 @@ def result_row(
         "status": MEASURED,
         "detail": "",
         "stage": "",
-        "machine": str(document.machine.get("key") or cells["machine"]),
-        "machine_name": machine_name(document.machine),
+        "machine": measured_on({**result.spec, "machine": document.machine.get("key") or result.spec.get("machine")}),
+        "machine_name": machine_name(document.machine, result.spec.get("kernels")),
+        "kernels": kernels_of(result),
         "created": document.created,
         "path": "" if result.path is None else str(result.path),
         "passes": result.passes,
@@ -221,6 +224,7 @@ def failure_row(failure: Failure) -> dict[str, Any]:
         "detail": failure.detail,
         "stage": failure.stage,
         "machine_name": "",
+        "kernels": "",
         "created": failure.created,
         "path": "" if failure.path is None else str(failure.path),
         "notes": [],
@@ -234,13 +238,16 @@ def _whole(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
-def machine_name(machine: Mapping[str, Any]) -> str:
-    """Name a machine for people: its processor, and how many cores were used; empty where the file doesn't say."""
+def machine_name(machine: Mapping[str, Any], kernels: Mapping[str, str] | None = None) -> str:
+    """Name a machine for people: its processor, and how many cores were used; empty where the file doesn't say.
+
+    `kernels` are variables that chose the kernels of libraries there.
+    """
     cpu = " ".join(str(machine.get("cpu") or "").split())
     cores = _whole(machine.get("cores"))
-    if not cores:
-        return cpu
-    return f"{cpu or 'unknown processor'}, {cores} core{'s' if cores != 1 else ''}"
+    if cores:
+        cpu = f"{cpu or 'unknown processor'}, {cores} core{'s' if cores != 1 else ''}"
+    return f"{cpu or 'unknown processor'}, {in_words(kernels)}" if kernels else cpu
 
 
 def _near_floor(table: pd.DataFrame) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,10 +18,11 @@ from harness.compare.stored import Setting, Stored, Terms, content_key, setting_
 from harness.compare.turns import choose_for, expand, single
 from harness.dataset import read_header
 from harness.errors import ConfigError
+from harness.kernels import kernel_variables
 from harness.measure.duel import Told
 from harness.measure.machine import describe_machine
 from harness.measure.session import alone
-from harness.spec import label
+from harness.spec import label, measured_on
 from harness.store import Result
 
 
@@ -105,7 +107,8 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
 def _measurable(terms: set[Terms], request: Request) -> set[Terms]:
     """Leave, where there are several, those of this machine, and of the dataset as it is here, if any are."""
     if len(terms) > 1:
-        here = describe_machine()["key"]
+        kernels = kernel_variables(os.environ)
+        here = measured_on({"machine": describe_machine()["key"], "kernels": kernels})
         terms = {one for one in terms if one.machine == here} or terms
     names = {one.dataset for one in terms}
     if len(names) == 1 and len({one.dataset_sha256 for one in terms}) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.analyse.kernels import unlike_kernels
 from harness.compare.request import ANY_DATASET, Request
 from harness.compare.sides import Side, StoredSide
 from harness.compare.stored import Stored, Terms, differences, read_stored
@@ -101,7 +102,7 @@ def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) ->
     found = Meeting([])
     for key, group in groups.items():
         # Two counts of queries, or machines, in both stores: each with its like, never across.
-        equal = [pair for pair in group if not differences(pair[0].terms, pair[1].terms)]
+        equal = [pair for pair in group if not (differences(pair[0].terms, pair[1].terms) or _unlike(*pair))]
         allowed = equal or [pair for pair in group if not _refusal(*pair, other_machine=request.other_machine)]
         if not allowed:
             closest = min(group, key=lambda pair: len(differences(pair[0].terms, pair[1].terms)))
@@ -110,6 +111,7 @@ def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) ->
     if not found.pairs:
         raise ConfigError(next(iter(why.values())))
     found.notes = [note for a, b in found.pairs if (note := _machines(a.terms, b.terms))]
+    found.notes += [f"libraries ran unlike kernels: {unlike}" for pair in found.pairs if (unlike := _unlike(*pair))]
     expected = (
         [one for one in first if _expected(one, second, request.sides[1], by_name=alike)],
         [one for one in second if _expected(one, first, request.sides[0], by_name=alike)],
@@ -174,7 +176,16 @@ def _refusal(a: Stored, b: Stored, *, other_machine: bool) -> str:
             f"the sides were {_machines(a.terms, b.terms)}: their speeds say nothing of the algorithms; "
             "--other-machine compares them all the same"
         )
+    if (unlike := _unlike(a, b)) and not other_machine:
+        return (
+            f"{name}: libraries ran other kernels on one side than on the other ({unlike}): their speeds say nothing "
+            "of the algorithms; measure one side anew, or --other-machine compares them all the same"
+        )
     return ""
+
+
+def _unlike(a: Stored, b: Stored) -> str:
+    return "; ".join(unlike_kernels(setting.kernels for side in (a, b) for setting in side.settings))
 
 
 def _machines(a: Terms, b: Terms) -> str:

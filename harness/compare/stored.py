@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness import __version__
 from harness.analyse.clock import Clock
 from harness.analyse.frontier import skyline
+from harness.analyse.kernels import kernels_of
 from harness.analyse.unpaired import Speeds, speeds_of
 from harness.atomic import reason, write_text
 from harness.compare.sides import StoredSide
 from harness.errors import ConfigError, StoreError
-from harness.spec import Half, label
+from harness.spec import Half, label, measured_on
 from harness.store import Result, ResultStore
 from harness.validation import describe
 
@@ -63,6 +64,9 @@ class Setting(BaseModel):
     disturbed: int = Field(default=0, ge=0)
     qps_cpu: tuple[_Speed, ...] = ()
     """The QPS of the same passes by the CPU time that they took; empty where that isn't known, as in older files."""
+
+    kernels: str = ""
+    """What each library ran, as the column of the tidy table has it; empty where that isn't known."""
 
     @model_validator(mode="after")
     def _each_pass_has_a_child(self) -> Self:
@@ -154,8 +158,8 @@ def terms_of(result: Result) -> Terms:
         threads=int(spec["threads"]),
         queries=result.queries,
         half=spec.get("half"),
-        machine=str(spec["machine"]),
-        machine_name=machine_name(machine),
+        machine=measured_on(spec),
+        machine_name=machine_name(machine, spec.get("kernels")),
     )
 
 
@@ -173,6 +177,7 @@ def setting_of(result: Result) -> Setting:
         process=tuple(int(value) for value in speeds.process),
         passes=speeds.passes,
         disturbed=speeds.disturbed,
+        kernels=kernels_of(result),
     )
 
 

@@ -170,7 +170,7 @@ def started(job: Job, limits: Limits, *, talking: bool = False) -> Iterator[Chil
             stderr=subprocess.STDOUT,
             pass_fds=[write_end],
             start_new_session=True,
-            env=_environment(threads, scratch),
+            env=_environment(threads, scratch, dict(job.build.environment)),
             preexec_fn=_pin(job.cores),  # noqa: PLW1509 - only one thread of ours ever starts children
         )
         os.close(write_end)
@@ -196,12 +196,14 @@ def _storable(job: Job) -> Iterator[None]:
         raise StoreError(f"{job.build.algorithm}: could not be started or watched ({refused})") from None
 
 
-def _environment(threads: int, scratch: str) -> dict[str, str]:
+def _environment(threads: int, scratch: str, own: Mapping[str, str]) -> dict[str, str]:
     """Return the child's environment: thread pools held down, our own code found wherever the child starts.
 
-    Its temporary files go to `scratch`, which the parent removes however the child ends.
+    `own` are variables for this child alone. Its temporary files go to `scratch`, which the parent removes however the
+    child ends.
     """
-    environment = {**waiting_environment(os.environ), **os.environ, **thread_environment(threads), "TMPDIR": scratch}
+    waiting = waiting_environment(os.environ)
+    environment = {**waiting, **os.environ, **own, **thread_environment(threads), "TMPDIR": scratch}
     environment["PYTHONPATH"] = import_path(environment)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return environment

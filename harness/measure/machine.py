@@ -105,7 +105,12 @@ def describe_libraries() -> dict[str, Any]:
     from threadpoolctl import threadpool_info
 
     pools = [
-        {"library": pool.get("internal_api"), "version": pool.get("version"), "threads": pool.get("num_threads")}
+        {
+            "library": pool.get("internal_api"),
+            "version": pool.get("version"),
+            "threads": pool.get("num_threads"),
+            "architecture": pool.get("architecture"),
+        }
         for pool in threadpool_info()
     ]
     return {"python": platform.python_version(), "numpy": version("numpy"), "thread_pools": pools}

@@ -18,6 +18,7 @@ import psutil
 from harness.atomic import reason, write_text
 from harness.dataset import read_header
 from harness.errors import ConfigError, HarnessFault, StoreError
+from harness.kernels import kernel_variables
 from harness.lock import held_alone
 from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
@@ -76,6 +77,7 @@ def settings_for(options: Options, half: Half | None = None) -> Settings:
         threads=options.threads,
         build_threads=options.build_threads or len(cores),
         machine=str(describe_machine()["key"]),
+        kernels=tuple(sorted(kernel_variables(os.environ).items())),
         memory=options.limit,
         seed=options.seed,
         force=options.force,

@@ -31,9 +31,11 @@ from harness.contract import Algorithm, Saves, Search
 from harness.dataset import Dataset, open_dataset
 from harness.document import Process
 from harness.errors import HarnessFault, PluginError, StoreError, refused_by_system
+from harness.kernels import warning
 from harness.measure.blame import Raised, calling, own_fault
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
+from harness.measure.loaded import loaded_kernels
 from harness.measure.recorder import ExactDistances, Recorder, prefix
 from harness.measure.subject import subject_of
 from harness.measure.timing import Yardstick, call_once, run_pass
@@ -190,6 +192,9 @@ class _Build:
             size = algorithm.index_bytes()
         with self._reporting("effective"):
             effective = {str(key): value for key, value in dict(algorithm.effective).items()}
+        kernels = loaded_kernels()
+        for text in filter(None, (warning(one, self._job.machine.get("flags", ())) for one in kernels)):
+            self._events.send("note", text=text)
         return Process(
             pid=os.getpid(),
             started=began,
@@ -203,6 +208,7 @@ class _Build:
             cores=list(self._job.cores),
             search_cores=list(self._job.search_cores),
             effective=effective,
+            kernels=kernels,
         )
 
     @contextlib.contextmanager

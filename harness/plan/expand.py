@@ -24,6 +24,7 @@ class Settings:
     threads: int = 1
     build_threads: int = 1
     machine: str = ""
+    kernels: tuple[tuple[str, str], ...] = ()
     memory: int = 0
     seed: int = 0
     force: bool = False
@@ -66,6 +67,8 @@ def check_names(suite: Suite, registry: Registry) -> None:
     """
     for name, grids in suite.grids.items():
         check_grids(registry[name], grids)
+    for name in suite.environment:
+        registry[name]
 
 
 def _matching(registry: Registry, name: str) -> list[Entry]:
@@ -124,7 +127,7 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
     """Expand the grids of one algorithm over a dataset: those of the suite for its name, else those of its group."""
     variables = {"n": dataset.n, "dim": dataset.dimension, "k": suite.k}
     provenance = Provenance(
-        dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine
+        dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine, settings.kernels
     )
     there = queries_of(dataset, settings.half)
     queries = min(suite.queries or there, there)
@@ -147,9 +150,17 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
                 provenance=provenance,
                 seed=settings.seed,
                 half=settings.half,
+                environment=_environment(suite, entry, settings),
             )
             merged.setdefault(build, {}).update(dict.fromkeys(searches))
     return [build.only(tuple(searches)) for build, searches in merged.items()]
+
+
+def _environment(suite: Suite, entry: Entry, settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return an algorithm's own variables: those of its config that the shell doesn't set; the suite's come first."""
+    set_for_all = dict(settings.kernels)
+    config = {name: value for name, value in entry.config.environment.items() if name not in set_for_all}
+    return tuple(sorted((config | suite.environment.get(entry.name, {})).items()))
 
 
 def on_half(build: BuildSpec, dataset: Header, half: Half | None) -> BuildSpec:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.registry import GroupConfig, in_lists
+from harness.registry import GroupConfig, KernelVariables, in_lists
 from harness.validation import describe, read_yaml
 
 Group = Literal["quick", "default", "full"]
@@ -40,6 +40,8 @@ class Suite(BaseModel):
     """Which grids of each algorithm are measured."""
     grids: Annotated[dict[str, _Grids], BeforeValidator(in_lists)] = Field(default_factory=dict)
     """Grids in place of an algorithm's own, by its name."""
+    environment: dict[str, KernelVariables] = Field(default_factory=dict)
+    """Variables that choose the kernels of an algorithm's libraries: `faiss-flat: {OPENBLAS_CORETYPE: Haswell}`."""
     k: int = Field(default=10, ge=1)
     """Neighbours that are asked for."""
     mode: Mode = "single"

@@ -161,6 +161,21 @@ def test_targets_without_intervals(factory: Any) -> None:
     assert math.isnan(row["low@0.9"])
 
 
+def test_unlike_kernels_are_a_caveat(factory: Any) -> None:
+    """Where nobody chose them, results of one machine may still have run others: said by library, and never silent."""
+    results = [factory.make_result(name) for name in ("a", "b", "c", "d")]
+    for result, architecture in zip(results, ("Haswell", "SkylakeX", "Haswell", ""), strict=True):
+        if architecture:
+            (process,) = result.document.processes
+            process.kernels = [{"library": "numpy", "runs": "openblas", "version": "1", "architecture": architecture}]
+    assert caveats(tidy([results[0], results[2], results[3]])) == []
+    (said,) = caveats(tidy(results))
+    assert said.endswith("speeds are not comparable: numpy openblas ran Haswell and SkylakeX")
+    # What was chosen for one algorithm alone is its setting.
+    results[1].document.spec["environment"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
+    assert caveats(tidy(results)) == []
+
+
 def test_caveats(factory: Any) -> None:
     """What makes figures hard to compare is said: queries, dataset versions, disturbed and single passes."""
     make = factory.make_result

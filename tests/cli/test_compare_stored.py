@@ -150,6 +150,38 @@ def test_each_is_compared_with_its_like(
     assert told in annbench("compare", folder, folder, "--format", "csv")[1]
 
 
+def ran(result: Any, architecture: str) -> Any:
+    """Let the child of a result say which kernels its numpy ran."""
+    for process in result.document.processes:
+        process.kernels = [{"library": "numpy", "runs": "openblas", "version": "1", "architecture": architecture}]
+    return result
+
+
+def test_unlike_kernels_are_another_machine(annbench: Any, tmp_path: Path, factory: Any) -> None:
+    """A BLAS that took other kernels on one side is refused, and told where that is allowed; so is a variable."""
+    for name, architecture, set_for_all in (
+        ("old", "Barcelona", {}),
+        ("new", "Haswell", {}),
+        ("same", "Haswell", {}),
+        ("set", "Haswell", {"kernels": {"OPENBLAS_CORETYPE": "Haswell"}}),
+    ):
+        result = factory.make_result(search={"ef": 10}, processes=5, passes=15, **set_for_all)
+        factory.write_store(tmp_path / name, [ran(result, architecture)])
+        if name != "set":
+            write_baseline(tmp_path / f"{name}.json", [result])
+    for sides in (("old", "new"), ("old.json", "new"), ("old.json", "new.json")):
+        status, _, err = annbench("compare", *sides)
+        assert status == 2
+        assert "libraries ran other kernels on one side than on the other (numpy openblas ran Barcelona and Has" in err
+    status, out, err = annbench("compare", "old", "new", "--other-machine", "--format", "json")
+    assert status == 0, err
+    assert "libraries ran unlike kernels: numpy openblas ran Barcelona and Haswell" in json.loads(out)["notes"]
+    assert annbench("compare", "new", "same.json")[0] == 0
+    status, _, err = annbench("compare", "new", "set")
+    assert status == 2
+    assert "OPENBLAS_CORETYPE=Haswell" in err
+
+
 @pytest.mark.parametrize(
     ("options", "left"),
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, indexes
 from harness.analyse.winners import Standing, Winner, banner, winner
+from harness.kernels import warning
 from harness.report.detail import Detail
 from harness.report.figure import machine_title
 from harness.report.plots import group_styles
@@ -90,7 +91,7 @@ def machine_rows(table: pd.DataFrame, details: Mapping[str, Detail]) -> list[dic
                 "name": plain(next((name for name in mine["machine_name"] if name), "unknown machine"), _NAME),
                 "results": len(mine),
                 "dates": "" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
-                "facts": _facts(facts),
+                "facts": [*_facts(facts), *_kernels(mine["kernels"], facts)],
                 "software": _software(known),
                 "versions": _versions(known),
             }
@@ -113,6 +114,20 @@ def _facts(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Processes pinned to cores", {True: "yes", False: "no"}.get(machine.get("pinning", ""))),
     ]
     return [(name, plain(value, 400)) for name, value in rows if value]
+
+
+def _kernels(texts: Iterable[str], machine: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say which kernels the libraries ran, and which of them are older than the processor."""
+    ran = sorted({part for text in texts for part in text.split("; ") if part})
+    flags = machine.get("flags")
+    split = [part.partition(": ") for part in ran]
+    told = (
+        warning({"library": who.partition(" ")[0], "runs": who.partition(" ")[2], "architecture": name}, flags)
+        for who, _, name in split
+        if isinstance(flags, list)
+    )
+    rows = [("Kernels", ", ".join(ran)), ("Old kernels", ". ".join(dict.fromkeys(filter(None, told))))]
+    return [(name, plain(text, 1000)) for name, text in rows if text]
 
 
 def _pair(first: Any, second: Any) -> str | None:
