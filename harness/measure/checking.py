@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from harness.conformance import CHECKS, Check, Verdict
 from harness.errors import ConfigError, HarnessFault
 from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
-from harness.measure.limits import MEMORY_SHARE
+from harness.measure.limits import memory_allowance
 from harness.measure.runner import run_child
 from harness.programs import usable_cores
 from harness.registry import Entry, GroupConfig
@@ -159,4 +157,4 @@ def _ends(grid: Any) -> list[dict[str, Any]]:
 
 def check_limits() -> Limits:
     """Return the limits of a check on request: five minutes a rule, and nine tenths of the machine's memory."""
-    return Limits(CHECK_SECONDS, int(psutil.virtual_memory().total * MEMORY_SHARE))
+    return Limits(CHECK_SECONDS, memory_allowance())

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from harness.measure.cgroups import Allowed, allowed
+from harness.programs import usable_cores
+
 # What a child may hold of the machine's memory; the operating system and the parent need the rest.
 MEMORY_SHARE = 0.9
 
@@ -28,6 +31,40 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def memory_allowance() -> int:
+    """Return the most memory that a child may hold unless told otherwise, in bytes: a share of what there is for us.
+
+    That is the machine's, or in a container the container's: beyond it the kernel kills, and may kill the parent.
+    """
+    limit = allowed().memory
+    total = int(psutil.virtual_memory().total)
+    return int(MEMORY_SHARE * (total if limit is None else min(total, limit)))
+
+
+def default_build_threads() -> int:
+    """Return how many threads a build gets unless told otherwise: one a core, and none that a quota would throttle."""
+    cpus = allowed().cpus
+    cores = len(usable_cores())
+    return cores if cpus is None else min(cores, max(1, int(cpus)))
+
+
+def beyond(allowance: Allowed, *, threads: int, build_threads: int, memory: int) -> list[str]:
+    """Say in sentences what was asked for beyond what a container allows; empty where nothing was."""
+    said, cpus = [], allowance.cpus
+    for what, count in (("searches", threads), ("builds", build_threads)):
+        if cpus is not None and count > cpus:
+            said.append(
+                f"this container may use {cpus:g} cores, so {what} with {count} thread{'s' if count > 1 else ''} are "
+                "throttled; what they take says more of the quota than of the index"
+            )
+    if allowance.memory is not None and memory > allowance.memory:
+        said.append(
+            f"this container may hold {allowance.memory / 2**30:.2f} GiB, less than the {memory / 2**30:.2f} GiB of "
+            "--memory: the kernel kills what exceeds it"
+        )
+    return said
 
 
 def group_memory(pid: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from harness import __version__
+from harness.measure.cgroups import allowed
 
 NAME_VARIABLE = "ANNBENCH_MACHINE"
 
@@ -45,6 +46,11 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.system(),
         "architecture": platform.machine(),
     }
+    container = allowed()
+    if container.cpus is not None:
+        # A quota makes another machine of it, for builds by several threads above all. A limit of memory does not: it
+        # decides what ends, and not how fast it is. Where there is no quota the key is what it always was.
+        identity["cpu_quota"] = round(container.cpus, 2)
     name = os.environ.get(NAME_VARIABLE, "")
     text = repr(sorted({**identity, "flags": info["flags"], "name": name}.items()))
     return {
@@ -52,6 +58,7 @@ def describe_machine() -> dict[str, Any]:
         "name": name,
         **identity,
         "flags": info["flags"],
+        "memory_limit": container.memory,
         "caches": _caches(),
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
         "transparent_huge_pages": _chosen(_first_line("/sys/kernel/mm/transparent_hugepage/enabled")),

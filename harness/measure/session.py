@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from harness.atomic import reason, write_text
 from harness.dataset import read_header
 from harness.errors import ConfigError, HarnessFault, StoreError
 from harness.kernels import kernel_variables
 from harness.lock import held_alone
+from harness.measure.cgroups import allowed
 from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
 from harness.measure.job import Job
-from harness.measure.limits import MEMORY_SHARE
+from harness.measure.limits import beyond, default_build_threads, memory_allowance
 from harness.measure.machine import describe_code, describe_machine
 from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
@@ -49,7 +48,7 @@ class Options:
     @property
     def limit(self) -> int:
         """Return the most memory that one build may hold, in bytes."""
-        return self.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
+        return self.memory or memory_allowance()
 
 
 @dataclass
@@ -75,7 +74,7 @@ def settings_for(options: Options, half: Half | None = None) -> Settings:
             raise ConfigError(f"{name}: {value}, but this process may use 1 to {len(cores)} cores")
     return Settings(
         threads=options.threads,
-        build_threads=options.build_threads or len(cores),
+        build_threads=options.build_threads or default_build_threads(),
         machine=str(describe_machine()["key"]),
         kernels=tuple(sorted(kernel_variables(os.environ).items())),
         memory=options.limit,
@@ -114,6 +113,9 @@ def execute(
     summary = Summary()
     store = ResultStore(options.results)
     limits = Limits(suite.timeout, options.limit)
+    settings = settings_for(options)
+    for text in beyond(allowed(), threads=options.threads, build_threads=settings.build_threads, memory=options.limit):
+        listener("note", {"text": text})
     with alone(options.results):
         _measure(suite, registry, plans, options, limits, store, summary, listener)
     return summary

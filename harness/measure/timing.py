@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from harness.contract import Search
 from harness.measure.blame import calling
+from harness.measure.cgroups import throttled_ns
 from harness.measure.machine import steal_ticks
 from harness.spec import Mode
 
 LEAST_CPU_SHARE = 0.97
 MOST_STEAL = 0.03
+MOST_THROTTLED = 0.01
 MOST_ROUNDS = 2000
 # Calls of one pass. Nothing but the no-op answers so many in a quarter of a second, and every latency is kept.
 MOST_CALLS = 500_000
@@ -83,6 +85,7 @@ class Pass:
     cpu_share: float
     foreign_cpu: float
     steal: float
+    throttled: float  # for how long a quota of a container held back its threads
     yardstick_ns: tuple[int, int]
     counters: dict[str, int]
 
@@ -139,7 +142,7 @@ def run_pass(
     answers: list[Any] = [None] * calls
     before = yardstick.read()
     counted = dict(counters())
-    stolen = steal_ticks(cores)
+    stolen, held_back = steal_ticks(cores), throttled_ns()
     process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
     while not rounds or (spent < least_seconds * 1e9 and len(rounds) < max_rounds):
         latencies = np.zeros(calls, np.int64)
@@ -158,6 +161,7 @@ def run_pass(
         cpu_share=thread / wall,
         foreign_cpu=max(0, process - thread) / wall,
         steal=steal,
+        throttled=(throttled_ns() - held_back) / wall,
         yardstick_ns=(before, yardstick.read()),
         counters={key: int(value) - int(counted.get(key, 0)) for key, value in dict(counters()).items()},
     )
@@ -167,8 +171,10 @@ def is_disturbed(record: Mapping[str, Any], mode: Mode, usual_ns: float) -> bool
     """Say whether a pass was disturbed, from its record and the median of all yardstick readings of its process.
 
     In single mode the thread must have had its core, and the hypervisor must not have stolen it; in any mode the
-    yardstick must have been itself before and after.
+    yardstick must have been itself before and after, and no quota may have held threads back.
     """
+    if record.get("throttled", 0.0) > MOST_THROTTLED:
+        return True
     if mode == "single" and (record["cpu_share"] < LEAST_CPU_SHARE or record["steal"] > MOST_STEAL):
         return True
     return any(abs(reading / usual_ns - 1.0) > MOST_YARDSTICK_DEVIATION for reading in record["yardstick_ns"])

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.analyse.measures import MEASURES
+from harness.analyse.measures import MEASURES, format_bytes
 from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, indexes
 from harness.analyse.winners import Standing, Winner, banner, winner
 from harness.kernels import warning
@@ -106,6 +106,8 @@ def _facts(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Processor", machine.get("cpu")),
         ("Cores, threads", _pair(machine.get("cores"), machine.get("threads"))),
         ("Memory", f"{machine['memory_gib']} GiB" if machine.get("memory_gib") else None),
+        ("CPU quota", f"{machine['cpu_quota']:g} cores" if machine.get("cpu_quota") else None),
+        ("Memory limit", format_bytes(float(machine["memory_limit"])) if machine.get("memory_limit") else None),
         ("Caches", ", ".join(f"{name} {size}" for name, size in caches.items()) if isinstance(caches, dict) else None),
         ("Instructions", " ".join(map(str, flags)) if isinstance(flags, list) else None),
         ("System", " ".join(str(machine[name]) for name in ("system", "kernel", "architecture") if machine.get(name))),
