@@ -66,7 +66,7 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
 
 def _membership(root: Path) -> dict[str, str]:
     """Read /proc/self/cgroup: the path of this process's group, by controller; by "" for version 2."""
-    found = {}
+    found: dict[str, str] = {}
     for line in _lines(root / "proc/self/cgroup"):  # 4:cpu,cpuacct:/docker/1a of version 1, 0::/docker/1a of version 2
         _, _, rest = line.partition(":")
         names, colon, path = rest.partition(":")
