@@ -45,6 +45,10 @@ class HarnessFault(AnnbenchError):  # noqa: N818 - it says whose fault an error 
     """Annbench, or the system under it, failed: a full disk, a missing folder, a bug. No plug-in is to blame."""
 
 
+class DamagedResult(UserWarning):
+    """A file of results could not be read; the others were. The command line tells so in its exit status."""
+
+
 class UnknownNameError(AnnbenchError):
     """A name is in no catalogue; the message suggests the nearest ones, of what is `here` before others."""
 

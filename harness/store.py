@@ -10,9 +10,11 @@ A file with fewer passes than were asked for is a valid result; a later run adds
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from pydantic import ValidationError
 
 from harness.atomic import reason, replacing, write_text, writing_hdf5
 from harness.document import Document
-from harness.errors import StoreError
+from harness.errors import DamagedResult, StoreError
 from harness.spec import label
 from harness.validation import said, where
 
@@ -173,9 +175,14 @@ class ResultStore:
         return list(_visible(self.folder, RESULT_SUFFIX))
 
     def results(self) -> Iterator[Result]:
-        """Read every result, those of other tools in the same layout apart (`harness.interop` reads them)."""
+        """Read every result, those of other tools in the same layout apart (`harness.interop` reads them).
+
+        A file that can't be read is passed over with a DamagedResult.
+        """
         for path in self.paths():
-            found = read_ours(path)
+            found = None
+            with skipping_damage():
+                found = read_ours(path)
             if found is not None:
                 yield found
 
@@ -189,7 +196,7 @@ class ResultStore:
     def merge(self, other: Path) -> tuple[int, int]:
         """Copy what is missing here from another store; return how many were copied and how many were here already.
 
-        Raises StoreError where there is nothing to copy, or a file of it is broken.
+        A file that can't be read is passed over with a DamagedResult. Raises StoreError where there is nothing to copy.
         """
         if not other.is_dir():
             raise StoreError(f"{other}: no such folder to merge from")
@@ -198,10 +205,17 @@ class ResultStore:
             for source in _visible(other, suffix):
                 if suffix == FAILURE_SUFFIX and read_failure(source) is None:
                     continue
-                if suffix == RESULT_SUFFIX:
-                    theirs = read_result(source)  # a broken file is refused before anything of it is copied
                 target = self.folder / source.relative_to(other)
-                if target.exists() and (suffix == FAILURE_SUFFIX or read_result(target).passes >= theirs.passes):
+                fewer = target.exists()
+                if suffix == RESULT_SUFFIX:
+                    read = False
+                    with skipping_damage():
+                        theirs = read_result(source)  # a broken file is never copied, nor one put in its place
+                        fewer = fewer and read_result(target).passes >= theirs.passes
+                        read = True
+                    if not read:
+                        continue
+                if fewer:
                     known += 1
                     continue
                 try:
@@ -213,6 +227,15 @@ class ResultStore:
         if not copied + known:
             raise StoreError(f"{other}: holds no result to merge; give a folder that annbench run wrote results into")
         return copied, known
+
+
+@contextlib.contextmanager
+def skipping_damage() -> Iterator[None]:
+    """Turn the StoreError of a file that can't be read into a DamagedResult, so that the others are read."""
+    try:
+        yield
+    except StoreError as problem:
+        warnings.warn(str(problem), DamagedResult, stacklevel=4)
 
 
 def _write(file: h5py.File, result: Result) -> None:

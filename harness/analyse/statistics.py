@@ -93,7 +93,8 @@ def redraw(result: Result, *, replicates: int = DEFAULT_REPLICATES, seed: int = 
     check_bootstrap(DEFAULT_LEVEL, replicates)
     missed, seconds = _redrawn(result, query_counts(result.queries, replicates, seed))
     samples, spread = _qps_samples(result, seconds, np.random.default_rng((seed, 1)))
-    return Redrawn(samples, 1.0 - missed, spread)
+    # A mean of shares is a share: rounding may put it beyond 0 or 1 by the last digit.
+    return Redrawn(samples, np.clip(1.0 - missed, 0.0, 1.0), spread)
 
 
 def interval(
@@ -148,7 +149,10 @@ def mean_range(
     mean = values.mean() if len(values) else math.nan
     # About the mean, so that values that are all alike leave no doubt.
     moved = redrawn_means((values - mean)[None], query_counts(len(values), replicates, seed))[0]
-    return percentile_range(mean + moved, level)
+    if not len(values):
+        return percentile_range(mean + moved, level)
+    # No redrawn mean lies beyond the values: rounding may put it there by the last digit.
+    return percentile_range(np.clip(mean + moved, values.min(), values.max()), level)
 
 
 def ratio_range(above: float, above_range: Range, below: float, below_range: Range) -> Range:

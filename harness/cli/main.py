@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +33,7 @@ from harness.cli import (
     tune,
 )
 from harness.cli.streams import drop, flush_streams, secure_streams
-from harness.errors import AnnbenchError
+from harness.errors import AnnbenchError, DamagedResult
 from harness.waiting import wait_briefly
 
 # `ClickException`, which newer versions of typer keep a copy of: every mistake in how a verb is called.
@@ -91,7 +93,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wait_briefly()
     secure_streams()
-    status, said = _status()
+    with _telling_of_damage() as damaged:
+        status, said = _status()
+    status = status or int(bool(damaged))
     try:
         if said:
             typer.echo(f"annbench: {said}", err=True)
@@ -105,6 +109,25 @@ def main() -> None:
             flush_streams()
     if status:
         sys.exit(status)
+
+
+@contextlib.contextmanager
+def _telling_of_damage() -> Iterator[set[str]]:
+    """Print a line for each file of results that can't be read and was passed over; yield those lines."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if not issubclass(category, DamagedResult):
+            before(message, category, *rest)
+        elif str(message) not in told:
+            told.add(str(message))
+            typer.echo(f"annbench: passed over: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamagedResult)
+        before = warnings.showwarning
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield told
 
 
 def _status() -> tuple[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,14 +39,19 @@ def list_results(results: Results = None) -> None:
     """
     from harness.analyse.measures import MEASURES
     from harness.console import Column, print_table
+    from harness.interop.tables import count_rows, tables
+    from harness.store import skipping_damage
 
     store = _store(results)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for result in store.results():
         recall, qps = MEASURES["recall"].function(result), MEASURES["qps"].function(result)
         disturbed = result.passes - result.undisturbed
         path = result.path.relative_to(store.folder) if result.path else ""
         rows.append((f"{recall:.4f}", f"{qps:,.0f}", result.passes, disturbed or "", path))
+    for path in tables(store):
+        with skipping_damage():
+            rows.append(("", "", "", "", f"{path.name}  ({count_rows(path)} rows of a table of ann-benchmarks)"))
     failed = [
         (failure.path.relative_to(store.folder) if failure.path else "", failure.reason) for failure in store.failures()
     ]
@@ -65,6 +70,7 @@ def show(patterns: Patterns, results: Results = None) -> None:
 
     Example: annbench results show '*hnswlib*ef-40*'
     """
+    from harness.interop.tables import CSV_SUFFIX
     from harness.store import FAILURE_SUFFIX, read_failure
 
     store = _store(results)
@@ -73,6 +79,8 @@ def show(patterns: Patterns, results: Results = None) -> None:
         if path.suffix == FAILURE_SUFFIX:
             failure = read_failure(path)
             typer.echo(json.dumps(vars(failure) if failure else {}, indent=1, default=str))
+        elif path.suffix == CSV_SUFFIX:
+            typer.echo(path.read_text(encoding="utf-8-sig"))
         else:
             typer.echo(store.read(path).document.model_dump_json(indent=1))
 
@@ -139,7 +147,9 @@ def merge(
 
 def _matching(store: ResultStore, patterns: list[str]) -> list[Path]:
     """Return the files of results and failures that a pattern names; none is an error."""
-    files = [*store.paths(), *(failure.path for failure in store.failures() if failure.path)]
+    from harness.interop.tables import tables
+
+    files = [*store.paths(), *(failure.path for failure in store.failures() if failure.path), *tables(store)]
     found = []
     for path in sorted(files):
         relative = str(path.relative_to(store.folder))

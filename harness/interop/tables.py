@@ -29,7 +29,7 @@ from harness.errors import StoreError, UnknownNameError
 from harness.interop.ann_benchmarks import MACHINE, ORIGIN, Counts, parameters
 from harness.metric import Metric
 from harness.spec import label
-from harness.store import Result, ResultStore, best_times, is_ours, read_result
+from harness.store import Result, ResultStore, best_times, is_ours, read_result, skipping_damage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,11 @@ def export_folder(store: ResultStore, folder: Path, dataset: str | None = None) 
     for path in store.paths():
         if not is_ours(path):
             continue
-        result = read_result(path)
+        result = None
+        with skipping_damage():
+            result = read_result(path)
+        if result is None:
+            continue
         if result.document.purpose == FLOOR or dataset not in (None, result.spec["dataset"]):
             continue
         target = folder / path.relative_to(store.folder)
@@ -146,7 +150,7 @@ def import_csv(path: Path, store: ResultStore) -> Counts:
     target = store.folder / f"{_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:8]}{CSV_SUFFIX}"
     if target.exists():
         return Counts(0, len(rows), tuple(refused))
-    known = {_key(row) for other in _tables(store) for row in _read(other)}
+    known = {_key(row) for other in tables(store) for row in _read(other)}
     write_text(target, text)
     new = sum(_key(row) not in known for row in rows)
     return Counts(new, len(rows) - new, tuple(refused))
@@ -154,11 +158,20 @@ def import_csv(path: Path, store: ResultStore) -> Counts:
 
 def foreign_rows(store: ResultStore) -> pd.DataFrame:
     """Return the rows of every table that was imported, as rows of `harness.analyse.table.tidy`; each once."""
-    rows = {_key(row): row for path in _tables(store) for row in _read(path)}
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for path in tables(store):
+        with skipping_damage():
+            rows |= {_key(row): row for row in _read(path)}
     return summaries(rows.values())
 
 
-def _tables(store: ResultStore) -> list[Path]:
+def count_rows(path: Path) -> int:
+    """Count the rows of a table that was imported, those that are left out apart; raises StoreError."""
+    return sum(1 for _ in _read(path))
+
+
+def tables(store: ResultStore) -> list[Path]:
+    """List the tables that were imported into a store."""
     return sorted(store.folder.glob(f"{_PREFIX}*{CSV_SUFFIX}"))
 
 
@@ -169,7 +182,7 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def _read(path: Path, refused: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table as cells of ours; add to `refused` why others are left out."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets begin a table with a byte order mark
             reader = csv.DictReader(stream)
             absent = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
             if absent:

@@ -93,7 +93,7 @@ def plan_run(suite: Suite, registry: Registry, options: Options) -> list[tuple[s
     plans = []
     for name in suite.datasets:
         plan = expand_suite(suite, read_header(options.data, name), entries, settings, store)
-        if not plan.searches and not plan.done and not plan.failed_before:
+        if not plan.searches and not plan.done and not plan.failed_before and not plan.damaged:
             reasons = "; ".join(f"{who}: {why}" for who, why in plan.skipped.items())
             raise ConfigError(f"nothing to measure on {name}: {reasons or 'no algorithm was chosen'}")
         plans.append((name, plan))

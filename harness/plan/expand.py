@@ -12,7 +12,7 @@ from harness.plan.parameters import check_grids
 from harness.plan.suites import Suite
 from harness.registry import Entry, Registry
 from harness.spec import BuildSpec, Half, Provenance, SearchSpec
-from harness.store import FAILURE_SUFFIX, ResultStore, read_failure
+from harness.store import FAILURE_SUFFIX, ResultStore, read_failure, skipping_damage
 
 WORDS = ("all", "from-scratch", "core", "ann-benchmarks")
 
@@ -40,6 +40,7 @@ class Plan:
 
     builds: list[BuildSpec] = field(default_factory=list)
     done: int = 0
+    damaged: int = 0
     failed_before: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
@@ -187,7 +188,13 @@ def _add(plan: Plan, build: BuildSpec, suite: Suite, settings: Settings, store: 
     missing = []
     for search in build.searches:
         path = store.path(build.folder, build.stem(search))
-        found = store.read(path) if path.exists() else None
+        found = None
+        if path.exists():
+            with skipping_damage():
+                found = store.read(path)
+            if found is None:  # it is not ours to replace: its message says what to do
+                plan.damaged += 1
+                continue
         if found is not None and found.enough(suite.passes) and found.thorough(suite.pass_seconds):
             plan.done += 1
             plan.held.add(build.algorithm)

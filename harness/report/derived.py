@@ -8,6 +8,7 @@ the results.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -24,11 +25,11 @@ import numpy as np
 
 from harness.analyse.table import MEASURED, failure_row, joined, result_row, tidy_frame
 from harness.atomic import replacing
-from harness.errors import UnknownNameError
+from harness.errors import StoreError, UnknownNameError
 from harness.folders import cache_folder
 from harness.programs import import_path, usable_cores
 from harness.report.detail import Detail, describe, describe_failure
-from harness.store import ResultStore, read_ours
+from harness.store import ResultStore, read_ours, skipping_damage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def derive(
     cache: Path | None = None,
     workers: int | None = None,
 ) -> Derived:
-    """Read every result and failure of a store; raises StoreError for a file that can't be read.
+    """Read every result and failure of a store; a file that can't be read is passed over with a DamagedResult.
 
     `more` are rows of the tidy table that no result stands behind, such as those of another tool's table. `cache` is a
     folder to keep what was derived in, by default one in the user's cache folder; `workers` how many processes read
@@ -122,6 +123,12 @@ def derive_file(path: Path) -> Entry | None:
     return Entry(row, describe(result), qps.astype(np.float32), (1.0 - recall).astype(np.float32))
 
 
+def _derived(path: Path) -> Entry | None:
+    with skipping_damage():
+        return derive_file(path)
+    return None
+
+
 def _whole(entry: Entry, path: str) -> dict[str, Any]:
     recall = 1.0 - entry.missed.astype(np.float64)
     return {**entry.row, "path": path, "qps_samples": entry.qps.astype(np.float64), "recall_samples": recall}
@@ -137,7 +144,7 @@ def _read_all(paths: Sequence[Path], workers: int | None) -> dict[str, Entry | N
     """
     count = min(workers or len(usable_cores()), len(paths) // _WORTH_A_PROCESS)
     if count < 2:
-        return {str(path): derive_file(path) for path in paths}
+        return {str(path): _derived(path) for path in paths}
     shares = [paths[start::count] for start in range(count)]
     with tempfile.TemporaryDirectory(prefix="annbench-report-") as folder:
         files = [Path(folder) / f"{number}.npz" for number in range(count)]
@@ -154,7 +161,7 @@ def _read_all(paths: Sequence[Path], workers: int | None) -> dict[str, Entry | N
                 child.kill()
                 child.wait()
     # What a child could not read is read here, where an error is raised as it should be.
-    return {name: entries[name] if name in entries else derive_file(path) for path in paths for name in [str(path)]}
+    return {name: entries[name] if name in entries else _derived(path) for path in paths for name in [str(path)]}
 
 
 def _start(share: Sequence[Path], out: Path) -> subprocess.Popen[bytes]:
@@ -242,7 +249,10 @@ def _keep(path: Path, entries: Mapping[str, Entry]) -> None:
 
 def _child(wanted: Path, out: Path) -> None:
     """Derive the files that are named in `wanted`, a list in JSON, into `out`."""
-    found = {name: derive_file(Path(name)) for name in json.loads(wanted.read_text(encoding="utf-8"))}
+    found = {}
+    for name in json.loads(wanted.read_text(encoding="utf-8")):
+        with contextlib.suppress(StoreError):  # the parent reads it again, and tells
+            found[name] = derive_file(Path(name))
     write_entries(out, {name: entry for name, entry in found.items() if entry is not None})
 
 

@@ -195,3 +195,12 @@ def test_redrawn_means_do_not_depend_on_the_order_of_their_sums() -> None:
     np.testing.assert_allclose(means, exactly, rtol=1e-11)
     assert not means[2].any()
     assert (means[3] == 1).all()
+
+
+def test_no_interval_of_a_share_leaves_its_range() -> None:
+    """Ends of intervals of shares lie in 0..1, and those of a mean among its values, to the last digit."""
+    values = np.full(997, 1.0)
+    values[:3] = 0.9999999999
+    found = mean_range(values, replicates=200)
+    assert found.high <= 1.0
+    assert found.low >= values.min()

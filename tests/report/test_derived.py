@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from harness.analyse.table import tidy
-from harness.errors import StoreError
+from harness.errors import DamagedResult
 from harness.report import derived
 from harness.report.derived import derive, read_entries
 from harness.report.html.page import Content, render_page
@@ -106,10 +106,11 @@ def test_a_cache_whose_place_is_taken(store: ResultStore, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_broken_result_is_named(store: ResultStore, tmp_path: Path, workers: int) -> None:
-    """A result that can't be read is an error in one line, whoever read it."""
+    """A result that can't be read is named, and the others are in the table, whoever read it."""
     store.paths()[3].write_bytes(b"broken")
-    with pytest.raises(StoreError, match="truncated or not a result file"):
-        derive(store, cache=tmp_path / "cache", workers=workers)
+    with pytest.warns(DamagedResult, match="truncated or not a result file"):
+        found = derive(store, cache=tmp_path / "cache", workers=workers)
+    assert len(found.table) == len(store.paths()) - 1 + len(list(store.failures()))
 
 
 def test_results_of_other_tools_are_left_out(store: ResultStore, tmp_path: Path) -> None:
