@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 HOME_VARIABLE = "ANNBENCH_HOME"
@@ -16,8 +18,49 @@ def home() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the user's folder for what can be computed again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "annbench"
+    """Return the user's folder for what can be computed again; in the temporary folder where the user has no home."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "annbench"
+    try:
+        return Path.home() / ".cache" / "annbench"
+    except RuntimeError:
+        return _temporary_cache()
+
+
+def writable_cache(wanted: Path) -> Path | None:
+    """Return `wanted` if files can be written there, else a folder of the user's own in the temporary folder.
+
+    None where neither can be written. What numba caches is run as it is read, so a folder that belongs to somebody
+    else, or that others may write to, is not taken.
+    """
+    if _can_write(wanted):
+        return wanted
+    temporary = _temporary_cache()
+    return temporary if _can_write(temporary) and _is_private(temporary) else None
+
+
+def _temporary_cache() -> Path:
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    try:
+        return Path(tempfile.gettempdir()) / f"annbench-{owner}"
+    except FileNotFoundError:  # no temporary folder can be written, nor can the current one
+        return Path(os.devnull) / "annbench"
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _is_private(folder: Path) -> bool:
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def data_folder(chosen: Path | None = None) -> Path:

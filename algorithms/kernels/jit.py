@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ import numpy as np
 from numba.core.codegen import get_host_cpu_features
 from numpy.typing import NDArray
 
+from harness import folders
 from harness.errors import ParameterError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -86,7 +88,7 @@ __kernels__ = "avx512" if target_has("avx512bw") else "avx2" if target_has("avx2
 
 
 def cache_folder() -> Path:
-    """Return where compiled kernels are kept: in the user's cache folder, under a hash of all sources and settings.
+    """Return where compiled kernels belong: in the user's cache folder, under a hash of all sources and settings.
 
     Where the environment names a folder for numba's caches (NUMBA_CACHE_DIR), it lies in there.
     """
@@ -95,16 +97,32 @@ def cache_folder() -> Path:
         digest.update(f"{name}={getattr(numba.config, name, None)!r}\0".encode())
     for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/*kernels.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "annbench"
+    base = folders.cache_folder()
     return Path(os.environ.get("NUMBA_CACHE_DIR") or base) / f"kernels-{digest.hexdigest()[:12]}"
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+def _open_cache() -> bool:
+    """Let numba cache in a folder that can be written; say where kernels are compiled anew in each process."""
+    wanted = cache_folder()
+    base = folders.writable_cache(wanted.parent)
+    if base is None:
+        warnings.warn(
+            f"{wanted.parent} can't be written, nor can the temporary folder: kernels are compiled anew in each process"
+            "; set NUMBA_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    numba.config.CACHE_DIR = str(base / wanted.name)
+    return True
+
+
+_CACHED = _open_cache()
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` in nopython mode, without the GIL, cached, with the fast mathematics sentinels survive."""
-    compiled: Function = numba.njit(cache=True, nogil=True, fastmath=FASTMATH)(function)
+    compiled: Function = numba.njit(cache=_CACHED, nogil=True, fastmath=FASTMATH)(function)
     return compiled
 
 

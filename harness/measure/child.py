@@ -12,11 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import AnnbenchError, HarnessFault, PluginError, StoreError
+from harness.folders import cache_folder, writable_cache
 from harness.measure.job import Job
 from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
@@ -25,6 +28,9 @@ from harness.waiting import waiting_environment
 
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4000
+# A worker that gets this signal prints where it is.
+WHERE_SIGNAL = signal.SIGUSR1
+_PRINT_SECONDS = 0.3
 
 Listener = Callable[[str, dict[str, Any]], None]
 """(event, content): told of every event of a child, as it happens."""
@@ -92,6 +98,12 @@ class Child:
         why = f"{name}: {outcome.reason or self.end()} during {outcome.stage}"
         return HarnessFault(why) if outcome.blameless else PluginError(why)
 
+    def _ask_where(self) -> None:
+        """Let a worker print where it hangs, if it can: it is killed anyway."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, WHERE_SIGNAL)
+            time.sleep(_PRINT_SECONDS)
+
     def follow(self, listener: Listener, until: Container[str] = ()) -> bool:
         """Pass events on until one of `until` came: True; or until the child ended or broke a limit: False."""
         outcome, limits = self.outcome, self._limits
@@ -105,6 +117,7 @@ class Child:
                 quiet = ended
                 if time.monotonic() - since > limits.of(outcome.stage):
                     outcome.reason = f"timeout ({limits.of(outcome.stage):.3g} s)"
+                    self._ask_where()
                     return False
                 if (held := group_memory(self._process.pid)) > limits.memory:
                     outcome.reason = f"out of memory ({held / 2**30:.2f} of {limits.memory / 2**30:.2f} GiB)"
@@ -206,7 +219,19 @@ def _environment(threads: int, scratch: str, own: Mapping[str, str]) -> dict[str
     environment = {**waiting, **os.environ, **own, **thread_environment(threads), "TMPDIR": scratch}
     environment["PYTHONPATH"] = import_path(environment)
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if caches := _cache_elsewhere():
+        environment["NUMBA_CACHE_DIR"] = caches
     return environment
+
+
+def _cache_elsewhere() -> str:
+    """Return where children keep compiled kernels if not where they belong, which can't be written; say so once."""
+    wanted = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder())
+    usable = writable_cache(wanted)
+    if usable is None or usable == wanted:
+        return ""
+    warnings.warn(f"{wanted} can't be written: compiled kernels are kept in {usable}", RuntimeWarning, stacklevel=1)
+    return str(usable)
 
 
 def _pin(cores: tuple[int, ...]) -> Callable[[], None] | None:

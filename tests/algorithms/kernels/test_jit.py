@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numba
@@ -111,3 +112,44 @@ def test_an_unknown_level_is_an_error_that_names_those_that_exist(tmp_path):
     """A misspelt ANNBENCH_SIMD is told so, before anything is compiled."""
     done = run("import algorithms.kernels.jit", tmp_path, ANNBENCH_SIMD="sse9")
     assert "ANNBENCH_SIMD = 'sse9' is not known; use one of portable, avx2, avx512" in done.stderr
+
+
+# Another user than root, to whom no file here belongs.
+_NOBODY = 65534
+_COMPILES = """
+import sys, tempfile
+if len(sys.argv) > 1:
+    tempfile.tempdir = sys.argv[1]
+import numpy as np
+from algorithms.kernels.pool import sort_keys
+keys = np.array([3, 1, 2])
+sort_keys(keys, 3)
+print(keys.tolist())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may become another user")
+def test_kernels_run_where_nothing_can_be_written():
+    """Where neither install nor home can be written, kernels are cached in the temporary folder, else not at all."""
+    with tempfile.TemporaryDirectory() as temporary:  # pytest's own folders can't be read by others
+        Path(temporary).chmod(0o777)
+
+        def as_nobody(code, *arguments):
+            return subprocess.run(
+                [*("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"),
+                 *(sys.executable, "-c", code, *arguments)],
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TMPDIR": temporary},
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+
+        if as_nobody("import harness, tempfile; tempfile.TemporaryFile()").returncode:
+            pytest.skip("another user can't run this interpreter")
+        cached = as_nobody(_COMPILES)
+        assert cached.stdout == "[1, 2, 3]\n", cached.stderr
+        assert list(Path(temporary).glob(f"annbench-{_NOBODY}/kernels-*/*/*.nbi"))
+        nowhere = as_nobody(_COMPILES, "/proc")
+        assert nowhere.stdout == "[1, 2, 3]\n", nowhere.stderr
+        assert "compiled anew in each process; set NUMBA_CACHE_DIR" in nowhere.stderr
