@@ -132,10 +132,12 @@ class _IVF(_Faiss):
             raise ParameterError(f"faiss: n_lists = {n_lists}; use at least 1, usually 1 to 4 times sqrt(n)")
         self.n_lists = n_lists
 
-    def _make(self, n: int, dim: int, encoding: str) -> Any:
+    def _make(self, n: int, dim: int, encoding: str, padded: int = 0) -> Any:
+        """Make an inverted file of at most `n` lists, over vectors padded with zeros to more dimensions if asked."""
         # k-means needs a point for each cell.
         self.effective["n_lists"] = n_lists = min(self.n_lists, n)
-        index = faiss.index_factory(dim, f"IVF{n_lists},{encoding}", self._faiss_metric)
+        padding = f"Pad{padded}," if padded > dim else ""
+        index = faiss.index_factory(dim, f"{padding}IVF{n_lists},{encoding}", self._faiss_metric)
         # The library prints a warning below 39 points a cell; small sets are meant here.
         faiss.extract_index_ivf(index).cp.min_points_per_centroid = 1
         return index
@@ -164,7 +166,8 @@ class IVFSQ8(_IVF):
 class IVFPQFastScan(_IVF):
     """Cells of product-quantised vectors, 4 bits a subspace, scanned in registers (Andre 2015), then re-ranked exactly.
 
-    `n_subspaces` must divide the dimension; the greatest divisor not above it is taken (`effective` tells which).
+    Each subspace has the number of dimensions nearest to dim / `n_subspaces`. Where that doesn't divide the dimension,
+    vectors are padded with zeros, which changes no distance, and there may be more or fewer (`effective` tells).
     """
 
     def __init__(self, metric: Metric, *, n_lists: int = 1024, n_subspaces: int = 32) -> None:
@@ -177,10 +180,11 @@ class IVFPQFastScan(_IVF):
 
     def _empty(self, n: int, dim: int) -> Any:
         if n < _FAST_SCAN_CENTROIDS:  # too few points to train a codebook: the exact scan alone
+            self.effective = {"index": "exact scan"}
             return faiss.IndexFlat(dim, self._faiss_metric)
-        parts = next(m for m in range(min(self.n_subspaces, dim), 0, -1) if dim % m == 0)
-        self.effective["n_subspaces"] = parts
-        index = self._make(n, dim, f"PQ{parts}x4fs,RFlat")
+        block = max(1, round(dim / min(self.n_subspaces, dim)))
+        self.effective["n_subspaces"] = parts = -(-dim // block)
+        index = self._make(n, dim, f"PQ{parts}x4fs,RFlat", padded=parts * block)
         faiss.downcast_index(faiss.extract_index_ivf(index)).pq.cp.min_points_per_centroid = 1
         return index
 

@@ -63,6 +63,8 @@ class LoRANN(Algorithm, Saves):
         clusters = min(self.n_clusters, max(1, n // 2))
         reduced = None if self.global_dim is None else min(self.global_dim, dim // 32 * 32)
         self.effective = {"n_clusters": clusters, "global_dim": dim // 32 * 32 if reduced is None else reduced}
+        if clusters < self.train_size:
+            self.effective["train_size"] = clusters
         self._index = lorann.LorannIndex(
             self._rows, clusters, reduced, self.bits, self.rank, min(self.train_size, clusters), _METRICS[self.metric]
         )

@@ -46,13 +46,15 @@ class PyNNDescent(Algorithm):
     def fit(self, train: Vectors, *, threads: int = 1) -> None:
         """Build the graph, and what `prepare` adds for the search."""
         self._n = len(train)
+        n_neighbors = min(self.n_neighbors, self._n)
+        self.effective = {} if n_neighbors == self.n_neighbors else {"n_neighbors": n_neighbors}
         with warnings.catch_warnings():
             # On small or degenerate sets the library warns that it found too few neighbours.
             warnings.simplefilter("ignore")
             self._index = pynndescent.NNDescent(
                 train,
                 metric=_METRICS[self.metric],
-                n_neighbors=min(self.n_neighbors, self._n),
+                n_neighbors=n_neighbors,
                 pruning_degree_multiplier=self.pruning_degree_multiplier,
                 diversify_prob=self.diversify_prob,
                 leaf_size=self.leaf_size,

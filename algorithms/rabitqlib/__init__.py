@@ -42,9 +42,11 @@ class SymphonyQG(Algorithm, Saves):
         rows = np.pad(rows, ((0, 0), (0, max(0, _FEWEST_DIMENSIONS - dim))))
         self._few: Vectors | None = rows if n <= _BLOCK else None
         if self._few is not None:
+            self.effective = {"index": "exact scan"}
             return
         # Every node needs that many others: the greatest multiple of 32 below n.
         degree = min(self.max_degree, (n - 1) // _BLOCK * _BLOCK)
+        self.effective = {} if degree == self.max_degree else {"max_degree": degree}
         self._index = rabitqlib.SymqgIndex(rows.shape[1], degree, _METRICS[self.metric])
         self._index.build(rows, self.ef_construction, threads)
 

@@ -106,9 +106,10 @@ class Scann(_Scann):
         self._bytes = 4 * n * dim
         if n < _FEWEST_TO_QUANTISE:  # too few points to train a codebook: the exact scan alone
             self._index = builder.score_brute_force().build()
+            self.effective = {"index": "exact scan"}
             return
         self.effective["num_leaves"] = leaves = min(self.num_leaves, n)
-        blocks = min(self.dimensions_per_block, dim)
+        self.effective["dimensions_per_block"] = blocks = min(self.dimensions_per_block, dim)
         threshold = math.nan if self.threshold is None else self.threshold
         self._index = (
             builder.tree(

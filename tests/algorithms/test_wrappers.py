@@ -9,6 +9,7 @@ import pytest
 from harness.contract import Grows, Saves, as_neighbors
 from harness.errors import ParameterError
 from harness.metric import Metric, neighbour_distances, normalise, pack_bits
+from harness.plan.grid import expand
 from harness.registry import GROUPS, load_registry
 
 K = 10
@@ -298,12 +299,43 @@ def test_dimensions(name, dim):
 
 
 def test_faiss_tells_the_subspaces_it_took():
-    """A number of subspaces that doesn't divide the dimension gives way to the next divisor below."""
+    """A number of subspaces that doesn't divide the dimension gives way to one near it, over padded vectors."""
     if why := REGISTRY["faiss-ivf-pq-fs"].why_not():
         pytest.skip(why)
     index = REGISTRY["faiss-ivf-pq-fs"].load()(Metric.EUCLIDEAN, n_lists=10, n_subspaces=11)
     index.fit(data(Metric.EUCLIDEAN)[0])
-    assert index.effective == {"n_lists": 10, "n_subspaces": 8}
+    assert index.effective == {"n_lists": 10, "n_subspaces": 12}
+    rows, queries = data(Metric.EUCLIDEAN)
+    for dim in (16, 17, 18):
+        index = REGISTRY["faiss-ivf-pq-fs"].load()(Metric.EUCLIDEAN, n_lists=20, n_subspaces=dim // 2)
+        index.fit(frozen(rows[:, :dim]))
+        ids = batch(index.searcher(nprobe=20, k_factor=10), frozen(queries[:, :dim]), K, len(rows))
+        assert recall(Metric.EUCLIDEAN, rows[:, :dim], queries[:, :dim], ids) > 0.9
+        assert index.effective["n_subspaces"] in (8, 9)
+
+
+def quick(name, n, dim):
+    """Return the first build of the quick grid for such data, and its most thorough search."""
+    grid = REGISTRY[name].config.groups["quick"][0]
+    sizes = {"n": n, "dim": dim, "k": K}
+    return expand(grid.build, sizes)[0], expand(grid.search, sizes)[-1]
+
+
+@pytest.mark.parametrize("name", cases(INDEXES, metrics=False))
+def test_quick_grids_suit_odd_dimensions_and_few_rows(name):
+    """Prime and tiny dimensions, and a handful of rows, give as many neighbours as there are, mostly the right ones."""
+    rng = np.random.default_rng(5)
+    for n, dim in [(300, dim) for dim in (1, 2, 3, 17, 31, 97)] + [(n, 17) for n in (1, 2, 5, 17)]:
+        rows = rng.standard_normal((n + 10, dim)).astype(np.float32)
+        train, queries = frozen(rows[:n]), frozen(rows[n:])
+        build, search = quick(name, n, dim)
+        index = REGISTRY[name].load()(Metric.EUCLIDEAN, **build)
+        index.fit(train)
+        k = min(K, n)
+        ids = singles(index.searcher(**search), queries, k, n)
+        assert (ids >= 0).mean() > 0.9, (n, dim)
+        # One subspace of 16 words and one model of a line tell little; codes alone, what they can.
+        assert dim < 3 or name in LEAST or recall(Metric.EUCLIDEAN, train, queries, ids) > 0.7, (n, dim)
 
 
 def test_unreachable_nodes_are_left_out():
