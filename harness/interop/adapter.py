@@ -28,7 +28,7 @@ import numpy as np
 
 from harness.contract import Algorithm, Search, Sets
 from harness.errors import ParameterError, PluginError
-from harness.interop.arguments import Place, assembled
+from harness.interop.arguments import Place, assembled, source_of
 from harness.interop.shim import ALGORITHMS, BaseANN, provide
 from harness.metric import Metric
 
@@ -52,12 +52,13 @@ def adapted(name: str, folder: Path, definitions: Mapping[str, Mapping[str, Any]
 
 
 def _imported(name: str, root: Path, folder: str, constructor: str) -> Callable[..., Any]:
-    module_name = f"{ALGORITHMS}.{folder}.module"
+    source = source_of(root, folder)
+    module_name = f"{ALGORITHMS}.{folder}" if source.parent == root else f"{ALGORITHMS}.{folder}.module"
     try:
         module = importlib.import_module(module_name)
     except Exception as problem:
-        raise PluginError(f"{name}: importing {root / folder / 'module.py'} failed: {problem!r}") from problem
-    if not Path(str(module.__file__)).resolve().is_relative_to((root / folder).resolve()):
+        raise PluginError(f"{name}: importing {source} failed: {problem!r}") from problem
+    if Path(str(module.__file__)).resolve() != source.resolve():
         raise PluginError(f"{name}: {folder!r} was imported from {module.__file__} in this process already")
     found = getattr(module, constructor, None)
     if not callable(found):

@@ -142,13 +142,19 @@ def _built(node: Any, what: str) -> Any:
     return [_built(node[step], what) for step in sorted(node, key=int)]
 
 
-def signature(folder: Path, constructor: str, method: str = "__init__") -> Signature:
+def source_of(root: Path, module: str) -> Path:
+    """Return the file of a plug-in below the folder of all: `<module>/module.py`, in the old layout `<module>.py`."""
+    flat = root / f"{module}.py"
+    return flat if flat.is_file() else root / module / "module.py"
+
+
+def signature(file: Path, constructor: str, method: str = "__init__") -> Signature:
     """Read the positional arguments' names of a constructor, or of another method, off a plug-in's source.
 
     Nothing is imported: the names must be known where the library isn't installed. A class's bases are followed into
     the modules that it imports relatively. Returns () where the source doesn't tell.
     """
-    return _signature(folder / "module.py", constructor, method, set())
+    return _signature(file, constructor, method, set())
 
 
 def _signature(file: Path, name: str, method: str, seen: set[tuple[Path, str]]) -> Signature:

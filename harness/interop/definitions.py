@@ -8,6 +8,9 @@ class and its `run_groups`; each expands to lists of positional arguments:
 - `arg_groups`, in place of `args`: a list whose tables are expanded to lists of tables first.
 - `base_args` come before all of them; `query_args` and `query_arg_groups` are expanded the same way, apart.
 
+The old layout, up to 2023, is one `algos.yaml` for all plug-ins: tables by name in place of the lists of definitions,
+and `-` in place of `_` in the keys.
+
 The strings `@metric`, `@dimension` and `@count`, wherever they stand among the arguments of the constructor, are the
 dataset's metric and dimension, and k.
 """
@@ -80,12 +83,32 @@ def _contents(document: Any) -> Iterator[tuple[Metric, Any]]:
     if unknown:
         raise ConfigError(f"the point type {unknown[0]!r} is none of {', '.join(_POINT_TYPES)}")
     for point_type, every in _POINT_TYPES.items():
-        metrics = _table(sections.get(point_type, {}), point_type, "metrics, or `any`")
+        metrics = dict(_table(sections.get(point_type, {}), point_type, "metrics, or `any`"))
         for key in sorted(metrics, key=lambda metric: metric != "any"):
+            if _is_old(metrics[key]):
+                metrics[key] = [_renamed(name, content) for name, content in metrics[key].items()]
             if not isinstance(metrics[key], list):
                 raise ConfigError(f"{point_type}: {key}: should be a list of definitions, not {metrics[key]!r:.80}")
             for metric in every if key == "any" else (_metric(key, point_type),):
                 yield from ((metric, content) for content in metrics[key])
+
+
+def _is_old(given: Any) -> bool:
+    """Say whether definitions are of the old layout: a table of tables, by name."""
+    return isinstance(given, dict) and bool(given) and all(isinstance(one, dict) for one in given.values())
+
+
+def _renamed(name: Any, content: Mapping[Any, Any]) -> dict[str, Any]:
+    """Write a definition of the old layout, `base-args` and its like, as the new one has it, `base_args`."""
+    keyed = {str(key).replace("-", "_"): value for key, value in content.items()}
+    if isinstance(groups := keyed.get("run_groups"), dict):
+        keyed["run_groups"] = {
+            group: {str(key).replace("-", "_"): value for key, value in given.items()}
+            if isinstance(given, dict)
+            else given
+            for group, given in groups.items()
+        }
+    return {"name": name, **keyed}
 
 
 def _metric(key: Any, point_type: str) -> Metric:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from harness.errors import ConfigError
 from harness.interop import adapter, shim
-from harness.interop.arguments import Place, leaves, named, parsed, relative, signature, written
+from harness.interop.arguments import Place, leaves, named, parsed, relative, signature, source_of, written
 from harness.interop.definitions import VARIABLES, Definition, read_definitions
 from harness.metric import Metric
 from harness.registry import CONFIG_NAME, AlgorithmConfig, Entry, GroupConfig
@@ -30,6 +30,7 @@ PREFIX = "annb-"
 ORIGIN: Literal["ann-benchmarks"] = "ann-benchmarks"
 
 _QUICK_SEARCHES = 6
+_OLD_CONFIG = "algos.yaml"
 _PASSED_OVER = {"base", "__pycache__"}
 
 
@@ -40,7 +41,9 @@ def plugin_entries(path: Path) -> list[Entry]:
     ConfigError where there is none at all.
     """
     root = path.resolve()
-    if (root / CONFIG_NAME).is_file():
+    if old := _old_config(root):
+        found = _old_entries(old)
+    elif (root / CONFIG_NAME).is_file():
         found = _folder_entries(root)
     else:
         configs = sorted(root.glob(f"*/{CONFIG_NAME}")) if root.is_dir() else []
@@ -51,6 +54,28 @@ def plugin_entries(path: Path) -> list[Entry]:
             f"it, with a {CONFIG_NAME} and a module.py"
         )
     return _with_distinct_names(found)
+
+
+def _old_config(root: Path) -> Path | None:
+    """Return the `algos.yaml` of a checkout from before 2023, given it, its folder, or its folder of plug-ins."""
+    if root.name == _OLD_CONFIG and root.is_file():
+        return root
+    places = (root, *root.parents[:2]) if root.name == "algorithms" else (root,)
+    return next((place / _OLD_CONFIG for place in places if (place / _OLD_CONFIG).is_file()), None)
+
+
+def _old_entries(config: Path) -> list[Entry]:
+    """Read all plug-ins of the old layout: files beside each other, and one config."""
+    beside = config.parent / Path(*shim.ALGORITHMS.split("."))
+    root = beside if beside.is_dir() else config.parent
+    by_name: dict[str, list[Definition]] = {}
+    for definition in read_definitions(config):
+        by_name.setdefault(definition.name, []).append(definition)
+    entries = []
+    for name, definitions in by_name.items():
+        source = source_of(root, _module(definitions[0]))
+        entries.append(_entry(source if source.parent == root else source.parent, name, definitions, config))
+    return entries
 
 
 def _safely(config: Path) -> list[Entry]:
@@ -90,15 +115,20 @@ def _with_distinct_names(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _entry(folder: Path, name: str, definitions: Sequence[Definition]) -> Entry:
+def _module(definition: Definition) -> str:
+    """Return the last part of a module's name: their modules are beside each other, whatever comes before it."""
+    return definition.module.rpartition(".")[2]
+
+
+def _entry(folder: Path, name: str, definitions: Sequence[Definition], config_file: Path | None = None) -> Entry:
     grids: dict[str, list[GroupConfig]] = {"quick": [], "full": []}
     adapts: dict[str, Any] = {}
     for definition in definitions:
         adapts[definition.metric], full = _translated(folder, definition)
         grids["full"] += full
         grids["quick"] += _few(full)
-    modules = {folder.parent / definition["module"] for definition in adapts.values()}
-    files = {file for module in modules for file in _sources(module / "module.py", folder.parent)}
+    modules = {source_of(folder.parent, definition["module"]) for definition in adapts.values()}
+    files = {file for module in modules for file in _sources(module, folder.parent)}
     imports = {top for file in files for top in _imports(file)}
     config = AlgorithmConfig(
         constructor=f"{adapter.__name__}:{adapter.adapted.__name__}",
@@ -106,7 +136,7 @@ def _entry(folder: Path, name: str, definitions: Sequence[Definition]) -> Entry:
         metrics=tuple(definition.metric for definition in definitions),
         requires=tuple(sorted({name for top in imports for name in _distributions().get(top, ())})),
         ordered=False,  # their contract says nothing of an order
-        about=f"{definitions[0].constructor} of ann-benchmarks' {folder.name}",
+        about=f"{definitions[0].constructor} of ann-benchmarks' {folder.stem}",
         groups={"quick": grids["quick"], "default": grids["full"], "full": grids["full"]},
         adapts={"definitions": adapts},
         edges=False,
@@ -114,10 +144,10 @@ def _entry(folder: Path, name: str, definitions: Sequence[Definition]) -> Entry:
     )
     own = (Path(module.__file__) for module in (adapter, shim) if module.__file__)
     return Entry(
-        _name(folder.name, name),
+        _name(folder.stem, name),
         config,
         folder,
-        folder / CONFIG_NAME,
+        config_file or folder / CONFIG_NAME,
         beside=(*sorted(file for file in files if not file.is_relative_to(folder)), *own),
         unusable=_why_not(folder.parent, adapts, imports),
     )
@@ -125,7 +155,7 @@ def _entry(folder: Path, name: str, definitions: Sequence[Definition]) -> Entry:
 
 def _why_not(root: Path, adapts: dict[str, Any], imports: set[str]) -> str:
     for definition in adapts.values():
-        if not (root / definition["module"] / "module.py").is_file():
+        if not source_of(root, definition["module"]).is_file():
             return f"no module.py in {root / definition['module']}"
     absent = sorted(top for top in imports if not _can_be_found(top))
     return (
@@ -139,8 +169,7 @@ def _can_be_found(top: str) -> bool:
 
 def _translated(folder: Path, definition: Definition) -> tuple[dict[str, Any], list[GroupConfig]]:
     """Return what the adapter must know of a definition, and its run groups as grids of ours."""
-    # Their modules are packages beside each other, whatever comes before the last dot.
-    module = definition.module.rpartition(".")[2]
+    module = _module(definition)
     base = dict(leaves(definition.base))
     by_metric = [place for place, value in base.items() if value == "@metric"]
     lists = [
@@ -152,7 +181,7 @@ def _translated(folder: Path, definition: Definition) -> tuple[dict[str, Any], l
     ]
     builds = [list_ for group, _ in lists for list_ in group]
     searches = [list_ for _, group in lists for list_ in group]
-    sources = folder.parent / module
+    sources = source_of(folder.parent, module)
     build_names = _names(builds, signature(sources, definition.constructor))
     search_names = _names(searches, signature(sources, definition.constructor, "set_query_arguments"))
     known = {place: value for place, value in base.items() if value not in VARIABLES and place in build_names}

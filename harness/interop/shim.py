@@ -184,7 +184,8 @@ def _install() -> None:
     parts: dict[str, dict[str, Any]] = {
         PACKAGE: {"__path__": [], "__annbench__": True},
         ALGORITHMS: {"__path__": []},
-        f"{ALGORITHMS}.base": {"__path__": []},
+        # Up to 2023 the class was in `algorithms.base` itself.
+        f"{ALGORITHMS}.base": {"__path__": [], "BaseANN": BaseANN},
         f"{ALGORITHMS}.base.module": {"BaseANN": BaseANN},
         f"{ALGORITHMS}.data": data,  # one of theirs looks for it there
         f"{PACKAGE}.data": data,

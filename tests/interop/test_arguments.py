@@ -93,10 +93,10 @@ def test_signatures_are_read_and_nothing_is_run(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "module.py").write_text(text)
-    second = tmp_path / "second"
-    assert signature(tmp_path / "first", "Base") == ("metric", "n_list")
+    first, second, third, fourth = (tmp_path / name / "module.py" for name in ("first", "second", "third", "fourth"))
+    assert signature(first, "Base") == ("metric", "n_list")
     assert signature(second, "Mine") == signature(second, "Same") == ("metric", "method_param")
     assert signature(second, "Same", "set_query_arguments") == ("n_probe", "k_reorder")
     assert signature(second, "make") == ("args", "params")
-    for folder, name in ((second, "Loop"), (second, "Absent"), (tmp_path / "third", "X"), (tmp_path / "fourth", "X")):
-        assert signature(folder, name) == ()
+    for file, name in ((second, "Loop"), (second, "Absent"), (third, "X"), (fourth, "X")):
+        assert signature(file, name) == ()

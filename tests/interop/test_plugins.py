@@ -201,3 +201,66 @@ def test_plugins_of_theirs_keep_the_contract(tmp_path: Path, name: str) -> None:
     for metric in entry.config.metrics:
         if (name, metric) != ("ckdtree", Metric.ANGULAR):  # it normalises nothing
             assert [breach for found in verdicts(entry, metric, check_limits()) for breach in found.breaches] == []
+
+
+_OLD_PLUGIN = """
+from __future__ import absolute_import
+import numpy as np
+from ann_benchmarks.algorithms.base import BaseANN
+
+
+class Old(BaseANN):
+    def __init__(self, metric, size):
+        self.name = "Old(%d)" % size
+
+    def fit(self, X):
+        self.X = X
+
+    def set_query_arguments(self, ef):
+        self.ef = ef
+
+    def query(self, v, n):
+        return np.argsort(((self.X - v) ** 2).sum(axis=1), kind="stable")[:n]
+"""
+_OLD_CONFIG = """
+float:
+  any:
+    old:
+      docker-tag: ann-benchmarks-old
+      module: ann_benchmarks.algorithms.old
+      constructor: Old
+      base-args: ["@metric"]
+      run-groups:
+        base:
+          args: [[1, 2]]
+          query-args: [[10, 20]]
+"""
+_NEW_CONFIG = """
+float:
+  any:
+  - {name: old, docker_tag: x, module: ann_benchmarks.algorithms.old, constructor: Old, base_args: ["@metric"],
+     run_groups: {base: {args: [[1, 2]], query_args: [[10, 20]]}}}
+"""
+
+
+@pytest.mark.parametrize("layout", ["flat", "folders"])
+def test_plugins_from_before_2023_run(tmp_path: Path, layout: str) -> None:
+    """The base class of old is found where it was, in a file beside `algos.yaml` or in a folder of the new layout."""
+    root = tmp_path / "ann_benchmarks" / "algorithms"
+    file = root / "old.py" if layout == "flat" else root / "old" / "module.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(_OLD_PLUGIN)
+    config = tmp_path / "algos.yaml" if layout == "flat" else file.parent / "config.yml"
+    config.write_text(_OLD_CONFIG if layout == "flat" else _NEW_CONFIG)
+    (entry,) = plugin_entries(root)
+    assert entry.name == "annb-old"
+    assert entry.why_not() == ""
+    (grid, *_) = entry.config.groups["default"]
+    assert (grid.build, grid.search) == ([{"size": 1}, {"size": 2}], [{"ef": 10}, {"ef": 20}])
+    before = entry.source_hash()
+    found = list(verdicts(entry, "euclidean", check_limits()))
+    assert [verdict for verdict in found if verdict.promised and not verdict.kept] == []
+    if layout == "flat":
+        assert [one.name for path in (tmp_path, config) for one in plugin_entries(path)] == ["annb-old", "annb-old"]
+    file.write_text(_OLD_PLUGIN + "# changed\n")
+    assert entry.source_hash() != before
