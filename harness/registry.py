@@ -5,6 +5,8 @@ Nothing of a plug-in is imported until `Entry.load`, so a missing library reads 
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import hashlib
 import importlib
 import importlib.metadata
@@ -16,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -25,6 +28,7 @@ from harness.contract import Algorithm
 from harness.errors import ConfigError, PluginError, UnknownNameError
 from harness.kernels import KERNEL_VARIABLES
 from harness.metric import Metric
+from harness.places import place, place_of
 from harness.validation import describe, read_yaml
 
 ENTRY_POINT_GROUP = "annbench.algorithms"
@@ -210,14 +214,30 @@ class Entry:
         try:
             module = importlib.import_module(module_name)
         except Exception as problem:
-            raise PluginError(f"{self.name}: importing {module_name} failed: {problem!r}") from problem
+            where = place_of(problem, [self.folder])
+            at = f" [{where}]" if where else ""
+            raise PluginError(f"{self.name}: importing {module_name} failed: {problem!r}{at}") from problem
         self._came_from_plugin(module_name)
         found = getattr(module, class_name, None)
         if self.config.adapts is not None and callable(found):
             found = found(self.name, self.folder, **self.config.adapts)
         if not (isinstance(found, type) and issubclass(found, Algorithm)):
-            raise PluginError(f"{self.name}: {self.config.constructor} is not a subclass of harness.contract.Algorithm")
+            raise PluginError(f"{self.name}: {self._not_a_class(module, class_name, found)}")
         return found
+
+    def _not_a_class(self, module: ModuleType, name: str, found: object) -> str:
+        """Say that the constructor is none, which one may be meant, and where the config names it."""
+        what = f"{self.config.constructor} is not a subclass of harness.contract.Algorithm"
+        if found is None:
+            near = difflib.get_close_matches(name, vars(module), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            what = f"{module.__name__} has no {name}{hint}"
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            lines = self.file.read_text(encoding="utf-8").splitlines()
+            numbers = [i for i, line in enumerate(lines, 1) if self.config.constructor in line]
+            if numbers:
+                what += f" [{place(self.file, numbers[0])}]"
+        return what
 
     def _root(self) -> Path:
         """Return the folder from which the plug-in's module is imported: the parent of the package that holds it.

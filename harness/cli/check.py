@@ -17,6 +17,7 @@ def check(
     metric: Annotated[str | None, typer.Option(help="Only under this metric; all that it claims otherwise.")] = None,
     plugin: Plugins = None,
     ann_benchmarks: AnnBenchmarks = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that a rule may take; 300 otherwise.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every rule, kept ones too.")] = False,
 ) -> None:
     """Check that a plug-in does what the contract says, in a child process that it may crash.
@@ -38,10 +39,16 @@ def check(
     for name in names:
         entry = registry[name]
         for one in [Metric(metric)] if metric else entry.config.metrics:
-            found = list(verdicts(entry, str(one), check_limits()))
+            limits = check_limits() if timeout is None else check_limits(timeout)
+            found = list(verdicts(entry, str(one), limits))
             broken += not _say(f"{name} under {one}", found, verbose=verbose)
     if broken:
         raise typer.Exit(1)
+
+
+def _reasons(unseen: list[Verdict]) -> list[str]:
+    """Return each reason for which rules could not be checked once, in the order in which they came."""
+    return list(dict.fromkeys(verdict.not_run for verdict in unseen))
 
 
 def _say(title: str, found: list[Verdict], *, verbose: bool) -> bool:
@@ -50,7 +57,7 @@ def _say(title: str, found: list[Verdict], *, verbose: bool) -> bool:
     unseen = [verdict for verdict in found if verdict.promised and verdict.not_run]
     summary = f"{len(breaches)} findings" if breaches else "keeps the contract"
     if unseen:
-        summary += f", and {len(unseen)} rules could not be checked"
+        summary += f", and {len(unseen)} rules could not be checked: {', '.join(_reasons(unseen))}"
     typer.echo(f"{title}: {summary}")
     for verdict in found:
         if verbose:

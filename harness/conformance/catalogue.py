@@ -11,6 +11,7 @@ from harness.contract import ExactNeighbors, Grows, Saves
 from harness.errors import UnknownNameError
 
 _BUILT = ("builds",)
+_MADE = ("__init__",)
 _ANSWERS = ("builds", "inputs unchanged", "valid ids")
 _REPEATABLE = (*_ANSWERS, "same answer twice")
 
@@ -38,8 +39,8 @@ def _promises(subject: Subject) -> bool:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("builds", answers.builds),
-    Check("inputs unchanged", answers.inputs_unchanged, needs=_BUILT),
+    Check("builds", answers.builds, about=("fit",)),
+    Check("inputs unchanged", answers.inputs_unchanged, needs=_BUILT, about=("fit",)),
     Check("valid ids", answers.valid_ids, needs=_BUILT),
     Check("finds neighbours", answers.finds_neighbours, needs=_ANSWERS, applies=_is_index),
     Check("k ids where there are k", answers.k_answers, needs=_ANSWERS, applies=_promises),
@@ -47,8 +48,8 @@ CHECKS: tuple[Check, ...] = (
     Check("same answer twice", answers.same_answer_twice, needs=_ANSWERS),
     Check("settings kept apart", answers.settings_apart, needs=_REPEATABLE),
     Check("earlier answers stay", answers.earlier_answers_stay, needs=_ANSWERS),
-    Check("index_bytes", answers.counts_bytes, needs=_BUILT),
-    Check("counters", answers.counts_work, needs=_ANSWERS, applies=_is_ours),
+    Check("index_bytes", answers.counts_bytes, needs=_BUILT, about=("index_bytes",)),
+    Check("counters", answers.counts_work, needs=_ANSWERS, applies=_is_ours, about=("counters",)),
     Check("k > n", edges.more_than_there_are, needs=_BUILT, applies=_is_ours),
     Check("one vector", edges.one_vector, needs=_BUILT, applies=_is_ours),
     Check("every vector twice", edges.every_vector_twice, needs=_BUILT, applies=_is_ours),
@@ -56,8 +57,14 @@ CHECKS: tuple[Check, ...] = (
     Check("another k", edges.another_k, needs=_REPEATABLE, before_timing=False, applies=_is_ours),
     Check("read-only views", edges.views, needs=_BUILT, before_timing=False, applies=_is_ours),
     Check("several threads", edges.several_threads, needs=_BUILT, before_timing=False, applies=_is_ours),
-    Check("its grids", promises.grids, before_timing=False, applies=_is_ours),
-    Check("unknown build parameter", promises.unknown_build_parameter, before_timing=False, applies=_is_ours),
+    Check("its grids", promises.grids, before_timing=False, applies=_is_ours, about=_MADE),
+    Check(
+        "unknown build parameter",
+        promises.unknown_build_parameter,
+        before_timing=False,
+        applies=_is_ours,
+        about=_MADE,
+    ),
     Check(
         "unknown search parameter",
         promises.unknown_search_parameter,
@@ -65,12 +72,30 @@ CHECKS: tuple[Check, ...] = (
         before_timing=False,
         applies=_is_ours,
     ),
-    Check("unclaimed metrics", promises.unclaimed_metrics, before_timing=False, applies=_promises),
     Check(
-        "exact neighbours", promises.exact_neighbours, needs=_BUILT, before_timing=False, applies=_can(ExactNeighbors)
+        "unclaimed metrics",
+        promises.unclaimed_metrics,
+        before_timing=False,
+        applies=_promises,
+        about=_MADE,
     ),
-    Check("grows", promises.grown, needs=_ANSWERS, before_timing=False, applies=_can(Grows)),
-    Check("saves and loads", promises.saved_and_loaded, needs=_REPEATABLE, before_timing=False, applies=_can(Saves)),
+    Check(
+        "exact neighbours",
+        promises.exact_neighbours,
+        needs=_BUILT,
+        before_timing=False,
+        applies=_can(ExactNeighbors),
+        about=("nearest",),
+    ),
+    Check("grows", promises.grown, needs=_ANSWERS, before_timing=False, applies=_can(Grows), about=("add",)),
+    Check(
+        "saves and loads",
+        promises.saved_and_loaded,
+        needs=_REPEATABLE,
+        before_timing=False,
+        applies=_can(Saves),
+        about=("load",),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.conformance.subject import Subject, Trial
 from harness.errors import AnnbenchError, HarnessFault, refused_by_system
+from harness.places import folders_of, place_of, place_of_method
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Check:
     needs: tuple[str, ...] = ()
     before_timing: bool = True
     applies: Callable[[Subject], bool] = lambda _: True
+    about: tuple[str, ...] = ("searcher",)
+    """The methods that a breach is about, in whose source it is looked for first."""
 
     @property
     def rule(self) -> str:
@@ -72,13 +75,17 @@ def examine(
 
 
 def _breaches(check: Check, trial: Trial) -> Iterator[str]:
+    make = trial.subject.make
     try:
-        yield from check.examine(trial)
-    except AnnbenchError as problem:
-        if refused_by_system(problem):
-            raise HarnessFault(str(problem)) from problem
-        yield f"{check.name}: {problem}"
+        where = place_of_method(make, check.about)
+        yield from (_at(breach, where) for breach in check.examine(trial))
     except Exception as problem:
+        own = isinstance(problem, AnnbenchError)
         if refused_by_system(problem):
-            raise HarnessFault(f"{type(problem).__name__}: {problem}") from problem
-        yield f"{check.name}: raised {type(problem).__name__}: {problem}"
+            raise HarnessFault(str(problem) if own else f"{type(problem).__name__}: {problem}") from problem
+        what = str(problem) if own else f"raised {type(problem).__name__}: {problem}"
+        yield _at(f"{check.name}: {what}", place_of(problem, folders_of(make)) or where)
+
+
+def _at(breach: str, where: str) -> str:
+    return f"{breach} [{where}]" if where else breach

@@ -14,6 +14,7 @@ from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
 from harness.measure.limits import memory_allowance
 from harness.measure.runner import run_child
+from harness.places import place_printed
 from harness.programs import usable_cores
 from harness.registry import Entry, GroupConfig
 from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
@@ -21,6 +22,8 @@ from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
 # One check may take so long, and so may the build of the index that most of them look at.
 CHECK_SECONDS = 300.0
 _BEFORE_TIMING = tuple(check.name for check in CHECKS if check.before_timing)
+# How what `faulthandler` prints begins: at a crash, and where it is asked.
+_CRASH, _TRACE = "Fatal Python error:", "Stack (most recent call first):"
 _RULES = Path(__file__).resolve().parents[1] / "conformance"
 
 
@@ -45,7 +48,7 @@ def breaches_before_timing(
     if outcome.finished:
         return outcome.findings, "final"
     limited = outcome.reason.startswith(("timeout", "out of memory"))
-    return [*outcome.findings, _ending(outcome)], "limit" if limited else "open"
+    return [*outcome.findings, _ending(outcome, entry)], "limit" if limited else "open"
 
 
 def verdicts(
@@ -70,11 +73,13 @@ def verdicts(
         if not left:
             return
         at = left.pop(0)
-        yield Verdict(at.name, (_ending(outcome),))
+        yield Verdict(at.name, (f"{at.name}: {_ending(outcome, entry)}",))
         failed.add(at.name)
         going_on = outcome.stage == at.name and outcome.reason.startswith(("crashed", "exited"))
         lost = [check for check in left if not going_on or failed & {*check.needs}]
-        yield from (Verdict(check.name, not_run=f"{outcome.reason} at {at.name!r}") for check in lost)
+        # A plug-in that failed said why: that is told once.
+        why = f"{at.name!r} failed" if outcome.reason.startswith("failed") else f"{outcome.reason} at {at.name!r}"
+        yield from (Verdict(check.name, not_run=why) for check in lost)
         failed |= {check.name for check in lost}
         left = [check for check in left if check not in lost]
 
@@ -93,10 +98,15 @@ def _not_ours(entry: Entry, outcome: Outcome) -> None:
         raise HarnessFault(f"{entry.name} could not be checked: {outcome.reason}")
 
 
-def _ending(outcome: Outcome) -> str:
-    lines = [line for line in outcome.detail.splitlines() if line.strip()]
+def _ending(outcome: Outcome, entry: Entry) -> str:
+    """Say how a child ended, what it printed last, and where in the plug-in it was."""
+    if outcome.reason.startswith("failed"):
+        return outcome.reason  # it said itself what and where
+    printed, _, trace = outcome.detail.partition(_TRACE if _TRACE in outcome.detail else _CRASH)
+    lines = [line for line in printed.splitlines() if line.strip()]
     words = f"last words: {lines[-1][:200]}" if lines else "it printed nothing"
-    return f"{outcome.reason} during the check; {words}"
+    where = place_printed(trace, [entry.folder, *(path.parent for path in entry.beside)])
+    return f"{outcome.reason} during the check; {words}" + (f" [{where}]" if where else "")
 
 
 def check_job(entry: Entry, metric: str, preferred: Sequence[GroupConfig], checks: tuple[str, ...]) -> Job:
@@ -155,6 +165,6 @@ def _ends(grid: Any) -> list[dict[str, Any]]:
     ]
 
 
-def check_limits() -> Limits:
+def check_limits(seconds: float = CHECK_SECONDS) -> Limits:
     """Return the limits of a check on request: five minutes a rule, and nine tenths of the machine's memory."""
-    return Limits(CHECK_SECONDS, memory_allowance())
+    return Limits(seconds, memory_allowance())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import faulthandler
 import functools
 import gc
 import json
@@ -33,6 +34,7 @@ from harness.document import Process
 from harness.errors import HarnessFault, PluginError, StoreError, refused_by_system
 from harness.kernels import warning
 from harness.measure.blame import Raised, calling, own_fault
+from harness.measure.child import WHERE_SIGNAL
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.loaded import loaded_kernels
@@ -59,6 +61,10 @@ def main() -> int:
     events = Events(int(sys.argv[1]))
     job = Job.from_json(sys.stdin.readline())
     die_with_parent(job.parent)
+    if job.kind == "check":
+        # So that a crash, and a hang, can be placed in the plug-in's source.
+        faulthandler.enable(all_threads=False)
+        faulthandler.register(WHERE_SIGNAL, all_threads=False)
     try:
         if job.kind == "check":
             _check(job, events)

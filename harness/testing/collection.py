@@ -88,6 +88,11 @@ class SubjectCollector(pytest.Collector):
             self._found = {v.check: v for v in verdicts(self.entry, self.metric, check_limits(), checks=checks)}
         return self._found[check.name]
 
+    def fails_elsewhere(self) -> bool:
+        """Say whether a rule that was selected is broken: those that depend on it need not fail, too."""
+        chosen = {item.check.name for item in self.session.items if isinstance(item, RuleItem) and item.parent is self}
+        return any(verdict.breaches for name, verdict in (self._found or {}).items() if name in chosen)
+
 
 class RuleItem(pytest.Item):
     """One rule of the contract, checked on one algorithm under one metric."""
@@ -100,9 +105,12 @@ class RuleItem(pytest.Item):
         self.add_marker("annbench")
 
     def runtest(self) -> None:
-        """Fail with the breaches of the rule, and where it could not be checked: that isn't to be taken for kept."""
+        """Fail with the breaches of the rule; skip it where it needs one that failed.
+
+        Where no item shows that failure, it fails, too: a rule that could not be checked isn't to be taken for kept.
+        """
         found = self.parent.verdict(self.check)
-        if not found.promised:
+        if not found.promised or (found.not_run and self.parent.fails_elsewhere()):
             pytest.skip(found.not_run)
         if not found.kept:
             raise BreachError(found.breaches or (f"not checked: {found.not_run}",))

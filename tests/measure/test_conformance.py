@@ -114,7 +114,7 @@ def test_a_crash_is_the_breach_of_one_rule() -> None:
     """A plug-in that crashes at one rule is blamed there by the signal's name, and the rules after it are checked."""
     found = {v.check: v for v in verdicts(REGISTRY["crashes-at-the-edge"], "euclidean", check_limits())}
     assert sorted(found) == sorted(NAMES)
-    assert found["one vector"].breaches[0].startswith("crashed (SIGSEGV) during the check")
+    assert found["one vector"].breaches[0].startswith("one vector: crashed (SIGSEGV) during the check")
     assert "no spread" in found["constant data"].breaches[0]
     assert all(v.kept for v in found.values() if v.check not in ("one vector", "constant data"))
 
@@ -122,17 +122,29 @@ def test_a_crash_is_the_breach_of_one_rule() -> None:
 def test_a_crash_at_once_is_told_once() -> None:
     """Where no index can be built without a crash, one rule says so and the others are not checked, crashing again."""
     found = {v.check: v for v in verdicts(REGISTRY["crashes-at-once"], "euclidean", check_limits())}
-    assert found["builds"].breaches[0].startswith("crashed (SIGSEGV) during the check")
+    assert found["builds"].breaches[0].startswith("builds: crashed (SIGSEGV) during the check")
     assert found["nearest first"].not_run == "crashed (SIGSEGV) at 'builds'"
     assert found["unclaimed metrics"].kept
+
+
+def test_findings_name_the_source_line() -> None:
+    """A breach, an exception and a crash each show file, line and source line of the plug-in."""
+    file = re.escape(str(PLUGIN / "__init__.py"))
+    for name, rule in (("nearest-first", "nearest first"), ("builds", "builds")):
+        assert re.search(rf"\[{file}:\d+: \w.*\]$", _verdicts(name)[rule].breaches[0]), rule
+    limits = replace(check_limits(), seconds=5.0)
+    builds = find_checks(["builds"])
+    (crashed,) = verdicts(REGISTRY["crashes-at-once"], "euclidean", limits, checks=builds)
+    assert re.search(rf"\[{file}:\d+: .*string_at.*\]$", crashed.breaches[0])
 
 
 def test_a_hang_ends_the_check() -> None:
     """A plug-in that hangs is ended at the limit of one rule, blamed for it, and not waited for again."""
     limits = replace(check_limits(), seconds=5.0)
     found = {v.check: v for v in verdicts(REGISTRY["hangs-at-the-edge"], "euclidean", limits)}
-    assert found["one vector"].breaches[0].startswith("timeout (5 s) during the check")
+    assert found["one vector"].breaches[0].startswith("one vector: timeout (5 s) during the check")
     assert found["k > n"].kept
+    assert "time.sleep" in found["one vector"].breaches[0]  # the line at which it hung
     assert found["constant data"].not_run == "timeout (5 s) at 'one vector'"
 
 

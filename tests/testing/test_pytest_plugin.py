@@ -71,16 +71,31 @@ def test_rules_are_items(author: Pytest, plugin: Callable[[str], Path], tmp_path
 
 
 def test_a_segfault_fails_its_item(author: Pytest, plugin: Callable[[str], Path]) -> None:
-    """A plug-in that crashes fails an item with the signal's name; pytest goes on, and what wasn't seen fails."""
+    """A plug-in that crashes fails an item with the signal's name; pytest goes on, and skips what needs an index."""
     plugin("CrashesAtOnce")
     status, printed = author("--annbench", "breaking/config.yml")
     found = outcomes(printed)
     assert status == 1
     assert found["builds"] == "FAILED"
-    assert found["nearest first"] == "FAILED"
+    assert found["nearest first"] == "SKIPPED"
     assert found["unclaimed metrics"] == "PASSED"
     assert "crashed (SIGSEGV) during the check" in printed
-    assert "not checked: crashed (SIGSEGV) at 'builds'" in printed
+    assert "builds: crashed (SIGSEGV)" in printed
+    assert re.search(r"breaking/__init__\.py:\d+: \S", printed)
+
+
+def test_a_misspelt_class_fails_once(author: Pytest, plugin: Callable[[str], Path]) -> None:
+    """A class that isn't there is one failure, which shows the line of the config and a near name; the rest skip."""
+    plugin("NearestFrist")
+    status, printed = author("--annbench", "breaking")
+    found = outcomes(printed)
+    assert status == 1
+    assert [name for name, outcome in found.items() if outcome == "FAILED"] == ["builds"]
+    assert set(found.values()) == {"FAILED", "SKIPPED"}
+    assert "breaking has no NearestFrist; did you mean NearestFirst?" in printed
+    assert "config.yml:3: constructor: breaking:NearestFrist" in printed
+    assert "SKIPPED" in printed
+    assert "'builds' failed" in printed
 
 
 def test_a_choice_of_items_is_not_passed_for_want_of_an_index(author: Pytest, plugin: Callable[[str], Path]) -> None:
