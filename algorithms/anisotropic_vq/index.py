@@ -20,12 +20,11 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
-from algorithms.kernels.parameters import check_whole
+from algorithms.kernels.parameters import check_choice, check_flag, check_number, check_whole, is_auto, whole
 from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
-from algorithms.kernels.scaling import typical_length
+from algorithms.kernels.scaling import angle_limit, length_limit, typical_length
 from algorithms.kernels.storage import Storage
 from harness.contract import Search, Vectors
-from harness.errors import ParameterError
 from harness.metric import Metric
 
 # Rows that train the codebooks.
@@ -63,19 +62,18 @@ class AnisotropicVQ(LeafIndex):
         seed: int = 0,
     ) -> None:
         super().__init__(metric, n_components=n_components, seed=seed)
-        if n_leaves != "auto":
+        if not is_auto(n_leaves):
             check_whole(self.name, "n_leaves", n_leaves, 1, "usually 1 to 4 times sqrt(n)")
-        if threshold is not None and threshold != "auto" and not 0.0 < threshold < 1.0:
-            raise ParameterError(
-                f"anisotropic_vq: threshold = {threshold}; use a share between 0 and 1, such as 0.2, or null"
-            )
-        if dims_per_block != "auto":
+        if threshold is not None and not is_auto(threshold):
+            hint = "a share between 0 and 1, such as 0.2, or null"
+            check_number(self.name, "threshold", threshold, 0.0, hint, above=True, below=1.0)
+        if not is_auto(dims_per_block):
             check_whole(self.name, "dims_per_block", dims_per_block, 1, "usually 2 to 4")
-        if not soar_lambda >= 0.0:
-            raise ParameterError(f"anisotropic_vq: soar_lambda = {soar_lambda}; use 0 or more, usually 1 to 1.5")
-        if storage not in ("sq8", "float32"):
-            raise ParameterError(f"anisotropic_vq: storage {storage!r} is not known; use one of sq8, float32")
-        self._n_leaves, self._block = n_leaves, dims_per_block
+        check_number(self.name, "soar_lambda", soar_lambda, 0.0, "0 or more, usually 1 to 1.5")
+        check_choice(self.name, "storage", storage, ("sq8", "float32"))
+        for flag, value in (("spill", spill), ("spherical", spherical), ("rerank", rerank)):
+            check_flag(self.name, flag, value)
+        self._n_leaves, self._block = whole(n_leaves), whole(dims_per_block)
         self._threshold: float | None = self._typical_threshold() if threshold == "auto" else threshold
         self._spilled, self._lambda, self._spherical = spill, soar_lambda, spherical
         self._wanted, self._rerank = storage, rerank
@@ -126,6 +124,10 @@ class AnisotropicVQ(LeafIndex):
             self.effective["n_components"] = storage.n_components
         if storage.kind != self._wanted:
             self.effective["storage"] = storage.kind
+        if self._metric is Metric.ANGULAR:
+            self.effective |= angle_limit(rows)
+        else:
+            self.effective |= length_limit(rows, centred=self._metric is Metric.EUCLIDEAN)
 
     def searcher(  # type: ignore[override]
         self, *, threads: int = 1, n_leaves_to_search: int | Auto = "auto", n_reorder: int = 100
@@ -135,7 +137,7 @@ class AnisotropicVQ(LeafIndex):
         `n_reorder` is at least k; with 0, the codes of 4 bits alone rank. Where the leaves hold fewer than k vectors,
         more are searched. What is bound searches the index as it is now: bind again after `fit`, `add` and `load`.
         """
-        if n_leaves_to_search != "auto":
+        if not is_auto(n_leaves_to_search):
             check_whole(self.name, "n_leaves_to_search", n_leaves_to_search, 1, "usually 1 to 10% of the leaves")
         check_whole(self.name, "n_reorder", n_reorder, 0, "usually 3 to 30 times k")
         usual = max(1, round(LEAVES_SHARE * len(self._index.centroids)))

@@ -92,11 +92,18 @@ class BruteForce(Algorithm, ExactNeighbors):
         rows = self._rows
         if self._metric in (Metric.HAMMING, Metric.JACCARD):
             return lambda queries, k: self._scan(queries, k)[0]
+        if self._metric is Metric.ANGULAR:
+
+            def search_unit(queries: Any, k: int) -> NDArray[np.int64]:
+                ids = np.empty((1, k), np.int64)
+                kernels.scan_unit(rows, read_only(normalise(queries))[0], k + SPARE, ids[0])
+                return ids
+
+            return search_unit
         scan = kernels.scan_dot if self._inner_product else kernels.scan_l2
 
         def search(queries: Any, k: int) -> NDArray[np.int64]:
             ids = np.empty((1, k), np.int64)
-            # The norm of the query scales all its dot products alike, so angular needs no normalised query.
             scan(rows, queries[0], np.empty(k, np.float32), ids[0])
             return ids
 
@@ -155,7 +162,17 @@ class BruteForce(Algorithm, ExactNeighbors):
         unit = float(np.finfo(np.float32).eps) / 2
         slack = ROUNDING_FACTOR * np.sqrt(dim) * unit * reach * self._largest_norm
         kernels.refine(
-            self._rows, queries, self._inner_product, counts, scores, candidates, keep, slack, distances, ids
+            self._rows,
+            queries,
+            self._inner_product,
+            self._metric is Metric.ANGULAR,
+            counts,
+            scores,
+            candidates,
+            keep,
+            slack,
+            distances,
+            ids,
         )
 
     def _scan_block(self, queries: Any, ids: Any, distances: Any) -> None:

@@ -38,16 +38,50 @@ def scan_dot(rows: Array, query: Array, distances: Array, ids: Array) -> None:
 
 
 @kernel
-def scan_exact(rows: Array, query: Array, inner_product: bool, distances: Array, ids: Array) -> None:
+def exact_angular(rows: Array, i: int, query: Array) -> float:
+    """Return minus the cosine of unit vectors in float64, as |x - q|^2 / 2 - 1; 0 where either is all zeros.
+
+    float32 unit vectors have lengths that are off by 1e-7. Minus their product is, too: more than there is between the
+    near neighbours of tight clusters. Their difference keeps its digits.
+    """
+    if exact_dot(rows, i, query) == 0.0:
+        return 0.0
+    return 0.5 * exact_squared_l2(rows, i, query) - 1.0
+
+
+@kernel
+def exact_score(rows: Array, i: int, query: Array, inner_product: bool, unit: bool) -> float:
+    """Return in float64 what rows are ranked by: `unit` vectors by their angles, others by products or squared L2."""
+    if unit:
+        return exact_angular(rows, i, query)
+    return -exact_dot(rows, i, query) if inner_product else exact_squared_l2(rows, i, query)
+
+
+@kernel
+def scan_unit(rows: Array, query: Array, keep: int, ids: Array) -> None:
+    """Fill `ids` (k,) with the unit rows at the least angles to a unit query, ascending; -1 where there are fewer.
+
+    The `keep` rows of the largest products, at least k, are ranked again by `exact_angular`.
+    """
+    products, found = np.empty(keep, np.float32), np.empty(keep, np.int64)
+    scan_dot(rows, query, products, found)
+    exact = np.empty(keep, np.float64)
+    count = 0
+    while count < keep and found[count] >= 0:
+        exact[count] = exact_angular(rows, found[count], query)
+        count += 1
+    sort_prefix(exact, found, count)
+    ids[:] = found[: ids.shape[0]]
+
+
+@kernel
+def scan_exact(rows: Array, query: Array, inner_product: bool, unit: bool, distances: Array, ids: Array) -> None:
     """Do what `scan_l2` and `scan_dot` do, in float64: for queries whose candidates could not be certified."""
     distances[:] = np.inf
     ids[:] = -1
     worst = len(ids) - 1
     for i in range(rows.shape[0]):
-        if inner_product:
-            distance = -exact_dot(rows, i, query)
-        else:
-            distance = exact_squared_l2(rows, i, query)
+        distance = exact_score(rows, i, query, inner_product, unit)
         if distance < distances[worst]:
             insert(distances, ids, distance, i)
 
@@ -94,6 +128,7 @@ def refine(
     rows: Array,
     queries: Array,
     inner_product: bool,
+    unit: bool,
     counts: Array,
     scores: Array,
     candidates: Array,
@@ -120,10 +155,7 @@ def refine(
         elif count == keep:
             worst_kept = scores[i, :count].max()
         for j in range(count):
-            if inner_product:
-                exact[j] = -exact_dot(rows, candidates[i, j], queries[i])
-            else:
-                exact[j] = exact_squared_l2(rows, candidates[i, j], queries[i])
+            exact[j] = exact_score(rows, candidates[i, j], queries[i], inner_product, unit)
         sort_prefix(exact, candidates[i], count)
         found = min(k, count)
         ids[i, :found] = candidates[i, :found]
@@ -139,6 +171,6 @@ def refine(
                     norm += np.float64(queries[i, j]) * np.float64(queries[i, j])
                 kth = 0.5 * (kth - norm)
             if kth > worst_kept - slack[i]:
-                scan_exact(rows, queries[i], inner_product, distances[i], ids[i])
+                scan_exact(rows, queries[i], inner_product, unit, distances[i], ids[i])
                 again += 1
     return again

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.hnsw import build_kernels
+from algorithms.hnsw import build_kernels, connect_kernels
 from algorithms.hnsw.build_kernels import Workbench
 from algorithms.hnsw.kernels import Graph, Scratch
 from algorithms.kernels.scalar_quantizer import query_width
@@ -27,6 +27,8 @@ _BATCH = 512
 _TASK = 16
 # Rows of links a thread takes at a time.
 _LINKS_TASK = 256
+# Links that make room for one node may cut off another.
+_ROUNDS = 3
 
 
 def allocate_query(rows: NDArray[Any]) -> NDArray[Any]:
@@ -109,6 +111,15 @@ class Builder:
         while not spare.empty():
             self.counters += spare.get()[0].counters
         return entry, top
+
+    def connect(self, entry: int, top: int, n: int) -> None:
+        """Add links between the first n nodes, until each can be reached from every other on layer 0."""
+        scratch = allocate_scratch(len(self._coarse), self._ef, self._M)
+        query = allocate_query(self._coarse)
+        for _ in range(_ROUNDS):
+            if not connect_kernels.connect(self._coarse, self._inner, self._graph, entry, top, n, query, scratch):
+                break
+        self.counters += scratch.counters
 
     def _insert_batch(
         self, entry: int, top: int, first: int, stop: int, pool: ThreadPoolExecutor, spare: SimpleQueue[Any]

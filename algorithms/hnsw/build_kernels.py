@@ -32,11 +32,36 @@ class Workbench(NamedTuple):
 
 
 @kernel
-def select_neighbors_heuristic(rows: Array, keys: Array, count: int, M: int, inner: bool, work: Workbench) -> int:
-    """SELECT-NEIGHBORS-HEURISTIC, algorithm 4: choose at most M of keys[:count], ascending by distance to the base.
+def same_row(rows: Array, i: int, j: int) -> bool:
+    """Return whether two rows, or their codes, are equal."""
+    same = True
+    for column in range(rows.shape[1]):
+        if rows[i, column] != rows[j, column]:
+            same = False
+            break
+    return same
+
+
+@kernel
+def copies_a_chosen_one(rows: Array, key: int, chosen: Array, found: int) -> bool:
+    """Return whether a candidate is a copy of one of chosen[:found]; copies have equal ranks, which come last."""
+    for j in range(found - 1, -1, -1):
+        if rank_of(chosen[j]) != rank_of(key):
+            return False
+        if same_row(rows, node_of(key), node_of(chosen[j])):
+            return True
+    return False
+
+
+@kernel
+def select_neighbors_heuristic(
+    rows: Array, base: int, keys: Array, count: int, M: int, inner: bool, work: Workbench
+) -> int:
+    """SELECT-NEIGHBORS-HEURISTIC, algorithm 4: choose at most M of keys[:count], ascending by distance to node `base`.
 
     A candidate is chosen if it is nearer to the base than to every one chosen before. Fills work.chosen[:found] and
-    returns `found`. At most half of the M may lie at distance 0: a crowd of duplicates would else link to itself only.
+    returns `found`. At most half of the M may be copies of the base, and of the copies of another node one is chosen: a
+    crowd of copies would else take all links. A copy is at distance 0 from the other but under inner products.
     """
     chosen, queries, offsets = work.chosen, work.chosen_rows, work.chosen_offsets
     found, twins = 0, 0
@@ -45,10 +70,12 @@ def select_neighbors_heuristic(rows: Array, keys: Array, count: int, M: int, inn
         if found == M or key == EMPTY:
             break
         own, node = rank_of(key), node_of(key)
-        if own == 0:
+        if same_row(rows, node, base) if inner else own == 0:
             twins += 1
             if twins > max(1, M // 2):
                 continue
+        elif inner and copies_a_chosen_one(rows, key, chosen, found):
+            continue
         nearer = True
         for j in range(found):
             if rank(rows, node, queries[j], offsets[j]) < own:
@@ -132,7 +159,7 @@ def insert(
                 count += 1
             if rotated:
                 rank_again(fine, work.fine_query, fine_offset, pool, count)
-            found = select_neighbors_heuristic(fine, pool, count, M, inner, work)
+            found = select_neighbors_heuristic(fine, node, pool, count, M, inner, work)
             for j in range(found):
                 other = node_of(work.chosen[j])
                 if layer == 0:
@@ -187,6 +214,6 @@ def link_back(rows: Array, inner: bool, graph: Graph, edges: Array, scratch: Scr
         for j in range(own):
             work.keys[j] = make_key(rank(rows, links[row, j], work.fine_query, offset), links[row, j])
         sort_keys(work.keys, count)
-        found = select_neighbors_heuristic(rows, work.keys, count, width, inner, work)
+        found = select_neighbors_heuristic(rows, base, work.keys, count, width, inner, work)
         for j in range(width):
             links[row, j] = node_of(work.chosen[j]) if j < found else -1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.hnsw.kernels import Graph
+from algorithms.hnsw.room import with_room
+from algorithms.kernels.partition import check_array
 
 Levels = NDArray[np.int32]
 
@@ -36,15 +36,16 @@ def enlarge_graph(graph: Graph, n: int, levels: Levels, M: int) -> Graph:
     )
 
 
-def with_room(array: NDArray[Any], n: int, added: NDArray[Any]) -> NDArray[Any]:
-    """Put `added` behind the array's first n rows: in place, or in a copy with an eighth to spare."""
-    total = n + len(added)
-    if total > len(array):
-        larger = np.empty((total + total // 8, *array.shape[1:]), array.dtype)
-        larger[:n] = array[:n]
-        array = larger
-    array[n:total] = added
-    return array
+def check_graph(graph: Graph, n: int, M: int, entry: int) -> None:
+    """Raise ValueError where arrays can't be the graph of n nodes: for those that come from elsewhere."""
+    check_array("ground", graph.ground, np.int32, (n, 2 * M))
+    check_array("upper", graph.upper, np.int32, (len(graph.upper), M))
+    check_array("upper_row", graph.upper_row, np.int32, (n,))
+    for array in (graph.ground, graph.upper):
+        if not -1 <= array.min(initial=-1) <= array.max(initial=-1) < max(n, 1):
+            raise ValueError(f"links lead to nodes that are not among the {n}")
+    if n and not (0 <= entry < n and graph.upper_row.min() >= 0 and graph.upper_row.max() <= len(graph.upper)):
+        raise ValueError(f"the entry point or an upper layer lies beyond the {n} nodes")
 
 
 def renumber(graph: Graph, places: NDArray[np.int32]) -> Graph:
@@ -55,13 +56,23 @@ def renumber(graph: Graph, places: NDArray[np.int32]) -> Graph:
     return Graph(new[graph.ground[places]], new[graph.upper], graph.upper_row[places])
 
 
-def links(graph: Graph, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return layer 0 in the form of sparse rows, by id: the neighbours of i are indices[indptr[i]:indptr[i + 1]]."""
-    n = len(ids)
-    by_id = np.full((n, graph.ground.shape[1]), -1, np.int32)
-    named = np.append(ids, np.int32(-1))
-    by_id[ids] = named[graph.ground[:n]]
+def links(
+    graph: Graph, ids: NDArray[np.int32], starts: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return layer 0 in the form of sparse rows, by id: the neighbours of i are indices[indptr[i]:indptr[i + 1]].
+
+    `ids` and `starts` are those of `copies.Groups`: of the ids that one node stands for, the first has the node's
+    neighbours, and the others have the first.
+    """
+    firsts = np.arange(len(ids)) if starts is None or not len(starts) else starts[:-1]
+    leaders = ids[firsts]
+    n = len(leaders)
+    by_id = np.full((len(ids), graph.ground.shape[1]), -1, np.int32)
+    named = np.append(leaders, np.int32(-1))
+    if n < len(ids):
+        by_id[ids, 0] = np.repeat(leaders, np.diff(firsts, append=len(ids)))
+    by_id[leaders] = named[graph.ground[:n]]
     used = by_id >= 0
-    indptr = np.zeros(n + 1, np.int64)
+    indptr = np.zeros(len(ids) + 1, np.int64)
     np.cumsum(used.sum(axis=1), out=indptr[1:])
     return indptr, by_id[used]

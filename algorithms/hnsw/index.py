@@ -6,8 +6,6 @@ rows are scaled to length 1 and compared by euclidean distance, which orders ali
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,23 +14,27 @@ from numpy.typing import NDArray
 
 from algorithms.hnsw import kernels
 from algorithms.hnsw.build import Builder
-from algorithms.hnsw.graph import allocate_graph, draw_levels, enlarge_graph, links, renumber, with_room
+from algorithms.hnsw.copies import Groups, group_copies
+from algorithms.hnsw.graph import allocate_graph, check_graph, draw_levels, enlarge_graph, links, renumber
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.kernels.batches import share
 from algorithms.kernels.jit import read_only
-from algorithms.kernels.parameters import check_whole
-from algorithms.kernels.scaling import typical_length
+from algorithms.kernels.parameters import check_choice, check_components, check_flag, check_seed, check_whole, whole
+from algorithms.kernels.saved import opened, write_saved
+from algorithms.kernels.scaling import length_limit, typical_length
 from algorithms.kernels.storage import Storage
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError, PluginError
+from harness.errors import ParameterError
 from harness.metric import Metric, normalise
 
 _STORAGES = ("sq8", "float32")
 # A key has 31 bits for the node.
 _MOST_ROWS = 2**31 - 1
+# Rows may be added before layer 0 is connected again, one for so many: to walk over all links takes its time.
+_LOOSE_SHARE = 100
 # The format of saved indexes.
-_FORMAT = 2
+_FORMAT = 3
 
 
 class HNSW(Algorithm, Saves, Grows):
@@ -62,12 +64,13 @@ class HNSW(Algorithm, Saves, Grows):
             raise ParameterError(f"hnsw: metric {metric} is not supported; use euclidean, angular or ip")
         check_whole("hnsw", "M", M, 2, "so that nodes have links, usually 8 to 64")
         check_whole("hnsw", "ef_construction", ef_construction, 1, "usually 100 to 500")
-        if storage not in _STORAGES:
-            raise ParameterError(f"hnsw: storage {storage!r} is not known; use one of {', '.join(_STORAGES)}")
-        if not (n_components in ("auto", None) or (isinstance(n_components, int) and n_components >= 1)):
-            raise ParameterError(f"hnsw: n_components = {n_components!r}; use 'auto', null or a whole number from 1 on")
-        self._M, self._ef_construction, self._seed = M, ef_construction, seed
-        self._wanted, self._rerank, self._n_components = storage, rerank, n_components
+        check_choice("hnsw", "storage", storage, _STORAGES)
+        check_flag("hnsw", "rerank", rerank)
+        check_components("hnsw", n_components)
+        check_seed("hnsw", seed)
+        self._M, self._ef_construction, self._seed = int(M), int(ef_construction), int(seed)
+        self._wanted, self._rerank = storage, rerank
+        self._n_components = whole(n_components)
         self._workers: list[Worker] = []
 
     def compile(self, sample: Vectors) -> None:
@@ -81,7 +84,7 @@ class HNSW(Algorithm, Saves, Grows):
         n, self._dim = train.shape
         if n > _MOST_ROWS:
             raise ParameterError(f"hnsw holds at most {_MOST_ROWS} rows, not {n}; split the data")
-        rows = self._rows(train)
+        rows, groups = group_copies(self._rows(train))
         # Rows of zeros, which angular puts at distance 1 from all, are in place under inner products only.
         self._zeros = self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
         self._storage = Storage.choose(
@@ -93,13 +96,14 @@ class HNSW(Algorithm, Saves, Grows):
         )
         # Queries as long as the rows: codes have no room for longer ones.
         self._length = 0.0 if self._metric is Metric.EUCLIDEAN else typical_length(rows)
-        self._n, self._workers = n, []
+        self._n, self._loose, self._workers = len(rows), 0, []
         in_force = {"storage": self._storage.kind, "n_components": self._storage.n_components}
         wanted = {"storage": self._wanted, "n_components": self._n_components}
         if self._storage.kind == "float32":
             del in_force["n_components"]
         self.effective = {name: value for name, value in in_force.items() if value != wanted[name]}
-        rng = np.random.default_rng(self._seed)
+        self.effective |= length_limit(rows, centred=self._metric is Metric.EUCLIDEAN)
+        rng, n = np.random.default_rng(self._seed), self._n
         order = rng.permutation(n).astype(np.int32)
         levels = draw_levels(rng, n, self._M)
         self._graph, self._entry, self._top = allocate_graph(levels, self._M), 0, int(levels[0]) if n else 0
@@ -110,12 +114,13 @@ class HNSW(Algorithm, Saves, Grows):
                 coarse, fine, self._graph, levels, self._M, self._ef_construction, inner=self._storage.inner
             )
             self._entry, self._top = builder.insert(self._entry, self._top, 1, n, threads)
+            builder.connect(self._entry, self._top, n)
         places = np.empty(n, np.int32)
         if n:
             kernels.breadth_first(self._graph.ground, self._entry, n, places)
             self._graph, self._entry = renumber(self._graph, places), 0  # the walk began at the entry point
         self._storage.keep(shuffled, coarse, places)
-        self._ids = order[places]
+        self._groups = groups.of(order[places])
 
     def add(self, vectors: Vectors, *, threads: int = 1) -> None:
         """Insert `vectors` (m, dim) float32 in the order given; their ids go on from the highest.
@@ -126,8 +131,9 @@ class HNSW(Algorithm, Saves, Grows):
             self.fit(vectors, threads=threads)
             return
         _check_dim(vectors, self._dim)
-        n, m = self._n, len(vectors)
-        rows = self._rows(vectors)
+        n = self._n
+        rows, groups = group_copies(self._rows(vectors))
+        m = len(rows)
         self._zeros |= self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
         self._storage.append(rows, n)
         levels = np.zeros(n + m, np.int32)
@@ -136,7 +142,11 @@ class HNSW(Algorithm, Saves, Grows):
         coarse, fine = self._storage.building_rows(n + m)
         builder = Builder(coarse, fine, self._graph, levels, self._M, self._ef_construction, inner=self._storage.inner)
         self._entry, self._top = builder.insert(self._entry, self._top, n, n + m, threads)
-        self._ids = with_room(self._ids, n, np.arange(n, n + m, dtype=np.int32))
+        self._loose += m
+        if self._loose * _LOOSE_SHARE >= n + m:
+            builder.connect(self._entry, self._top, n + m)
+            self._loose = 0
+        self._groups = self._groups.followed_by(groups, n)
         self._n, self._workers = n + m, []
 
     def searcher(self, *, threads: int = 1, ef: int = 50, upper_layers: bool = True) -> Search:  # type: ignore[override]
@@ -146,10 +156,12 @@ class HNSW(Algorithm, Saves, Grows):
         searches the index as it is now: bind again after `fit`, `add` and `load`.
         """
         check_whole("hnsw", "ef", ef, 1, "usually k to 500")
+        check_flag("hnsw", "upper_layers", upper_layers)
         self._workers = []
         top = self._top if upper_layers else 0
         inner = self._metric is Metric.IP or self._zeros
-        nodes = Nodes(self._graph, self._ids, self._entry, top, self._length)
+        ef = int(ef)
+        nodes = Nodes(self._graph, self._groups, self._entry, top, self._length)
         storage, dim, empty = self._storage, self._dim, self._n == 0
         workers: dict[int, list[Worker]] = {}
 
@@ -171,7 +183,8 @@ class HNSW(Algorithm, Saves, Grows):
     def index_bytes(self) -> int:
         """Return the size of links, ids, and all rows that are kept."""
         ground, upper, upper_row = self._graph
-        graph = sum(int(array[: self._n].nbytes) for array in (ground, upper_row, self._ids)) + int(upper.nbytes)
+        graph = sum(int(array[: self._n].nbytes) for array in (ground, upper_row)) + int(upper.nbytes)
+        graph += sum(int(array.nbytes) for array in self._groups.trimmed(self._n))
         return graph + self._storage.bytes(self._n)
 
     def counters(self) -> Mapping[str, int]:
@@ -181,12 +194,13 @@ class HNSW(Algorithm, Saves, Grows):
 
     def graph(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the links of layer 0 as sparse rows (indptr (n + 1,), indices), nodes named by their ids."""
-        return links(self._graph, self._ids[: self._n])
+        return links(self._graph, *self._groups.trimmed(self._n))
 
     def save(self, path: Path) -> None:
         """Write one file of NumPy arrays (.npz, whatever its name)."""
         n = self._n
         facts = {
+            "name": "hnsw",
             "format": _FORMAT,
             "metric": str(self._metric),
             "M": self._M,
@@ -197,39 +211,36 @@ class HNSW(Algorithm, Saves, Grows):
             "entry": self._entry,
             "top": self._top,
             "length": self._length,
-            "zeros": self._zeros,
+            "zeros": bool(self._zeros),
+            "effective": self.effective,
         }
         arrays = {
             "ground": self._graph.ground[:n],
             "upper": self._graph.upper,
             "upper_row": self._graph.upper_row[:n],
-            "ids": self._ids[:n],
+            **self._groups.trimmed(n)._asdict(),
             **self._storage.arrays(n),
         }
-        with path.open("wb") as file:
-            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+        write_saved(path, facts, arrays)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            facts = json.loads(str(arrays.pop("facts")))
-            if facts["format"] != _FORMAT or facts["metric"] != self._metric:
-                raise PluginError(
-                    f"{path} holds an hnsw index of format {facts['format']} under {facts['metric']}, not {_FORMAT} "
-                    f"under {self._metric}; build the index again"
-                )
-            self._M, self._ef_construction, self._seed = facts["M"], facts["ef_construction"], facts["seed"]
-            self._n, self._dim = facts["n"], facts["dim"]
-            self._entry, self._top = facts["entry"], facts["top"]
-            self._length, self._zeros = facts["length"], facts["zeros"]
-            self._graph = Graph(arrays.pop("ground"), arrays.pop("upper"), arrays.pop("upper_row"))
-            self._ids = arrays.pop("ids")
-            self._storage = Storage.of_arrays(arrays)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
-            raise PluginError(f"{path} holds no hnsw index ({problem}); build the index again") from problem
-        self._workers = []
+        with opened(path, {"name": "hnsw", "format": _FORMAT, "metric": str(self._metric)}) as (facts, arrays):
+            n, dim, M = facts["n"], facts["dim"], facts["M"]
+            graph = Graph(arrays.pop("ground"), arrays.pop("upper"), arrays.pop("upper_row"))
+            check_graph(graph, n, M, facts["entry"])
+            groups = Groups(arrays.pop("ids"), arrays.pop("starts"))
+            groups.check(n)
+            storage = Storage.of_arrays(arrays)
+            storage.check(n, dim)
+            efforts = facts["ef_construction"], facts["seed"]
+            place = facts["entry"], facts["top"], facts["length"], facts["zeros"]
+            effective = facts["effective"]
+        self._n, self._dim, self._M, self._loose = n, dim, M, 0
+        self._ef_construction, self._seed = efforts
+        self._entry, self._top, self._length, self._zeros = place
+        self._graph, self._groups, self._storage = graph, groups, storage
+        self.effective, self._workers = effective, []
 
     def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
         """Return what is indexed: the vectors, under angular scaled to length 1."""

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from algorithms.hnsw.copies_kernels import write_groups
 from algorithms.hnsw.kernels import Graph, Scratch, k_nn_search
 from algorithms.kernels.bundle import matrix, vector
 from algorithms.kernels.codes import encode_query
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.ranking import rerank, write_ids
+from algorithms.kernels.ranking import rerank
 from algorithms.kernels.scaling import scale
 
 Array = Any
@@ -19,11 +20,11 @@ Array = Any
 class Parts(NamedTuple):
     """What one thread's searches work on, rows aside, in the order in which it is bundled.
 
-    First the fields of `Graph` and of `Scratch`, then `ids` (n,) int32 by node. `settings` int64 are entry, top, ef,
-    room, whether ranks are inner products, and the same of the ranking by rows; `factors` float64 are the length that
-    queries are scaled to (0: not), what must be added to rows in bytes, the scale of codes, and `trust` and `margin` of
-    `rerank`. `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of
-    `codes.encode_query`; `query` (dim,) float32 holds the query, `best` (k,) int64 the answer's keys.
+    First the fields of `Graph`, of `Scratch` and of `copies.Groups`. `settings` int64 are entry, top, ef, room, whether
+    ranks are inner products, and the same of the ranking by rows; `factors` float64 are the length that queries are
+    scaled to (0: not), what must be added to rows in bytes, the scale of codes, and `trust` and `margin` of `rerank`.
+    `mean`, `basis`, `basis_scales`, `centred`, `whole`, `rotated` and `coded` are those of `codes.encode_query`;
+    `query` (dim,) float32 holds the query, `best` (k,) int64 the answer's keys.
     """
 
     ground: Array
@@ -34,6 +35,7 @@ class Parts(NamedTuple):
     fresh: Array
     counters: Array
     ids: Array
+    starts: Array
     settings: Array
     factors: Array
     query: Array
@@ -60,16 +62,17 @@ def unbundle(table: Array) -> Parts:
         vector(table, 6, np.int64),
         vector(table, 7, np.int32),
         vector(table, 8, np.int64),
-        vector(table, 9, np.float64),
-        vector(table, 10, np.float32),
+        vector(table, 9, np.int64),
+        vector(table, 10, np.float64),
         vector(table, 11, np.float32),
-        matrix(table, 12, np.uint8),
-        vector(table, 13, np.float32),
+        vector(table, 12, np.float32),
+        matrix(table, 13, np.uint8),
         vector(table, 14, np.float32),
-        vector(table, 15, np.int8),
-        vector(table, 16, np.float32),
-        vector(table, 17, np.int8),
-        vector(table, 18, np.int64),
+        vector(table, 15, np.float32),
+        vector(table, 16, np.int8),
+        vector(table, 17, np.float32),
+        vector(table, 18, np.int8),
+        vector(table, 19, np.int64),
     )
 
 
@@ -83,7 +86,7 @@ def search_floats(table: Array, rows: Array, queries: Array, answers: Array) -> 
     for i in range(queries.shape[0]):
         scale(queries[i], p.factors[0], p.query)
         k_nn_search(rows, p.query, inner, graph, entry, top, ef, ef, scratch)
-        write_ids(p.pool[:ef], p.ids, answers[i])
+        write_groups(p.pool[:ef], p.ids, p.starts, answers[i])
 
 
 @kernel
@@ -107,10 +110,10 @@ def search_codes(table: Array, codes: Array, rows: Array, queries: Array, answer
         k_nn_search(codes, p.coded, offset, graph, entry, top, ef, room, scratch)
         found = p.pool[:room]
         if rows.shape[0] == 0:
-            write_ids(found, p.ids, answers[i])
+            write_groups(found, p.ids, p.starts, answers[i])
             continue
         if low != 0.0 and not exact_inner:
             for j in range(p.query.shape[0]):
                 p.query[j] -= np.float32(low)
         rerank(rows, p.query, exact_inner, found, 1.0 / (code_scale * code_scale), trust, margin, p.best)
-        write_ids(p.best, p.ids, answers[i])
+        write_groups(p.best, p.ids, p.starts, answers[i])

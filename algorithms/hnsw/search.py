@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from algorithms.hnsw import query_kernels
 from algorithms.hnsw.build import allocate_query, allocate_scratch
+from algorithms.hnsw.copies import Groups
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.query_kernels import Parts
 from algorithms.kernels.bundle import bundle
@@ -17,10 +18,10 @@ from algorithms.kernels.storage import Storage
 
 
 class Nodes(NamedTuple):
-    """The graph, the ids of its nodes, where a search enters, and the length that queries are scaled to (0: not)."""
+    """The graph, the ids of its nodes, the entry point, and the length that queries are scaled to (0: not)."""
 
     graph: Graph
-    ids: NDArray[np.int32]
+    groups: Groups
     entry: int
     top: int
     length: float
@@ -36,14 +37,14 @@ class Worker:
         basis, basis_scales = np.empty((0, 0), np.uint8), none
         if quantizer is not None:
             basis, basis_scales = quantizer.coded_basis
-        scratch = allocate_scratch(len(nodes.ids), room, nodes.graph.upper.shape[1])
+        scratch = allocate_scratch(len(nodes.graph.ground), room, nodes.graph.upper.shape[1])
         settings = (nodes.entry, nodes.top, ef, room, storage.inner, exact_inner)
         scale = quantizer.scale if quantizer is not None else 1.0
         factors = (nodes.length, storage.low, scale, 0.0 if exact_inner else storage.trust, storage.margin)
         parts = Parts(
             *nodes.graph,
             *scratch,
-            nodes.ids,
+            *nodes.groups,
             np.array(settings, np.int64),
             np.array(factors, np.float64),
             np.empty(dim, np.float32),

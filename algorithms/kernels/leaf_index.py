@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +12,12 @@ from numpy.typing import NDArray
 
 from algorithms.kernels.inverted_file import Coder, InvertedFile, Spill
 from algorithms.kernels.leaf_worker import Effort, Worker, bind
+from algorithms.kernels.parameters import check_components, check_seed, whole
+from algorithms.kernels.saved import opened, write_saved
 from algorithms.kernels.scalar_quantizer import Loss, ScalarQuantizer
 from algorithms.kernels.scaling import typical_length
 from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError, PluginError
+from harness.errors import ParameterError
 from harness.metric import Metric, normalise
 
 Auto = Literal["auto"]
@@ -32,11 +31,6 @@ ITERATIONS = 10
 MOST_POSITIONS = 1024
 """Tables of more code positions lose precision: their sums have 16 bits."""
 _FORMAT = 1
-# What reading a file raises that was written by something else, or only in part.
-_NO_INDEX = (
-    *(OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 class LeafIndex(Algorithm, Saves, Grows):
@@ -49,11 +43,9 @@ class LeafIndex(Algorithm, Saves, Grows):
         self._metric = Metric(metric)
         if not self._metric.is_dense:
             raise ParameterError(f"{self.name}: metric {metric} is not supported; use euclidean, angular or ip")
-        if not (n_components in ("auto", None) or (isinstance(n_components, int) and n_components >= 1)):
-            raise ParameterError(
-                f"{self.name}: n_components = {n_components!r}; use 'auto', null or a whole number from 1 on"
-            )
-        self._n_components, self._seed = n_components, seed
+        check_components(self.name, n_components)
+        check_seed(self.name, seed)
+        self._n_components, self._seed = whole(n_components), int(seed)
         self._workers: list[Worker] = []
         self.effective: dict[str, Any] = {}
 
@@ -131,28 +123,18 @@ class LeafIndex(Algorithm, Saves, Grows):
             "effective": self.effective,
             **self._facts(),
         }
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, about=np.array(json.dumps(facts)), **self._index.arrays())
+        write_saved(path, facts, self._index.arrays())
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            facts = json.loads(str(arrays.pop("about")))
-            if (facts["name"], facts["format"], facts["metric"]) != (self.name, _FORMAT, str(self._metric)):
-                raise PluginError(
-                    f"{path} holds an index of {facts['name']}, format {facts['format']} under {facts['metric']}, not "
-                    f"of {self.name}, format {_FORMAT} under {self._metric}; build the index again"
-                )
+        kind = {"name": self.name, "format": _FORMAT, "metric": str(self._metric)}
+        with opened(path, kind) as (facts, arrays):
             index = InvertedFile.of_arrays(arrays)
             dim, length, factor = facts["dim"], facts["length"], facts["factor"]
             seed, effective = facts["seed"], facts["effective"]
             if len(index.quantizer.mean) != dim:
                 raise ValueError(f"its rows have dimension {len(index.quantizer.mean)}, not {dim}")
             self._take(facts)
-        except _NO_INDEX as problem:
-            raise PluginError(f"{path} holds no {self.name} index ({problem}); build the index again") from problem
         self._seed, self.effective = seed, effective
         self._hold(index, dim, length, factor)
 

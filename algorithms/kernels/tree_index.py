@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from algorithms.kernels.aligned import aligned_zeros
 from algorithms.kernels.bundle import Bundle, bundle
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.lanes import LANES
+from algorithms.kernels.parameters import check_whole, is_auto
+from algorithms.kernels.partition import check_array
+from algorithms.kernels.saved import opened, write_saved
 from algorithms.kernels.tree import Tree, Walk, home_leaves, search_tree
 from algorithms.kernels.tree_build import PARTS, build
 from harness.contract import Algorithm, Saves, Search, Vectors
@@ -39,8 +42,8 @@ class TreeIndex(Algorithm, Saves):
         if self.metric not in self.kinds:
             known = ", ".join(self.kinds)
             raise ParameterError(f"{self.name}: metric {self.metric} is not supported; use one of {known}")
-        if leaf_size != "auto" and (not _is_whole(leaf_size) or int(leaf_size) < 1):
-            raise ParameterError(f"{self.name}: leaf_size = {leaf_size!r}; use a whole number from 1 on, or 'auto'")
+        if not is_auto(leaf_size):
+            check_whole(self.name, "leaf_size", leaf_size, 1, "usually 32 to 256, or auto")
         self.leaf_size = leaf_size
         self._kind = self.kinds[self.metric]
         # What rows and queries are scaled to; 0: not at all.
@@ -80,8 +83,8 @@ class TreeIndex(Algorithm, Saves):
 
     def searcher(self, *, threads: int = 1, max_leaves: int | None = None) -> Search:  # type: ignore[override]
         """Bind the number of leaves that a search may look into; None is an exact search."""
-        if max_leaves is not None and (not _is_whole(max_leaves) or max_leaves < 1):
-            raise ParameterError(f"{self.name}: max_leaves = {max_leaves!r}; use at least 1, or None for exact search")
+        if max_leaves is not None:
+            check_whole(self.name, "max_leaves", max_leaves, 1, "or null for exact search")
         kind, length, dim = self._kind, self._length, self._dim
         budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
         self._walks = [self._walk() for _ in range(threads)]
@@ -156,22 +159,30 @@ class TreeIndex(Algorithm, Saves):
 
     def save(self, path: Path) -> None:
         """Write the tree's arrays as an uncompressed `.npz`, at `path` exactly."""
-        with path.open("xb") as file:
-            np.savez(file, dim=self._dim, leaf_size=self._leaf_size, **self._tree._asdict())
+        about = {
+            "name": self.name,
+            "metric": str(self.metric),
+            "dim": self._dim,
+            "leaf_size": self._leaf_size,
+            "effective": dict(self.effective),
+        }
+        write_saved(path, about, self._tree._asdict())
 
     def load(self, path: Path) -> None:
-        """Read the arrays that `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
+        """Read the arrays that `save` wrote; raises PluginError where the file is of another kind."""
+        with opened(path, {"name": self.name, "metric": str(self.metric)}) as (facts, arrays):
             first, near, far, points, order = (arrays[field] for field in Tree._fields)
-            self._tree = Tree(first, _aligned(near), _aligned(far), _aligned(points), order)
-            self._dim, self._leaf_size = int(arrays["dim"]), int(arrays["leaf_size"])
+            tree = Tree(first, _aligned(near), _aligned(far), _aligned(points), order)
+            check_array("first", first, np.int32, (len(near) + 1,))
+            check_array("order", order, np.int32, (len(order),))
+            dim, leaf_size, effective = int(facts["dim"]), int(facts["leaf_size"]), dict(facts["effective"])
+            if points.shape[1] // LANES not in (dim, dim + 1):
+                raise ValueError(f"its rows have dimension {points.shape[1] // LANES}, not {dim}")
+        self._tree, self._dim, self._leaf_size, self.effective = tree, dim, leaf_size, effective
+        self._walks = []
 
 
 def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
     copy: NDArray[np.float32] = aligned_zeros(len(array), array.shape[1], np.float32)
     copy[:] = array
     return copy
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

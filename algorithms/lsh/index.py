@@ -20,6 +20,10 @@ from algorithms.kernels.byte_rows import Rows, to_bytes
 from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.hadamard import random_signs, rotation_size
 from algorithms.kernels.jit import read_only
+from algorithms.kernels.parameters import check_number, check_seed, check_whole, is_auto
+from algorithms.kernels.partition import check_array
+from algorithms.kernels.saved import opened, write_saved
+from algorithms.kernels.scaling import angle_limit
 from algorithms.lsh import hash_kernels, kernels, tuning
 from algorithms.lsh.hash_kernels import Hashes
 from algorithms.lsh.kernels import Tables
@@ -64,24 +68,26 @@ class LSH(Algorithm, Saves):
         if self._metric not in METRICS:
             raise ParameterError(f"lsh: metric {metric} is not supported; use one of {', '.join(METRICS)}")
         self._hyperplanes = self._metric is not Metric.EUCLIDEAN
-        if n_tables != "auto" and n_tables < 1:
-            raise ParameterError(f"lsh: n_tables = {n_tables}; use at least 1, usually 1 to 16, or auto")
+        if not is_auto(n_tables):
+            check_whole("lsh", "n_tables", n_tables, 1, "usually 1 to 16, or auto")
         most = MOST_SLOT_BITS if self._hyperplanes else MOST_FUNCTIONS
-        if n_bits != "auto" and not 1 <= n_bits <= most:
-            raise ParameterError(f"lsh: n_bits = {n_bits}; use 1 to {most} under {self._metric}, or auto")
-        if bucket_width != "auto" and (self._hyperplanes or not bucket_width > 0.0):
-            raise ParameterError(
-                f"lsh: bucket_width = {bucket_width}; use a positive distance under euclidean, and auto under others"
-            )
-        if sketch_dim != "auto" and not (0 < sketch_dim <= LARGEST_CODE and sketch_dim % SEGMENT == 0):
-            raise ParameterError(
-                f"lsh: sketch_dim = {sketch_dim}; use a multiple of {SEGMENT} up to {LARGEST_CODE}, or auto"
-            )
-        if not 0.0 < target_recall < 1.0:
-            raise ParameterError(f"lsh: target_recall = {target_recall}; use a share between 0 and 1, such as 0.9")
-        self._n_tables = tuning.N_TABLES if n_tables == "auto" else n_tables
+        if not is_auto(n_bits):
+            check_whole("lsh", "n_bits", n_bits, 1, f"under {self._metric}, or auto", most)
+        if not is_auto(bucket_width):
+            hint = "a positive distance under euclidean, and auto under others"
+            most_width = 0.0 if self._hyperplanes else np.inf
+            check_number("lsh", "bucket_width", bucket_width, 0.0, hint, above=True, below=most_width)
+        if not is_auto(sketch_dim):
+            check_whole("lsh", "sketch_dim", sketch_dim, SEGMENT, f"a multiple of {SEGMENT}, or auto", LARGEST_CODE)
+            if int(sketch_dim) % SEGMENT:
+                raise ParameterError(f"lsh: sketch_dim = {sketch_dim}; use a multiple of {SEGMENT}, or auto")
+        hint = "a share between 0 and 1, such as 0.9"
+        check_number("lsh", "target_recall", target_recall, 0.0, hint, above=True, below=1.0)
+        check_seed("lsh", seed)
+        self._n_tables = tuning.N_TABLES if n_tables == "auto" else int(n_tables)
         self._n_bits, self._bucket_width = n_bits, bucket_width
-        self._sketch_dim, self._target, self._seed = sketch_dim, target_recall, seed
+        self._sketch_dim = sketch_dim if sketch_dim == "auto" else int(sketch_dim)
+        self._target, self._seed = target_recall, int(seed)
         self.effective: dict[str, Any] = {}
 
     def compile(self, sample: Vectors) -> None:
@@ -150,6 +156,8 @@ class LSH(Algorithm, Saves):
         self.effective = {"n_tables": self._n_tables, "n_bits": n_functions, "sketch_dim": positions}
         if not self._hyperplanes:
             self.effective["bucket_width"] = float(width)
+        if self._metric is Metric.ANGULAR:
+            self.effective |= angle_limit(rows)
         blocks = -(-(positions + self._n_tables * n_functions) // size)
         step = GAUSSIAN_STEP * spread if spread > 0.0 else 1.0
         shift = np.uint64(64 - slot_bits)
@@ -198,14 +206,12 @@ class LSH(Algorithm, Saves):
         `n_probes` is given. `n_candidates` of the vectors met are ranked exactly, k at least. Where the buckets hold
         fewer than k, a whole table is scanned.
         """
-        if n_probes != "auto" and n_probes < 1:
-            raise ParameterError(f"lsh: n_probes = {n_probes}; use at least 1, usually n_tables to 1000, or auto")
-        if n_candidates != "auto" and n_candidates < 1:
-            raise ParameterError(
-                f"lsh: n_candidates = {n_candidates}; use at least 1, usually 3 to 30 times k, or auto"
-            )
-        if reach != "auto" and not reach >= 0.0:
-            raise ParameterError(f"lsh: reach = {reach}; use 0 or more, usually 0.1 to 3, or auto")
+        if not is_auto(n_probes):
+            check_whole("lsh", "n_probes", n_probes, 1, "usually n_tables to 1000, or auto")
+        if not is_auto(n_candidates):
+            check_whole("lsh", "n_candidates", n_candidates, 1, "usually 3 to 30 times k, or auto")
+        if not is_auto(reach) and reach != np.inf:
+            check_number("lsh", "reach", reach, 0.0, "0 or more, usually 0.1 to 3, or auto")
         if reach == "auto":
             reach = self._auto_reach if n_probes == "auto" else np.inf
         n, dim = self._rows.bytes.shape
@@ -275,28 +281,48 @@ class LSH(Algorithm, Saves):
     def save(self, path: Path) -> None:
         """Write one file of arrays, as `numpy.savez` does."""
         parts: dict[str, Any] = {"hashes": self._hashes, "tables": self._tables, "rows": self._rows}
-        arrays = {f"{name}.{key}": value for name, part in parts.items() for key, value in part._asdict().items()}
-        with path.open("wb") as file:
-            auto = (self._auto_candidates, self._auto_reach)
-            arrays |= {f"effective.{name}": value for name, value in self.effective.items()}
-            np.savez(file, allow_pickle=False, auto=auto, **arrays)
+        arrays = {
+            f"{name}.{key}": np.asarray(value) for name, part in parts.items() for key, value in part._asdict().items()
+        }
+        about = {
+            "name": "lsh",
+            "metric": str(self._metric),
+            "auto": [self._auto_candidates, self._auto_reach],
+            "effective": self.effective,
+        }
+        write_saved(path, about, arrays)
 
     def load(self, path: Path) -> None:
-        """Read the file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            self._hashes = Hashes(**_fields(file, "hashes"))
-            self._tables = Tables(**_fields(file, "tables"))
-            self._rows = Rows(**_fields(file, "rows"))
-            self._auto_candidates, self._auto_reach = file["auto"].tolist()
-            self.effective = {name: value.item() for name, value in _fields(file, "effective").items()}
-        self._rows = self._rows._replace(exact=read_only(self._rows.exact))
-        self._n_tables = len(self._tables.ids)
+        """Read the file that `save` wrote; raises PluginError where it is of another kind."""
+        with opened(path, {"name": "lsh", "metric": str(self._metric)}) as (facts, arrays):
+            hashes = Hashes(**_fields(arrays, "hashes"))
+            tables = Tables(**_fields(arrays, "tables"))
+            rows = Rows(**_fields(arrays, "rows"))
+            _check_parts(hashes, tables, rows)
+            candidates, reach = (float(value) for value in facts["auto"])
+            effective = dict(facts["effective"])
+        self._hashes, self._tables = hashes, tables
+        self._rows = rows._replace(exact=read_only(rows.exact))
+        self._auto_candidates, self._auto_reach, self.effective = candidates, reach, effective
+        self._n_tables = len(tables.ids)
 
 
-def _fields(file: Any, name: str) -> dict[str, Any]:
-    """Read the fields of one named tuple; those of no dimension were scalars."""
-    found = {key.split(".")[1]: file[key] for key in file.files if key.startswith(f"{name}.")}
+def _fields(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, Any]:
+    """Return the fields of one named tuple; those of no dimension were scalars."""
+    found = {key.split(".")[1]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
     return {key: value if value.ndim else value[()] for key, value in found.items()}
+
+
+def _check_parts(hashes: Hashes, tables: Tables, rows: Rows) -> None:
+    """Raise ValueError where arrays that come from elsewhere don't belong together."""
+    n, n_tables = len(rows.bytes), len(tables.ids)
+    check_array("bytes", rows.bytes, np.uint8, (n, rows.bytes.shape[1]))
+    check_array("ids", tables.ids, np.int32, (n_tables, n))
+    check_array("directory", tables.directory, np.int32, (n_tables, tables.directory.shape[1]))
+    check_array("multipliers", hashes.multipliers, np.uint64, (n_tables, hashes.multipliers.shape[1]))
+    check_array("offsets", hashes.offsets, np.float32, hashes.multipliers.shape)
+    if len(rows.exact) not in (0, n) or not 0 <= tables.ids.min(initial=0) <= tables.ids.max(initial=0) < max(n, 1):
+        raise ValueError(f"tables name rows that are not among the {n}")
 
 
 def _mean(rows: Vectors, dim: int, radius: float) -> NDArray[np.float32]:

@@ -21,9 +21,10 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
-from algorithms.kernels.parameters import check_whole
+from algorithms.kernels.parameters import check_choice, check_flag, check_whole, is_auto, whole
 from algorithms.kernels.points import to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer, rotated_quantizer, sample_rows, train_quantizer
+from algorithms.kernels.scaling import angle_limit, length_limit
 from algorithms.kernels.storage import Storage
 from algorithms.pq.coder import PlainCoder, train_rotation
 from harness.contract import Search, Vectors
@@ -64,15 +65,17 @@ class PQ(LeafIndex):
         seed: int = 0,
     ) -> None:
         super().__init__(metric, n_components=n_components, seed=seed)
-        if n_lists != "auto":
+        if not is_auto(n_lists):
             check_whole(self.name, "n_lists", n_lists, 1, "usually 1 (flat) or 1 to 4 times sqrt(n)")
-        if n_subspaces != "auto":
+        if not is_auto(n_subspaces):
             check_whole(self.name, "n_subspaces", n_subspaces, 1, "usually dim/2 or dim/4")
-        if bits not in _BLOCKS:
-            raise ParameterError(f"pq: bits = {bits}; use 4 or 8")
-        if storage not in _STORAGES:
-            raise ParameterError(f"pq: storage {storage!r} is not known; use one of sq8, float32 or null")
-        self._n_lists, self._n_subspaces, self._bits, self._opq = n_lists, n_subspaces, bits, opq
+        check_choice(self.name, "bits", bits, tuple(_BLOCKS))
+        check_choice(self.name, "storage", storage, _STORAGES)
+        check_flag(self.name, "opq", opq)
+        check_flag(self.name, "rerank", rerank)
+        self._n_lists: int | Auto = whole(n_lists)
+        self._n_subspaces: int | Auto = whole(n_subspaces)
+        self._bits, self._opq = bits, opq
         self._wanted, self._rerank = storage, rerank
 
     def compile(self, sample: Vectors) -> None:
@@ -111,6 +114,10 @@ class PQ(LeafIndex):
             self.effective["n_components"] = quantizer.dim
         if self._wanted is not None and storage.kind != self._wanted:
             self.effective["storage"] = storage.kind
+        if self._metric is Metric.ANGULAR:
+            self.effective |= angle_limit(rows)
+        else:
+            self.effective |= length_limit(rows, centred=self._metric is Metric.EUCLIDEAN)
 
     def _choose(self, rows: NDArray[np.float32], n_lists: int, threads: int) -> tuple[Storage, ScalarQuantizer]:
         """Choose how rows are held, and the space of the codes."""
@@ -154,9 +161,10 @@ class PQ(LeafIndex):
         vectors, more are searched. What is bound searches the index as it is now: bind again after `fit`, `add` and
         `load`.
         """
-        if n_probe != "auto":
+        check_flag(self.name, "symmetric", symmetric)
+        if not is_auto(n_probe):
             check_whole(self.name, "n_probe", n_probe, 1, "usually 1 to 10% of the lists")
-        if n_rerank != "auto":
+        if not is_auto(n_rerank):
             check_whole(self.name, "n_rerank", n_rerank, 0, "usually 3 to 30 times k")
         holds_rows = self._index.storage.holds_rows
         if n_rerank != "auto" and n_rerank > 0 and not holds_rows:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.hnsw.query_kernels import rerank, write_ids
 from algorithms.kernels.pool import EMPTY, make_key, node_of
+from algorithms.kernels.ranking import rerank, write_ids
 
 
 def keys_of(ranks, room):

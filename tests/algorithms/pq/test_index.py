@@ -216,8 +216,8 @@ def test_no_query_does_harm(bits, value):
         ({"n_lists": 0}, "n_lists = 0"),
         ({"n_subspaces": 7.5}, "n_subspaces = 7.5 is not a whole number"),
         ({"n_subspaces": 0}, "n_subspaces = 0"),
-        ({"bits": 5}, "bits = 5; use 4 or 8"),
-        ({"storage": "sq4"}, "storage 'sq4'"),
+        ({"bits": 5}, "bits = 5 is not known; use one of 4, 8"),
+        ({"storage": "sq4"}, "storage = 'sq4'"),
         ({"n_components": 0}, "n_components = 0"),
     ],
 )
