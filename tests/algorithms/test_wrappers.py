@@ -318,7 +318,7 @@ def quick(name, n, dim):
     """Return the first build of the quick grid for such data, and its most thorough search."""
     grid = REGISTRY[name].config.groups["quick"][0]
     sizes = {"n": n, "dim": dim, "k": K}
-    return expand(grid.build, sizes)[0], expand(grid.search, sizes)[-1]
+    return dict(expand(grid.build, sizes)[0]), dict(expand(grid.search, sizes)[-1])
 
 
 @pytest.mark.parametrize("name", cases(INDEXES, metrics=False))
