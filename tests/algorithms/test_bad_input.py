@@ -90,8 +90,8 @@ def foreign_files(folder, name):
     for word, part in (("half", content[: len(content) // 2]), ("empty", b""), ("text", b"not an index")):
         (folder / word).write_bytes(part)
         yield word, folder / word
-    damaged = bytearray(content)
-    damaged[len(content) // 3 : len(content) // 3 + 40] = bytes(40)
+    at = len(content) // 3
+    damaged = content[:at] + bytes(byte ^ 255 for byte in content[at : at + 40]) + content[at + 40 :]
     (folder / "damaged").write_bytes(damaged)
     yield "damaged", folder / "damaged"
     (folder / "folder").mkdir()
