@@ -27,6 +27,7 @@ LEAVES = {
     "folders",
     "free_cores",
     "lock",
+    "places",
     "programs",
     "spec",
     "validation",
