@@ -39,9 +39,9 @@ class Pick:
 class Decision:
     """What was found for a request; `best` is None where nothing reached the recall within the limits.
 
-    `tied` and `unsure` mean what they mean in a verdict; `lean` is the fastest index of at most half the winner's
-    memory. `tried` holds every build that was measured; `left_out` says which engines can't be and why, `not_tried` for
-    which there was no time.
+    `doubt` says why nobody may be called the winner, `best` included. `tied` and `unsure` mean what they mean in a
+    verdict; `lean` is the fastest index of at most half the winner's memory. `tried` holds every build that was
+    measured; `left_out` says which engines can't be and why, `not_tried` for which there was no time.
     """
 
     request: Request
@@ -49,6 +49,7 @@ class Decision:
     tied: tuple[Pick, ...]
     unsure: tuple[Pick, ...]
     lean: Pick | None
+    doubt: str
     tried: tuple[Tried, ...]
     left_out: Mapping[str, str]
     not_tried: tuple[str, ...]
@@ -82,16 +83,17 @@ def decide(request: Request, tried: Sequence[Tried], left_out: Mapping[str, str]
     lean: Pick | None = None
     tied: tuple[Pick, ...] = ()
     unsure: tuple[Pick, ...] = ()
+    doubt = ""
     for _, rows in groups(table[table["algorithm"].isin(known)]):
         found = winner(targets_table(rows, (target,)), target)
         if found is None:
             continue
         fastest = {row["algorithm"]: _pick(row) for row in fastest_reaching(indexes(rows), target).to_dict("records")}
-        best = fastest[found.best.algorithm]
+        best, doubt = fastest[found.best.algorithm], found.reason
         tied = tuple(fastest[one.algorithm] for one in found.tied)
         unsure = tuple(fastest[one.algorithm] for one in found.unsure)
         lean = _lean(indexes(rows), best, target)
-    return Decision(request, best, tied, unsure, lean, tuple(tried), left_out, tuple(not_tried))
+    return Decision(request, best, tied, unsure, lean, doubt, tuple(tried), left_out, tuple(not_tried))
 
 
 def _lean(rows: pd.DataFrame, best: Pick, target: float) -> Pick | None:

@@ -40,7 +40,7 @@ def show(
 
     Example: annbench list --installed
 
-    Example: annbench list datasets | grep here
+    Example: annbench list datasets
     """
     from harness.console import print_table
 

@@ -100,7 +100,7 @@ def _lines(choice: Choice) -> Iterator[str]:
         yield from _others(decision)
         return
     yield ""
-    yield f"take        {_named(best)}"
+    yield f"{'fastest ' if decision.doubt else 'take    '}    {_named(best)}"
     yield f"            {_figures(best)}"
     for pick in decision.tied:
         yield f"tied        {_named(pick)}"
@@ -111,8 +111,8 @@ def _lines(choice: Choice) -> Iterator[str]:
     if decision.lean is not None:
         yield f"half memory {_named(decision.lean)}"
         yield f"            {_figures(decision.lean)}"
-    if best.disturbed * 2 > best.passes:
-        yield f"{best.disturbed} of {best.passes} passes were disturbed by other work: measure again on a quiet machine"
+    if decision.doubt:
+        yield f"no winner: {decision.doubt}; more --minutes on a quiet machine settle it"
     yield from _others(decision)
     if choice.snippet:
         yield ""

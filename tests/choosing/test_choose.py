@@ -31,8 +31,8 @@ def test_a_file_of_vectors_gets_an_index(annbench: Annbench, vectors: Path, tmp_
     assert status == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("mine-12-euclidean: 2,000 x 12, euclidean; recall 0.95 at k = 10")
-    assert any(line.startswith("take") for line in lines)
-    assert len(lines) <= 24
+    assert any(line.startswith(("take", "fastest")) for line in lines)  # fastest: most passes were disturbed
+    assert len(lines) <= 40
     assert "metric: euclidean, since nothing says another" in err
     assert "hnswlib" in out + err  # on a busy machine there may have been no time for it, which is said
     page = tmp_path / "plots" / "choose-mine-12-euclidean" / "report.html"

@@ -11,6 +11,7 @@ from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES, break_even
 from harness.analyse.table import DEFAULT_TARGETS, Group, floor_qps, indexes, on_frontier
 from harness.analyse.verdict import TIE
+from harness.analyse.winners import MOST_DISTURBED
 from harness.report.detail import LATENCY_SHARES, Detail
 from harness.report.figure import machine_title
 from harness.report.html.colours import on_dark
@@ -123,6 +124,7 @@ def shared() -> dict[str, Any]:
         "never": NEVER,
         "rule": RULE,
         "tie": list(TIE),
+        "most_disturbed": MOST_DISTURBED,
     }
 
 

@@ -33,13 +33,21 @@ function pickFrom(group, recall) {
     if (!rows.some((row) => within("build", row))) short.push(`the quickest build at this recall takes ${write.seconds(least("build"))}`);
     return { group, best, why: short.join("; ") || "each setting at this recall is too large or too slow to build" };
   }
-  const alike = group.algorithms
-    .map((_, number) => fastest(group, fit, (row) => columns.algorithm[row] === number))
-    .filter((row) => row !== null && columns.algorithm[row] !== columns.algorithm[best])
+  const ranked = group.algorithms.map((_, number) => fastest(group, fit, (row) => columns.algorithm[row] === number)).filter((row) => row !== null);
+  const reason = disturbedOf(group, ranked) || disturbedOf(group, [best]);
+  const alike = ranked
+    .filter((row) => columns.algorithm[row] !== columns.algorithm[best])
     .map((row) => [judge(group, best, row), row])
     .filter(([verdict]) => verdict !== "faster")
     .sort(([first, a], [second, b]) => (first === "unsure") - (second === "unsure") || columns.qps[b] - columns.qps[a]);
-  return { group, best, alike };
+  return { group, best, alike, reason };
+}
+
+/** Say how many passes of some rows were disturbed where that leaves no winner: `winner` of winners.py. */
+function disturbedOf(group, rows) {
+  const sum = (name) => rows.reduce((total, row) => total + group.columns[name][row], 0);
+  const [passes, disturbed] = [sum("passes"), sum("disturbed")];
+  return disturbed > shared.most_disturbed * passes ? `${write.count(disturbed)} of ${write.count(passes)} passes were disturbed` : "";
 }
 
 function chosenTable(picked) {
@@ -70,7 +78,8 @@ function algorithmCell(one) {
   if (one.best === null) return make("span", { class: "soft inline" }, `none: ${one.why}`);
   const algorithm = one.group.algorithms[one.group.columns.algorithm[one.best]];
   const others = one.alike.map(([verdict, row]) => make("span", { class: "tied" }, make("span", { class: verdict === "unsure" ? "tag unsure" : "tag" }, verdict === "unsure" ? "can't tell" : "tied"), " ", named(one.group.algorithms[one.group.columns.algorithm[row]])));
-  return make("span", {}, named(algorithm), ...others);
+  const doubt = one.reason ? make("span", { class: "tied" }, make("span", { class: "tag unsure" }, "no winner"), ` ${one.reason}`) : null;
+  return make("span", {}, named(algorithm), doubt, ...others);
 }
 
 function commandCell(one) {
