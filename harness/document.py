@@ -18,9 +18,11 @@ class Process(BaseModel):
     pid: int
     """Number of the process."""
     started: str
-    """When `fit` began, UTC."""
-    build_seconds: float
-    """Time of `fit`."""
+    """When `fit` or loading began, UTC."""
+    build_seconds: float | None = None
+    """Time of `fit`; null for a process that loaded the index."""
+    loaded_seconds: float | None = None
+    """Time to load the index that an earlier process of the run had saved; null for a process that built it."""
     compile_seconds: float = 0.0
     """Time of `compile`, apart from it."""
     load_seconds: float = 0.0
@@ -71,7 +73,7 @@ class Document(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     """Version of each distribution that the plug-in requires."""
     processes: list[Process] = Field(default_factory=list)
-    """The child processes that built the index; `pass_process` says which of them ran a pass."""
+    """The child processes that built the index or loaded it; `pass_process` says which of them ran a pass."""
     passes: list[dict[str, Any]] = Field(default_factory=list)
     """What was noted of each pass: how long it took, its share of the core, stolen time, the yardstick."""
     counters: dict[str, int] = Field(default_factory=dict)

@@ -31,7 +31,7 @@ def estimates(plans: Plans, suite: Suite, options: Options) -> list[Estimate]:
 
 
 def _rounds(suite: Suite) -> int:
-    return min(suite.passes, int(getattr(suite, "rounds", 1)))
+    return min(suite.passes, suite.rounds)
 
 
 class Remaining:
@@ -106,7 +106,9 @@ class RunDisplay:
         self._progress.update(self._task, left=self._remaining.words())
         if event == "build":
             self._spec = content["spec"]
-            self._seen = {}
+            self._seen = dict(enumerate(min(done, self._passes) for done in content["passes"]))
+            if content["first"]:  # what an earlier run had begun
+                self._progress.advance(self._task, sum(self._seen.values()))
             self._describe("checking")
         elif event == "stage":
             self._describe(content["name"])
@@ -114,15 +116,16 @@ class RunDisplay:
             name = f"{self._spec.algorithm} {self._spec.slug}"
             self._console.print(f"{escape(name)}: built in {content['seconds']:.1f} s")
         elif event == "pass":
-            count = self._seen[content["search"]] = self._seen.get(content["search"], 0) + 1
+            count = self._seen[content["search"]] = self._seen[content["search"]] + 1
             if count <= self._passes:
                 self._progress.advance(self._task)
         elif event == "search-failed":
-            self._progress.advance(self._task, self._passes - self._seen.get(content["search"], 0))
+            self._finish(content["search"])
             self.broken[self._spec.algorithm] = str(content["message"])
             self._console.print(f"  [red]a setting failed:[/] {escape(str(content['message']))}")
         elif event == "build-failed":
-            self._progress.advance(self._task, self._passes * len(self._spec.searches))
+            for number in self._seen:
+                self._finish(number)
             self.broken[self._spec.algorithm] = str(content["reason"])
             self._console.print(f"[red]{escape(self._spec.algorithm)} failed:[/] {escape(str(content['reason']))}")
         elif event == "note":
@@ -130,6 +133,11 @@ class RunDisplay:
             if text not in self._noted:  # every build of a library says the same of its kernels
                 self._noted.add(text)
                 self._console.print(f"  [dim]{escape(text)}[/]")
+
+    def _finish(self, number: int) -> None:
+        """Count the passes that a setting won't have as done."""
+        self._progress.advance(self._task, max(0, self._passes - self._seen[number]))
+        self._seen[number] = self._passes
 
     def _describe(self, stage: str) -> None:
         from rich.markup import escape

@@ -251,6 +251,7 @@ def _write(file: h5py.File, result: Result) -> None:
     # From here on: what ann-benchmarks' own scripts read. Its best_search_time is the smallest mean over repetitions.
     times = best_times(result)
     _put(file, "times", times)
+    built = [one.build_seconds for one in document.processes if one.build_seconds is not None]
     process = document.processes[-1] if document.processes else None
     file.attrs.update(
         {
@@ -261,7 +262,7 @@ def _write(file: h5py.File, result: Result) -> None:
             "run_count": len(result.latencies_ns),
             "distance": spec["metric"],
             "count": int(spec["k"]),
-            "build_time": process.build_seconds if process else 0.0,
+            "build_time": built[-1] if built else 0.0,
             "index_size": (process.index_bytes or 0) / 1024 if process else 0.0,
             "algo": spec["algorithm"],
             "dataset": spec["dataset"],

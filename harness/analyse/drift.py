@@ -18,9 +18,9 @@ common source of error:
    estimated from how much the variances differ. Where they are alike they count as one estimate, with the degrees of
    freedom of all. As in limma, never with more than the builds have together.
 
-Simulated coverage of 95% intervals (`tests/analyse/test_drift.py`): 92% or more with two builds, 94% or more from three
-on, with the machine's drift from none to ten times the noise of a pass. With the result's own two processes it is 86%
-to 92%, from intervals several times as wide.
+Simulated coverage of 95% intervals, with drift from none to ten times the noise of a pass: 93% or more, from two builds
+as from twenty (`python tests/benchmarks/drift_coverage.py`, and in small `tests/analyse/test_drift.py`). From the two
+processes of a result alone it is 87% or more, with intervals up to four times as wide.
 
 A result of one process has the common variance only. Where no build has a second process the variance can't be had
 from the data: then it is `BUILD_SPREAD`, put in by hand.

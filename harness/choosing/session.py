@@ -181,7 +181,8 @@ class _Search:
                 continue
             tried.points.append(point)
             if built.process is not None:
-                tried.build_seconds, tried.index_bytes = built.process.build_seconds, built.process.index_bytes
+                tried.build_seconds = built.process.build_seconds or 0.0
+                tried.index_bytes = built.process.index_bytes
             if self._too_large(tried):
                 break
         else:

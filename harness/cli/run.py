@@ -77,6 +77,9 @@ def run(
     threads: Threads = 1,
     build_threads: BuildThreads = None,
     passes: Annotated[int | None, typer.Option(min=1, help="Passes over the queries for each setting.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds over all builds that the passes are spread over.")
+    ] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Only the first so many queries.")] = None,
     timeout: Annotated[str | None, typer.Option(help="Longest time of one build or pass: 90s, 15m, 2h.")] = None,
     memory: Memory = None,
@@ -127,6 +130,7 @@ def run(
         mode=mode,
         queries=queries,
         passes=passes,
+        rounds=rounds,
         timeout=parse_seconds(timeout),
     )
     if build is not None or search is not None:

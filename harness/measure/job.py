@@ -29,6 +29,9 @@ class Job:
     parent: int
     checks: tuple[str, ...] = ()  # of a job of that kind: the rules by name
     since: float = 0.0  # ignore results written before (seconds of the epoch), and replace them with the first pass
+    until: int = 0  # passes that each setting should have in the end, disturbed or not; 0: `passes` undisturbed ones
+    keep: str = ""  # a folder to save the index into for the processes of later rounds; empty: it isn't kept
+    saved: str = ""  # an index that an earlier process saved, to be loaded and not built; empty: there is none
     machine: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 

@@ -19,22 +19,32 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
     """Measure one build in as many children as it takes; return how many of its settings failed.
 
     A setting that kills the child, or hangs, is recorded as failed; a new child builds again and goes on with the
-    others. Whatever fails before the first search fails the build. Where annbench or its system failed, the listener is
-    told and nothing is recorded, so that the next run tries again. Raises StoreError where results can't be written.
+    others. A child that breaks at loading a saved index is followed by one that builds. Whatever else fails before the
+    first search fails the build. Where annbench or its system failed, the listener is told and nothing is recorded, so
+    that the next run tries again. Raises StoreError where results can't be written.
     """
     store = ResultStore(Path(job.results))
     failed = 0
+    left = list(range(len(job.build.searches)))  # events name a setting by its place in the job as it was given
     while job.build.searches:
         broken: set[int] = set()
 
-        def listen(event: str, content: dict[str, Any], *, broken: Any = broken, spec: BuildSpec = job.build) -> None:
+        def listen(
+            event: str,
+            content: dict[str, Any],
+            *,
+            broken: set[int] = broken,
+            spec: BuildSpec = job.build,
+            left: list[int] = left,
+        ) -> None:
             if event == "search-failed":
                 broken.add(content["search"])
                 if not content["refused"]:
                     _record(store, spec, content["search"], f"failed ({content['message']})", content["detail"], limits)
             elif event == "built":
                 store.path(spec.folder, spec.stem(None), FAILURE_SUFFIX).unlink(missing_ok=True)
-            listener(event, content)
+            known = content.get("search")
+            listener(event, content if known is None else {**content, "search": left[known]})
 
         outcome = run_child(job, limits, listen)
         failed += len(broken)
@@ -42,6 +52,10 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
             listener("note", {"text": f"{job.build.algorithm}: {outcome.reason} while saving; its figures are whole"})
         if outcome.finished or outcome.stage == "save":
             return failed
+        if outcome.stage == "restore":
+            listener("note", {"text": f"{job.build.algorithm}: {outcome.reason} while loading; it is built again"})
+            job = replace(job, saved="")
+            continue
         if outcome.search is None:
             reason = outcome.reason
             if outcome.blameless or outcome.stage in _BEFORE_THE_PLUGIN:
@@ -52,10 +66,11 @@ def run_build(job: Job, limits: Limits, listener: Listener) -> int:
             return failed + len(job.build.searches) - len(broken)
         if outcome.search not in broken:
             _record(store, job.build, outcome.search, outcome.reason, outcome.detail, limits)
-            listener("search-failed", {"search": outcome.search, "message": outcome.reason})
+            listener("search-failed", {"search": left[outcome.search], "message": outcome.reason})
             failed += 1
-        rest = tuple(s for i, s in enumerate(job.build.searches) if i != outcome.search and i not in broken)
-        job = replace(job, build=job.build.only(rest))
+        rest = [i for i in range(len(left)) if i != outcome.search and i not in broken]
+        job = replace(job, build=job.build.only(tuple(job.build.searches[i] for i in rest)))
+        left = [left[i] for i in rest]
     return failed
 
 

@@ -24,6 +24,7 @@ from harness.measure.child import Limits, Listener
 from harness.measure.job import Job
 from harness.measure.limits import beyond, default_build_threads, memory_allowance
 from harness.measure.machine import describe_code, describe_machine
+from harness.measure.rounds import Turn, passes_so_far, round_ends, shelf, shuffled
 from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
@@ -151,18 +152,55 @@ def _measure(
         summary.failed_before += plan.failed_before
         summary.skipped |= plan.skipped
         summary.held |= plan.held
-        for number, build in enumerate(plan.builds, 1):
-            entry = registry[build.algorithm]
-            listener("build", {"spec": build, "dataset": dataset, "number": number, "of": len(plan.builds)})
-            if why := _unfit(entry, build, suite, options, limits, store):
-                listener("build-failed", {"reason": why, "stage": "check"})
-                summary.failed += len(build.searches)
-                continue
-            failed = run_build(job_for("measure", entry, build, suite, options), limits, listener)
-            summary.failed += failed
-            summary.measured += len(build.searches) - failed
-            if failed < len(build.searches):
-                summary.held.add(entry.name)
+        turns = [_turn(registry[build.algorithm], build, suite, options, store) for build in plan.builds]
+        _go_round(dataset, turns, registry, suite, options, limits, store, listener)
+        for turn in turns:
+            summary.failed += len(turn.failed)
+            summary.measured += len(turn.passes) - len(turn.failed)
+            if len(turn.failed) < len(turn.passes):
+                summary.held.add(turn.build.algorithm)
+
+
+def _turn(entry: Entry, build: BuildSpec, suite: Suite, options: Options, store: ResultStore) -> Turn:
+    job = job_for("measure", entry, build, suite, options)
+    return Turn(job, passes_so_far(store, job))
+
+
+def _go_round(
+    dataset: str,
+    turns: Sequence[Turn],
+    registry: Registry,
+    suite: Suite,
+    options: Options,
+    limits: Limits,
+    store: ResultStore,
+    listener: Listener,
+) -> None:
+    """Measure builds in rounds; disturbed passes are repeated in one more, when what disturbed them may be over."""
+    ends = round_ends(suite.passes, suite.rounds)
+    ends = [0] if len(ends) == 1 else [*ends, 0]
+    with shelf(options.results) as folder:
+        for number, end in enumerate(ends):
+            for place in shuffled(len(turns), options.seed, number):
+                turn = turns[place]
+                settings = turn.needs(end)
+                if not settings:
+                    continue
+                listener(
+                    "build",
+                    {
+                        "spec": turn.build, "dataset": dataset, "number": place + 1, "of": len(turns),
+                        "round": number + 1, "passes": list(turn.passes), "first": not turn.begun,
+                    },
+                )  # fmt: skip
+                tell = turn.listening(settings, listener)
+                if not turn.begun and (
+                    why := _unfit(registry[turn.build.algorithm], turn.build, suite, options, limits, store)
+                ):
+                    tell("build-failed", {"reason": why, "stage": "check"})
+                    continue
+                turn.begun = True
+                run_build(turn.job_for(settings, end, folder / str(place)), limits, tell)
 
 
 def job_for(

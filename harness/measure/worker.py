@@ -10,25 +10,21 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import faulthandler
-import functools
 import gc
 import json
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.conformance import Check, examine, find_checks, fingerprint
-from harness.contract import Algorithm, Saves, Search
+from harness.contract import Algorithm, Saves
 from harness.dataset import Dataset, open_dataset
 from harness.document import Process
 from harness.errors import HarnessFault, PluginError, StoreError, refused_by_system
@@ -39,16 +35,16 @@ from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.loaded import loaded_kernels
 from harness.measure.recorder import ExactDistances, Recorder, prefix
+from harness.measure.saving import save
 from harness.measure.subject import subject_of
-from harness.measure.timing import Yardstick, call_once, run_pass
+from harness.measure.turns import Turns
 from harness.metric import Metric
 from harness.registry import Entry
 from harness.spec import SearchSpec, freeze
 
-# Queries answered, untimed, after each bind: the passes of other settings came in between.
-REBIND_QUERIES = 20
-LEAST_QUERIES = 10
 COMPILE_ROWS = 256
+# A build that can't be saved and took longer than this, and than its passes, isn't made again for another round.
+DEAR_BUILD_SECONDS = 60.0
 
 
 class Stop(Exception):  # noqa: N818 - not an error: the end of a build that was reported already
@@ -115,26 +111,110 @@ class _Build:
         loaded = time.perf_counter() - started
         entry = self._job.entry()
         self._check_provenance(entry, dataset)
-        algorithm = self._make(entry)
-        process = self._fit(entry, algorithm, dataset, loaded)
-        self._events.send("built", seconds=process.build_seconds)
+        algorithm, process = self._obtain(entry, dataset, loaded)
         distances = ExactDistances(dataset)
 
         def record(search: SearchSpec) -> Recorder:
             return Recorder(self._job, entry, search, dataset, distances, process)
 
-        recorders = [record(search) for search in self._spec.searches]
-        self._process = process
         with self._quiet():
-            if self._job.kind == "serve":
-                self._serve(algorithm, dataset, recorders, record)
-            else:
-                self._measure(algorithm, dataset, recorders)
-        self._rewrite(recorders)
-        if self._job.kind == "measure" and isinstance(algorithm, Saves):
+            turns = Turns(self._job, self._events, algorithm, dataset, process, record)
+            for search in self._spec.searches:
+                turns.add(search)
+        if self._job.kind == "serve":
+            with self._quiet():
+                self._serve(turns)
+            self._rewrite(turns)
+            return
+        spent = self._measure(turns, self._job.until)
+        kept = False
+        if isinstance(algorithm, Saves) and process.build_seconds is not None:
             # It comes last, and after all is written: a plug-in that crashes while saving costs no figure.
-            self._save(entry, algorithm, process)
-            self._rewrite(recorders)
+            kept = self._save(entry, algorithm, process)
+            self._rewrite(turns)
+        if self._job.until and not kept and (process.build_seconds or 0.0) > max(DEAR_BUILD_SECONDS, spent):
+            # Building it again for the next round would take longer than the passes: they are made here.
+            self._measure(turns, 0)
+
+    def _measure(self, turns: Turns, until: int) -> float:
+        """Measure all settings, write what is known, and say how far they are; return how long it took, in seconds."""
+        started = time.perf_counter()
+        with self._quiet():
+            turns.go(until)
+        self._rewrite(turns)
+        turns.standing()
+        return time.perf_counter() - started
+
+    def _serve(self, turns: Turns) -> None:
+        """Do what the parent says until it closes the pipe: `{"pass": i}`, or `{"add": {parameter: value}}`."""
+        self._stage("wait")
+        self._events.send("ready")
+        while line := sys.stdin.readline():
+            command = json.loads(line)
+            if "add" in command:
+                self._events.send("added", search=turns.add(SearchSpec(freeze(command["add"]))))
+            else:
+                turns.one_pass(command["pass"])
+            self._stage("wait")
+        turns.judge()
+
+    def _save(self, entry: Entry, algorithm: Saves, process: Process) -> bool:
+        """Time saving and loading; return whether the index is kept for later processes."""
+        self._stage("save")
+        try:
+            path = save(
+                algorithm,
+                lambda: entry.load()(Metric(self._spec.metric), **dict(self._spec.params)),
+                process,
+                self._job.keep,
+            )
+        except Raised as problem:  # saving is an extra: its failure is told, and nothing is lost
+            self._events.send("note", text=str(problem))
+            return False
+        if path:
+            self._events.send("saved", path=path)
+        return bool(path)
+
+    def _obtain(self, entry: Entry, dataset: Dataset, loaded: float) -> tuple[Algorithm, Process]:
+        """Load the index that an earlier process saved, or build it: also where it can't be loaded."""
+        if self._job.saved:
+            algorithm = self._make(entry)
+            process = self._restore(algorithm, dataset, loaded)
+            if process is not None:
+                self._events.send("loaded", seconds=process.loaded_seconds)
+                return algorithm, process
+        algorithm = self._make(entry)
+        process = self._fit(entry, algorithm, dataset, loaded)
+        self._events.send("built", seconds=process.build_seconds)
+        return algorithm, process
+
+    def _restore(self, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process | None:
+        if not isinstance(algorithm, Saves):
+            return None
+        compiled = self._compile(algorithm, dataset)
+        gc.collect()
+        self._stage("restore")
+        began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        started = time.perf_counter()
+        try:
+            with calling("load"):
+                algorithm.load(Path(self._job.saved))
+                seconds = time.perf_counter() - started
+                return Process(
+                    pid=os.getpid(),
+                    started=began,
+                    loaded_seconds=seconds,
+                    compile_seconds=compiled,
+                    load_seconds=loaded,
+                    index_bytes=algorithm.index_bytes(),
+                    cores=list(self._job.cores),
+                    search_cores=list(self._job.search_cores),
+                    effective={str(key): value for key, value in dict(algorithm.effective).items()},
+                    kernels=loaded_kernels(),
+                )
+        except Raised as problem:
+            self._events.send("note", text=f"{problem}; it is built again")
+            return None
 
     def _check_provenance(self, entry: Entry, dataset: Dataset) -> None:
         """Refuse to measure something else than was planned: a result must not be filed under another's name."""
@@ -146,9 +226,9 @@ class _Build:
             )
 
     @staticmethod
-    def _rewrite(recorders: list[Recorder]) -> None:
+    def _rewrite(turns: Turns) -> None:
         """Write all results once more, with what is known of the process by now."""
-        for recorder in recorders:
+        for recorder in turns.recorders:
             recorder.rewrite()
 
     def _stage(self, name: str, search: int | None = None) -> None:
@@ -171,13 +251,17 @@ class _Build:
             self._events.send("fault" if problem.refused else "failed", message=str(problem), detail=problem.detail)
             raise Stop from None
 
-    def _fit(self, entry: Entry, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process:
-        spec, train = self._spec, dataset.train
+    def _compile(self, algorithm: Algorithm, dataset: Dataset) -> float:
+        """Let a plug-in compile; return how long it took, in seconds."""
         self._stage("compile")
         started = time.perf_counter()
         with self._reporting("compile"):
-            algorithm.compile(prefix(train, COMPILE_ROWS))
-        compiled = time.perf_counter() - started
+            algorithm.compile(prefix(dataset.train, COMPILE_ROWS))
+        return time.perf_counter() - started
+
+    def _fit(self, entry: Entry, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process:
+        spec, train = self._spec, dataset.train
+        compiled = self._compile(algorithm, dataset)
         before = fingerprint(train)
         gc.collect()
         reset_peak_memory()
@@ -230,160 +314,6 @@ class _Build:
             yield
             pin_all_threads(list(self._job.cores))
         gc.enable()
-
-    def _measure(self, algorithm: Algorithm, dataset: Dataset, recorders: list[Recorder]) -> None:
-        job, yardstick = self._job, Yardstick()
-        counts = [self._warm_up(algorithm, dataset, recorder, i, yardstick) for i, recorder in enumerate(recorders)]
-        for _ in range(max((r.first_round(job.passes) for r in recorders), default=0)):
-            for i, recorder in enumerate(recorders):
-                if recorder.needs(job.passes) and recorder.first_round(job.passes):
-                    self._pass(algorithm, dataset, recorder, i, counts[i], yardstick)
-        # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
-        while needy := self._judged(recorders, yardstick):
-            for i in needy:
-                self._pass(algorithm, dataset, recorders[i], i, counts[i], yardstick)
-
-    def _serve(
-        self,
-        algorithm: Algorithm,
-        dataset: Dataset,
-        recorders: list[Recorder],
-        record: Callable[[SearchSpec], Recorder],
-    ) -> None:
-        """Do what the parent says until it closes the pipe: `{"pass": i}`, or `{"add": {parameter: value}}`."""
-        yardstick, counts = Yardstick(), []
-        for i, recorder in enumerate(recorders):
-            counts.append(self._warm_up(algorithm, dataset, recorder, i, yardstick))
-        self._stage("wait")
-        self._events.send("ready")
-        while line := sys.stdin.readline():
-            command = json.loads(line)
-            if "add" in command:
-                recorders.append(record(SearchSpec(freeze(command["add"]))))
-                number = len(counts)
-                counts.append(self._warm_up(algorithm, dataset, recorders[-1], number, yardstick))
-                self._events.send("added", search=number)
-            else:
-                number = command["pass"]
-                self._pass(algorithm, dataset, recorders[number], number, counts[number], yardstick)
-            self._stage("wait")
-        for recorder in recorders:
-            recorder.judge(yardstick.median())
-
-    def _judged(self, recorders: list[Recorder], yardstick: Yardstick) -> list[int]:
-        """Mark all passes by what is known of the yardstick by now; return which settings need another one."""
-        for recorder in recorders:
-            recorder.judge(yardstick.median())
-        return [i for i, recorder in enumerate(recorders) if recorder.needs(self._job.passes)]
-
-    def _failed(self, recorder: Recorder, number: int, problem: Raised) -> None:
-        recorder.failed = True
-        self._events.send(
-            "search-failed", search=number, message=str(problem), detail=problem.detail, refused=problem.refused
-        )
-
-    @calling("search")
-    def _bind(self, algorithm: Algorithm, search: SearchSpec, queries: Any = None) -> Any:
-        """Bind a setting, and answer `queries`, where there are any, in one call."""
-        bound = algorithm.searcher(threads=self._spec.threads, **dict(search.params))
-        if queries is not None:
-            bound(queries, self._spec.k)
-        return bound
-
-    def _call_once(self, search: Search, queries: Any) -> tuple[list[Any], Any]:
-        """Answer queries untimed; return the answers and the latencies all the same."""
-        calls = 1 if self._spec.mode == "batch" else len(queries)
-        answers, latencies = [None] * calls, np.zeros(calls, np.int64)
-        call_once(search, queries, self._spec.k, self._spec.mode, latencies, answers)
-        return answers, latencies
-
-    def _warm_up(
-        self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int, yardstick: Yardstick
-    ) -> int:
-        """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
-        job, spec, limit = self._job, self._spec, self._job.pass_seconds
-        self._stage("search", number)
-        try:
-            asked = recorder.queries or spec.queries
-            first = min(asked, REBIND_QUERIES) if spec.mode == "batch" else 1
-            search = self._bind(algorithm, recorder.search, prefix(dataset.test, first))
-            count, spent, step = 0, 0.0, 1
-            while count < asked and (spent < limit or count < LEAST_QUERIES):
-                step = min(asked - count, max(1, step))
-                part = dataset.test[count : count + step]
-                answers, latencies = self._call_once(search, part)
-                recorder.neighbors(answers, step)
-                count += step
-                spent += latencies.sum() / 1e9
-                # The next step takes what the time left allows, at the speed so far, and at most twice this one.
-                left = max(0.0, limit - spent) * count / max(spent, 1e-9)
-                step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
-            if recorder.queries is not None:
-                count = recorder.queries
-            yardstick.read()  # so that its median is known by the first pass
-        except Raised as problem:
-            self._failed(recorder, number, problem)
-            return 0
-        recorder.quick = spent < job.least_pass_seconds
-        return count
-
-    def _pass(
-        self, algorithm: Algorithm, dataset: Dataset, recorder: Recorder, number: int, count: int, yardstick: Yardstick
-    ) -> None:
-        spec = self._spec
-        self._stage("search", number)
-        queries = prefix(dataset.test, count)
-        try:
-            search = self._bind(algorithm, recorder.search)
-            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.quick else 1))
-            self._call_once(search, warm)
-            reset_peak_memory()
-            timed = run_pass(
-                search,
-                queries,
-                spec.k,
-                mode=spec.mode,
-                least_seconds=self._job.least_pass_seconds,
-                cores=list(self._job.search_cores),
-                yardstick=yardstick,
-                counters=functools.partial(_counters, algorithm),
-            )
-            # The peak is that of the search: what follows computes distances for the result file.
-            self._process.peak_search = max(self._process.peak_search or 0, peak_memory() or 0) or None
-            recorder.add(timed, count, yardstick.median())
-        except Raised as problem:
-            self._failed(recorder, number, problem)
-            return
-        seconds = float(timed.latencies_ns.sum()) / 1e9
-        qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
-        self._events.send("pass", search=number, qps=qps, disturbed=recorder.disturbed)
-
-    def _save(self, entry: Entry, algorithm: Saves, process: Process) -> None:
-        """Time saving and loading."""
-        self._stage("save")
-        folder = Path(tempfile.mkdtemp(prefix="annbench-save-"))
-        try:
-            with calling("save or load"):
-                target = folder / "index"
-                started = time.perf_counter()
-                algorithm.save(target)
-                process.save_seconds = time.perf_counter() - started
-                files = [target] if target.is_file() else [f for f in target.rglob("*") if f.is_file()]
-                process.saved_bytes = sum(file.stat().st_size for file in files)
-                fresh = entry.load()(Metric(self._spec.metric), **dict(self._spec.params))
-                if isinstance(fresh, Saves):
-                    started = time.perf_counter()
-                    fresh.load(target)
-                    process.restore_seconds = time.perf_counter() - started
-        except Raised as problem:  # saving is an extra: its failure is told, and nothing is lost
-            self._events.send("note", text=str(problem))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@calling("counters")
-def _counters(algorithm: Algorithm) -> dict[str, int]:
-    return {str(key): int(value) for key, value in dict(algorithm.counters()).items()}
 
 
 if __name__ == "__main__":

@@ -162,6 +162,7 @@ def _examples(store: ResultStore, dataset: str, algorithm: str) -> list[_Seen]:
 def _seen(result: Result) -> _Seen:
     spec, environment, processes = result.spec, result.document.environment, result.document.processes
     seconds = float(np.median(result.latencies_ns.sum(axis=1))) / 1e9
+    built = [one.build_seconds for one in processes if one.build_seconds is not None]
     return _Seen(
         dataset=str(spec["dataset"]),
         size=int(environment.get("train_rows") or 1) * int(environment.get("dimension") or 1),
@@ -169,7 +170,7 @@ def _seen(result: Result) -> _Seen:
         search=freeze(spec["search"] or {}),
         mode=str(spec["mode"]),
         threads=int(spec["threads"]),
-        build_seconds=median(one.build_seconds for one in processes) if processes else None,
+        build_seconds=median(built) if built else None,
         qps=result.queries / max(seconds, 1e-9),
     )
 

@@ -18,6 +18,7 @@ Mode = Literal["single", "batch"]
 _Grids = Annotated[list[GroupConfig], Field(min_length=1)]
 
 DEFAULT_PASSES = 7
+DEFAULT_ROUNDS = 2
 DEFAULT_TIMEOUT = 7200.0
 
 
@@ -50,6 +51,8 @@ class Suite(BaseModel):
     """Only the first so many queries; all where it is left out."""
     passes: int = Field(default=DEFAULT_PASSES, ge=1)
     """Undisturbed passes that each setting should have."""
+    rounds: int = Field(default=DEFAULT_ROUNDS, ge=1)
+    """Rounds over all builds that the passes are spread over, each in a process of its own; at most one a pass."""
     pass_seconds: float = Field(default=60.0, gt=0)
     """Longest time of a pass: a slow setting answers fewer queries, and its result says so."""
     least_pass_seconds: float = Field(default=0.25, ge=0)

@@ -32,10 +32,11 @@ class Bench:
         return ResultStore(self.folder / "results")
 
     def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=True, **changes) -> Summary:
-        """Measure algorithms on the small dataset, with two passes unless told otherwise; the floor as well, or not."""
+        """Measure algorithms on the small dataset, and the floor: two passes in one round, unless told otherwise."""
         fields = {
             "queries": 20,
             "passes": 2,
+            "rounds": 1,
             "pass_seconds": 1.0,
             "least_pass_seconds": 0.02,
             "timeout": 20.0,

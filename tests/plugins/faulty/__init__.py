@@ -256,6 +256,50 @@ class SleepsInFit(Exact):
             time.sleep(1.5)
 
 
+class SavesRows(Exact, Saves):
+    """Can be saved and loaded."""
+
+    def save(self, path):
+        with path.open("wb") as file:
+            np.save(file, self.train)
+
+    def load(self, path):
+        with path.open("rb") as file:
+            self.train = np.load(file)
+        self.real = len(self.train) > REAL
+
+
+def loading_again():
+    """Say whether this process loads an index that another one saved."""
+    return not getattr(sys.modules["__main__"], "_fitted", False)
+
+
+class FitsOnce(SavesRows):
+    """Tells by its process whether it was built there."""
+
+    def fit(self, train, *, threads=1):
+        super().fit(train)
+        sys.modules["__main__"]._fitted = True
+
+
+class LoadsNothing(FitsOnce):
+    """Raises where another process loads it."""
+
+    def load(self, path):
+        if loading_again():
+            raise ValueError("not my index")
+        super().load(path)
+
+
+class CrashesAtLoading(FitsOnce):
+    """Crashes where another process loads it."""
+
+    def load(self, path):
+        if loading_again():
+            crash()
+        super().load(path)
+
+
 class CrashesInSave(Exact, Saves):
     """Crashes while it is saved."""
 

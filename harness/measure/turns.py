@@ -1,0 +1,160 @@
+"""The settings of a build, pass by pass in turns, so that a slow minute falls on all alike."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.contract import Algorithm, Search
+from harness.dataset import Dataset
+from harness.document import Process
+from harness.measure.blame import Raised, calling
+from harness.measure.job import Events, Job
+from harness.measure.limits import peak_memory, reset_peak_memory
+from harness.measure.recorder import Recorder, prefix
+from harness.measure.timing import Yardstick, call_once, run_pass
+from harness.spec import SearchSpec
+
+# Queries answered, untimed, after each bind: the passes of other settings came in between.
+REBIND_QUERIES = 20
+LEAST_QUERIES = 10
+
+Record = Callable[[SearchSpec], Recorder]
+"""Makes the recorder of a setting."""
+
+
+class Turns:
+    """The search settings of one index; each is warmed up once, when it is added."""
+
+    def __init__(
+        self, job: Job, events: Events, algorithm: Algorithm, dataset: Dataset, process: Process, record: Record
+    ) -> None:
+        self.recorders: list[Recorder] = []
+        self._job, self._events, self._record = job, events, record
+        self._algorithm, self._dataset, self._process = algorithm, dataset, process
+        self._yardstick = Yardstick()
+        self._counts: list[int] = []
+
+    def add(self, search: SearchSpec) -> int:
+        """Add a setting and warm it up; return its number."""
+        self.recorders.append(self._record(search))
+        number = len(self._counts)
+        self._counts.append(self._warm_up(number))
+        return number
+
+    def go(self, until: int) -> None:
+        """Make passes until each setting has so many; 0: as many undisturbed ones as the job asks for."""
+        end = until or self._job.passes
+        for _ in range(max((recorder.first_round(end) for recorder in self.recorders), default=0)):
+            for number, recorder in enumerate(self.recorders):
+                if recorder.needs(self._job.passes) and recorder.first_round(end):
+                    self.one_pass(number)
+        needy = self.judge()
+        # Disturbed passes are repeated, again interleaved, until enough are clean or the allowance is used up.
+        while needy and not until:
+            for number in needy:
+                self.one_pass(number)
+            needy = self.judge()
+
+    def judge(self) -> list[int]:
+        """Mark all passes by what is known of the yardstick by now; return which settings need another one."""
+        for recorder in self.recorders:
+            recorder.judge(self._yardstick.median())
+        return [number for number, recorder in enumerate(self.recorders) if recorder.needs(self._job.passes)]
+
+    def standing(self) -> None:
+        """Tell the parent how many passes each setting has, and whether they are enough."""
+        for number, recorder in enumerate(self.recorders):
+            if not recorder.failed:
+                enough = not recorder.needs(self._job.passes)
+                self._events.send("standing", search=number, passes=recorder.passes, enough=enough)
+
+    def one_pass(self, number: int) -> None:
+        """Make one pass of a setting, and have it written."""
+        spec, yardstick = self._job.build, self._yardstick
+        recorder, count = self.recorders[number], self._counts[number]
+        self._events.send("stage", name="search", search=number)
+        queries = prefix(self._dataset.test, count)
+        try:
+            search = self._bind(recorder.search)
+            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.quick else 1))
+            self._call_once(search, warm)
+            reset_peak_memory()
+            timed = run_pass(
+                search,
+                queries,
+                spec.k,
+                mode=spec.mode,
+                least_seconds=self._job.least_pass_seconds,
+                cores=list(self._job.search_cores),
+                yardstick=yardstick,
+                counters=functools.partial(_counters, self._algorithm),
+            )
+            # The peak is that of the search: what follows computes distances for the result file.
+            self._process.peak_search = max(self._process.peak_search or 0, peak_memory() or 0) or None
+            recorder.add(timed, count, yardstick.median())
+        except Raised as problem:
+            self._failed(recorder, number, problem)
+            return
+        seconds = float(timed.latencies_ns.sum()) / 1e9
+        qps = count * len(timed.latencies_ns) / max(seconds, 1e-9)
+        self._events.send("pass", search=number, qps=qps, disturbed=recorder.disturbed)
+
+    def _warm_up(self, number: int) -> int:
+        """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
+        job, spec, limit = self._job, self._job.build, self._job.pass_seconds
+        recorder, test = self.recorders[number], self._dataset.test
+        self._events.send("stage", name="search", search=number)
+        try:
+            asked = recorder.queries or spec.queries
+            first = min(asked, REBIND_QUERIES) if spec.mode == "batch" else 1
+            search = self._bind(recorder.search, prefix(test, first))
+            count, spent, step = 0, 0.0, 1
+            while count < asked and (spent < limit or count < LEAST_QUERIES):
+                step = min(asked - count, max(1, step))
+                part = test[count : count + step]
+                answers, latencies = self._call_once(search, part)
+                recorder.neighbors(answers, step)
+                count += step
+                spent += latencies.sum() / 1e9
+                # The next step takes what the time left allows, at the speed so far, and at most twice this one.
+                left = max(0.0, limit - spent) * count / max(spent, 1e-9)
+                step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
+            if recorder.queries is not None:
+                count = recorder.queries
+            self._yardstick.read()  # so that its median is known by the first pass
+        except Raised as problem:
+            self._failed(recorder, number, problem)
+            return 0
+        recorder.quick = spent < job.least_pass_seconds
+        return count
+
+    @calling("search")
+    def _bind(self, search: SearchSpec, queries: Any = None) -> Any:
+        """Bind a setting, and answer `queries`, where there are any, in one call."""
+        bound = self._algorithm.searcher(threads=self._job.build.threads, **dict(search.params))
+        if queries is not None:
+            bound(queries, self._job.build.k)
+        return bound
+
+    def _call_once(self, search: Search, queries: Any) -> tuple[list[Any], Any]:
+        """Answer queries untimed; return the answers and the latencies all the same."""
+        spec = self._job.build
+        calls = 1 if spec.mode == "batch" else len(queries)
+        answers, latencies = [None] * calls, np.zeros(calls, np.int64)
+        call_once(search, queries, spec.k, spec.mode, latencies, answers)
+        return answers, latencies
+
+    def _failed(self, recorder: Recorder, number: int, problem: Raised) -> None:
+        recorder.failed = True
+        self._events.send(
+            "search-failed", search=number, message=str(problem), detail=problem.detail, refused=problem.refused
+        )
+
+
+@calling("counters")
+def _counters(algorithm: Algorithm) -> dict[str, int]:
+    return {str(key): int(value) for key, value in dict(algorithm.counters()).items()}
