@@ -30,7 +30,7 @@ def test_every_metric_end_to_end(tmp_path, dataset, algorithms):
     )
     recall = table.groupby("algorithm")["recall"].max()
     assert recall["brute_force"] == 1.0
-    assert {*recall.index} == {"null", "brute_force", *algorithms}
+    assert {*recall.index} == {"brute_force", *algorithms}
     for name in algorithms:
         assert recall[name] > 0.9
 
