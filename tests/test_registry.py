@@ -188,7 +188,7 @@ def test_a_plugin_given_by_path_loads(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ("constructor", "source", "complaint"),
     [
         ("mod_a:NotOne", CLASS.format(answer=0), "not a subclass of harness.contract.Algorithm"),
-        ("mod_b:Nothing", CLASS.format(answer=0), "not a subclass"),
+        ("mod_b:Nothing", CLASS.format(answer=0), "mod_b has no Nothing"),
         ("mod_c:Mine", "import no_such_module_at_all\n", "importing mod_c failed: ModuleNotFoundError"),
         ("mod_d:Mine", "raise RuntimeError('two\\nlines')\n", "importing mod_d failed: RuntimeError"),
         ("mod_e:Mine", "def (\n", "importing mod_e failed: SyntaxError"),

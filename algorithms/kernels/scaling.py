@@ -32,9 +32,10 @@ _OUTLYING = 4.0
 def typical_length(rows: NDArray[np.float32]) -> float:
     """Return the root of the mean squared length of rows (n, dim), outliers cut short; 1 where all are 0."""
     squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-    if not squares.any():
+    lengths = squares[squares > 0.0]
+    if not lengths.size:  # all 0, or nan, which is refused by name elsewhere
         return 1.0
-    middle = float(np.median(squares[squares > 0.0]))
+    middle = float(np.median(lengths))
     return float(np.sqrt(np.minimum(squares, _OUTLYING**2 * middle).mean()))
 
 

@@ -56,8 +56,8 @@ def test_closed_descriptors(tmp_path: Path) -> None:
     [
         (["lst"], "annbench: no such command 'lst'; did you mean 'list'? See: annbench --help"),
         (
-            ["check", "--metrc", "ip"],
-            "annbench: no such option: --metrc; did you mean --metric? See: annbench check --help",
+            ["run", "--algoritm", "ip"],
+            "annbench: no such option: --algoritm; did you mean --algorithm? See: annbench run --help",
         ),
         (["check"], "annbench: missing argument 'algorithms'; see: annbench check --help"),
         (
