@@ -21,6 +21,7 @@ percentiles of whatever is computed from them (QPS at a recall, a ratio) cover a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -90,11 +91,30 @@ def redraw(result: Result, *, replicates: int = DEFAULT_REPLICATES, seed: int = 
     Results with the same number of queries draw the same queries under the same `seed`, so that settings can be
     compared replicate by replicate.
     """
+    return redraw_all([result], replicates=replicates, seed=seed)[0]
+
+
+def redraw_all(results: Sequence[Result], *, replicates: int = DEFAULT_REPLICATES, seed: int = 0) -> list[Redrawn]:
+    """Draw passes and queries of several results anew: what `redraw` gives of each, bit for bit, since sums are exact.
+
+    Results with the same number of queries share one product, as reading the counts is what takes its time.
+    """
     check_bootstrap(DEFAULT_LEVEL, replicates)
-    missed, seconds = _redrawn(result, query_counts(result.queries, replicates, seed))
-    samples, spread = _qps_samples(result, seconds, np.random.default_rng((seed, 1)))
-    # A mean of shares is a share: rounding may put it beyond 0 or 1 by the last digit.
-    return Redrawn(samples, np.clip(1.0 - missed, 0.0, 1.0), spread)
+    places: dict[int, list[int]] = {}
+    for place, result in enumerate(results):
+        places.setdefault(result.queries, []).append(place)
+    found: dict[int, Redrawn] = {}
+    for queries, mine in places.items():
+        rows = [_figures_by_query(results[place]) for place in mine]
+        means = redrawn_means(np.concatenate(rows), query_counts(queries, replicates, seed))
+        for place, part in zip(mine, np.split(means, np.cumsum([len(one) for one in rows])[:-1]), strict=True):
+            result, seconds = results[place], part[1:]
+            if result.spec["mode"] != "single":
+                seconds = np.repeat(pass_latencies(result), replicates, axis=1)
+            samples, spread = _qps_samples(result, seconds, np.random.default_rng((seed, 1)))
+            # A mean of shares is a share: rounding may put it beyond 0 or 1 by the last digit.
+            found[place] = Redrawn(samples, np.clip(1.0 - part[0], 0.0, 1.0), spread)
+    return [found[place] for place in range(len(results))]
 
 
 def interval(
@@ -205,17 +225,14 @@ def redrawn_means(values: NDArray[np.float64], counts: NDArray[np.float64]) -> N
     return means
 
 
-def _redrawn(result: Result, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return 1 - recall, (replicates,), and the mean seconds a query of each pass, (passes, replicates), as redrawn.
+def _figures_by_query(result: Result) -> NDArray[np.float64]:
+    """Return 1 - recall of each query and, in single mode, its latency in each quoted pass: (1 + passes, q).
 
-    In one product: reading the weights is what takes the time.
+    Misses are summed, not hits: a recall of exactly 1 then stays exactly 1.
     """
-    latencies, misses = pass_latencies(result), 1.0 - query_recall(result)
-    # Misses are summed, not hits: a recall of exactly 1 then stays exactly 1.
-    if result.spec["mode"] == "single":
-        means = redrawn_means(np.vstack([misses, latencies]) if latencies.size else misses[None], counts)
-        return means[0], means[1:]
-    return redrawn_means(misses[None], counts)[0], np.repeat(latencies, counts.shape[1], axis=1)
+    misses = 1.0 - query_recall(result)
+    latencies = pass_latencies(result) if result.spec["mode"] == "single" else np.empty((0, 0))
+    return np.vstack([misses, latencies]) if latencies.size else misses[None]
 
 
 def _qps_samples(

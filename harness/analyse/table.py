@@ -18,6 +18,7 @@ from harness.analyse.pooling import GROUP_KEY, with_drift_of_groups
 from harness.analyse.statistics import (
     DEFAULT_LEVEL,
     DEFAULT_REPLICATES,
+    Redrawn,
     check_bootstrap,
     percentile_range,
     redraw,
@@ -172,15 +173,20 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_row(
-    result: Result, *, level: float = DEFAULT_LEVEL, replicates: int = DEFAULT_REPLICATES, seed: int = 0
+    result: Result,
+    *,
+    level: float = DEFAULT_LEVEL,
+    replicates: int = DEFAULT_REPLICATES,
+    seed: int = 0,
+    redrawn: Redrawn | None = None,
 ) -> dict[str, Any]:
     """Return the row of a result: a value for each of `COLUMNS` but `near_floor`, which only all rows tell.
 
     So it is with the interval of QPS: `qps_samples` hold passes and queries yet, and `spread` is what `tidy_frame`
-    needs to add the processes; None where there are no two passes.
+    needs to add the processes; None where there are no two passes. `redrawn` is what `redraw` gives of it, if known.
     """
     document = result.document
-    redrawn = redraw(result, replicates=replicates, seed=seed)
+    redrawn = redrawn or redraw(result, replicates=replicates, seed=seed)
     recall = percentile_range(redrawn.recall_samples, level)
     cells = _spec_cells(result.spec)
     cells |= {

@@ -8,13 +8,13 @@ the results.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache as remembered
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from harness.analyse.statistics import redraw_all
 from harness.analyse.table import MEASURED, failure_row, joined, result_row, tidy_frame
 from harness.atomic import replacing
-from harness.errors import StoreError, UnknownNameError
+from harness.errors import DamagedResult, UnknownNameError
 from harness.folders import cache_folder
 from harness.programs import import_path, usable_cores
 from harness.report.detail import Detail, describe, describe_failure
@@ -40,6 +41,8 @@ _SOURCES = ("analyse/*.py", "store.py", "document.py", "spec.py", "report/detail
 # Fewer files are read sooner than a process starts, or than it matters to have kept them.
 _WORTH_A_PROCESS = 200
 _WORTH_KEEPING = 100
+# Files whose replicates are drawn in one product.
+_AT_ONCE = 16
 _SAMPLES = ("qps_samples", "recall_samples")
 
 
@@ -113,20 +116,20 @@ def derive(
     return Derived(table if more is None else joined(table, more), details)
 
 
-def derive_file(path: Path) -> Entry | None:
-    """Read one result file; None for one of another tool. Raises StoreError."""
-    result = read_ours(path)
-    if result is None:
-        return None
-    row = result_row(result)
-    qps, recall = (row.pop(name) for name in _SAMPLES)
-    return Entry(row, describe(result), qps.astype(np.float32), (1.0 - recall).astype(np.float32))
-
-
-def _derived(path: Path) -> Entry | None:
-    with skipping_damage():
-        return derive_file(path)
-    return None
+def derive_files(paths: Sequence[Path]) -> dict[str, Entry | None]:
+    """Read result files; None for one of another tool, and for a damaged one, which is passed over and said."""
+    found: dict[str, Entry | None] = dict.fromkeys(map(str, paths))
+    for start in range(0, len(paths), _AT_ONCE):
+        results = {}
+        for path in paths[start : start + _AT_ONCE]:
+            with skipping_damage():
+                if (result := read_ours(path)) is not None:
+                    results[str(path)] = result
+        for (name, result), redrawn in zip(results.items(), redraw_all(list(results.values())), strict=True):
+            row = result_row(result, redrawn=redrawn)
+            qps, recall = (row.pop(sample) for sample in _SAMPLES)
+            found[name] = Entry(row, describe(result), qps.astype(np.float32), (1.0 - recall).astype(np.float32))
+    return found
 
 
 def _whole(entry: Entry, path: str) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _read_all(paths: Sequence[Path], workers: int | None) -> dict[str, Entry | N
     """
     count = min(workers or len(usable_cores()), len(paths) // _WORTH_A_PROCESS)
     if count < 2:
-        return {str(path): _derived(path) for path in paths}
+        return derive_files(paths)
     shares = [paths[start::count] for start in range(count)]
     with tempfile.TemporaryDirectory(prefix="annbench-report-") as folder:
         files = [Path(folder) / f"{number}.npz" for number in range(count)]
@@ -160,8 +163,8 @@ def _read_all(paths: Sequence[Path], workers: int | None) -> dict[str, Entry | N
             for child in children:
                 child.kill()
                 child.wait()
-    # What a child could not read is read here, where an error is raised as it should be.
-    return {name: entries[name] if name in entries else _derived(path) for path in paths for name in [str(path)]}
+    # What a child could not read is read here, where it is said.
+    return {**entries, **derive_files([path for path in paths if str(path) not in entries])}
 
 
 def _start(share: Sequence[Path], out: Path) -> subprocess.Popen[bytes]:
@@ -249,10 +252,9 @@ def _keep(path: Path, entries: Mapping[str, Entry]) -> None:
 
 def _child(wanted: Path, out: Path) -> None:
     """Derive the files that are named in `wanted`, a list in JSON, into `out`."""
-    found = {}
-    for name in json.loads(wanted.read_text(encoding="utf-8")):
-        with contextlib.suppress(StoreError):  # the parent reads it again, and tells
-            found[name] = derive_file(Path(name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedResult)  # the parent reads such a file again, and tells
+        found = derive_files([Path(name) for name in json.loads(wanted.read_text(encoding="utf-8"))])
     write_entries(out, {name: entry for name, entry in found.items() if entry is not None})
 
 

@@ -59,8 +59,8 @@ def test_only_what_changed_is_read_again(
     """A file that was rewritten is read again, one that went is forgotten, and the others are left alone."""
     derive(store, cache=tmp_path)
     read: list[Path] = []
-    original = derived.derive_file
-    monkeypatch.setattr(derived, "derive_file", lambda path: (read.append(path), original(path))[1])
+    original = derived.derive_files
+    monkeypatch.setattr(derived, "derive_files", lambda paths: (read.extend(paths), original(paths))[1])
     paths = store.paths()
     store.write(paths[0], factory.make_result("changed", qps=5.0))
     paths[1].unlink()
