@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from harness.measure.session import Options
     from harness.plan.suites import Suite
 
+# Algorithms that the table shows at each recall.
+_SHOWN = 6
+
 
 def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
-    """Print a table for each dataset: the fastest measured setting of each algorithm that reaches each recall.
+    """Print a table for each dataset: the fastest measured setting of an algorithm that reaches each recall.
 
+    The fastest few algorithms are shown, and what can be said of them: the words are those of the report.
     What is derived of the store for that is kept for the next report.
     """
     from harness.analyse.table import DEFAULT_TARGETS, groups, newest, targets_table
@@ -39,15 +43,29 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
             title = f"{dataset}: the fastest measured setting of each algorithm that reaches a recall@{suite.k}"
             if lines:
                 print_table(columns, lines, title=title)
-            for line in _notes(targets, rows):
+            for line in (*_verdicts(targets, rows), *_notes(targets, rows)):
                 print(line)
+
+
+def _verdicts(targets: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
+    """Say who is fastest at each recall, or why that can't be said; and how many algorithms the table leaves out."""
+    from harness.analyse.table import DEFAULT_TARGETS, indexes
+    from harness.analyse.winners import banner, telling, winner
+
+    if warning := banner(indexes(rows)):
+        yield warning
+    else:
+        for target in DEFAULT_TARGETS:
+            yield f"recall {target:g}: {telling(winner(targets, target))}"
+    if len(targets) > _SHOWN:
+        yield f"{len(targets)} algorithms were measured; all of them: annbench report"
 
 
 def _at(targets: pd.DataFrame, rows: pd.DataFrame, target: float) -> Iterator[tuple[str, ...]]:
     from harness.analyse.measures import MEASURES
 
     reached = targets[targets[f"relation@{target:g}"] != "not reached"]
-    for row in reached.sort_values(f"qps@{target:g}", ascending=False).to_dict("records"):
+    for row in reached.sort_values(f"qps@{target:g}", ascending=False).head(_SHOWN).to_dict("records"):
         setting = row[f"setting@{target:g}"]
         mine = rows[(rows["algorithm"] == row["algorithm"]) & (rows["label"] == setting)]
         yield (
