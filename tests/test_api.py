@@ -36,7 +36,7 @@ def test_a_run_returns_what_was_asked_for(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(700, 8)).astype(np.float32)
     folders = {"data": tmp_path / "d", "results": tmp_path / "r"}
-    quick = {"k": 5, "passes": 2, "least_pass_seconds": 0.001, "queries": 20, "progress": False}
+    quick = {"k": 5, "passes": 2, "rounds": 1, "least_pass_seconds": 0.001, "queries": 20, "progress": False}
 
     def run(algorithm: list[str], **changes: object) -> pd.DataFrame:
         return harness.run(vectors=vectors, metric="euclidean", algorithm=algorithm, **quick, **folders, **changes)

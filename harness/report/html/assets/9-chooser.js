@@ -91,14 +91,19 @@ function commandCell(one) {
 }
 
 let announcing = 0;
+let filled = false;
 
 function choose() {
   const recall = Number(byId("choose-recall").value);
   const how = byId("choose-how").value;
   const picked = shared.groups.filter((group) => howOf(group) === how).map((group) => pickFrom(groupOf(group.id), Number.isFinite(recall) ? recall : 0));
   byId("chosen").replaceChildren(chosenTable(picked));
-  // Said when the slider rests, not at each of its steps.
+  // Said when the slider rests, not at each of its steps; and not when the page opens, where nobody asked.
   window.clearTimeout(announcing);
+  if (!filled) {
+    filled = true;
+    return;
+  }
   announcing = window.setTimeout(() => say(picked.map((one) => `${one.group.key.dataset}: ${one.best === null ? `none, ${one.why}` : `${one.group.algorithms[one.group.columns.algorithm[one.best]].name}, ${settingOf(one.group, one.best)}, ${write.count(one.group.columns.qps[one.best])} queries per second`}`).join(". ")), 600);
 }
 
