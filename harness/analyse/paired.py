@@ -27,14 +27,13 @@ from numpy.typing import NDArray
 from harness.analyse.clock import Clock, time_factors
 from harness.analyse.figures import MIN_UNDISTURBED, query_recall
 from harness.analyse.frontier import skyline
+from harness.analyse.resampling import query_counts, redrawn_means
 from harness.analyse.statistics import (
     DEFAULT_LEVEL,
     DEFAULT_REPLICATES,
     Range,
     nested_samples,
     percentile_range,
-    query_counts,
-    redrawn_means,
 )
 from harness.analyse.trimmed import LEAST_COUNT, critical_value, levels_of, trimmed_mean
 from harness.analyse.verdict import Verdict, judge

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from harness.analyse.drift import Drift, Spread, leverage, own_drift
 from harness.analyse.figures import pass_latencies, query_recall, quoted_passes, sorted_quantiles
+from harness.analyse.resampling import query_counts, redrawn_means
 from harness.errors import AnnbenchError
 from harness.store import Result
 
@@ -39,7 +40,6 @@ DEFAULT_REPLICATES = 1000
 
 # Two passes have one degree of freedom, and a t quantile of 12.7: beyond this factor in logs (1e6) a bound is no news.
 _WIDEST_LOG = 13.8
-_EXACT_BITS = 52  # of a float64, one left for rounding up
 _MOST_LOG = 700.0  # exp of more than this is no float
 
 
@@ -193,36 +193,6 @@ def ratio_range(above: float, above_range: Range, below: float, below_range: Ran
 def _log_ratio(larger: float, smaller: float) -> float:
     """Return how far apart two ends are in logs, 0 where rounding turned them about."""
     return math.inf if smaller == 0 else max(math.log(larger / smaller), 0.0)
-
-
-@lru_cache(maxsize=4)
-def query_counts(queries: int, replicates: int, seed: int) -> NDArray[np.float64]:
-    """Draw how often each query stands in each replicate: (q, replicates) whole numbers, columns summing to q."""
-    rng = np.random.default_rng((seed, 0))
-    counts = np.empty((queries, replicates))
-    for column in range(replicates):
-        drawn = rng.integers(0, max(queries, 1), queries)
-        counts[:, column] = np.bincount(drawn, minlength=queries)
-    counts.flags.writeable = False
-    return counts
-
-
-def redrawn_means(values: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of each row of `values` (rows, q) over the queries of each column of `counts` (q, replicates).
-
-    A sum of floats depends on its order, which a BLAS chooses by processor, number of threads and size. So values are
-    rounded to a grid, 2^-52 of q times the largest of the row: every partial sum is then exact in float64, and the
-    means are the same bit for bit in every process and on every machine.
-    """
-    queries = counts.shape[0]
-    if not queries:
-        return np.full((len(values), counts.shape[1]), np.nan)
-    _, exponent = np.frexp(np.abs(values).max(axis=1, keepdims=True) * queries)
-    step = np.ldexp(1.0, exponent - _EXACT_BITS)
-    means: NDArray[np.float64] = np.rint(values / step) @ counts
-    means *= step
-    means /= queries
-    return means
 
 
 def _figures_by_query(result: Result) -> NDArray[np.float64]:

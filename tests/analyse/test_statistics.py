@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.statistics import Intervals, interval, mean_range, query_counts, redrawn_means
+from harness.analyse.resampling import query_counts, redrawn_means
+from harness.analyse.statistics import Intervals, interval, mean_range
 from harness.errors import AnnbenchError
 
 K = 10
