@@ -1,4 +1,4 @@
-"""Queries drawn anew, the same for every result: how often each one stands in a replicate, and exact means over them."""
+"""Queries drawn anew, the same for every result: how often each stands in a replicate, and exact means of them."""
 
 from __future__ import annotations
 
