@@ -12,9 +12,10 @@ from algorithms.kernels.ranking import write_ids
 
 Array = Any
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_MIX = np.uint64(0xBF58476D1CE4E5B9)
-_HALF = np.uint64(32)
+# Two odd multipliers of 32 bits, near the fractional parts of (1 + sqrt 5) / 2 and sqrt 5: products fit in 64 bits, so
+# that nothing wraps around, also without the compiler.
+_FIRST, _SECOND = np.uint64(0x9E3779B1), np.uint64(0x3C6EF36B)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 _MINUS_ZERO = np.uint32(0x80000000)
 
 
@@ -22,14 +23,17 @@ _MINUS_ZERO = np.uint32(0x80000000)
 def hash_rows(bits: Array, hashes: Array) -> None:
     """Fill `hashes` (n,) uint64 from `bits` (n, dim) uint32, the bits of float32 rows: equal rows have equal ones."""
     for i in range(bits.shape[0]):
-        state = _ODD
+        high, low = _FIRST, _SECOND
         for j in range(bits.shape[1]):
             value = bits[i, j]
             if value == _MINUS_ZERO:
                 value = np.uint32(0)
-            state = (state ^ np.uint64(value)) * _MIX
-            state ^= state >> _HALF
-        hashes[i] = state
+            # A product's upper half holds what its lower half has lost of the higher bits.
+            high = (high ^ np.uint64(value)) * _FIRST
+            high = (high ^ (high >> _HALF)) & _LOW
+            low = (low ^ np.uint64(value)) * _SECOND
+            low = (low ^ (low >> _HALF)) & _LOW
+        hashes[i] = (high << _HALF) | low
 
 
 @kernel

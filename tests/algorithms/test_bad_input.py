@@ -14,6 +14,9 @@ from harness.errors import ParameterError, PluginError
 from harness.metric import Metric
 from harness.registry import load_registry
 
+# Hashes wrap around, which only the interpreter remarks on.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
+
 REGISTRY = load_registry()
 OURS = {
     name: entry.load()
