@@ -87,7 +87,7 @@ embeddings: $(INSTALLED_EMBED)
 	done
 
 announced:
-	@echo "make bench: after the install about 12 minutes on two quiet cores, longer on busy ones; a page after half of it"
+	@echo "make bench: after the install about 16 minutes on two quiet cores, longer on busy ones; a page after ten of them"
 
 engines: $(INSTALLED_ENGINES)
 
