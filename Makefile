@@ -87,7 +87,7 @@ embeddings: $(INSTALLED_EMBED)
 	done
 
 announced:
-	@echo "make bench: after the install about 16 minutes on two quiet cores, longer on busy ones; a page after ten of them"
+	@echo "make bench: after the install some 16 minutes by estimate on two cores, longer on busy ones; a page after ten"
 
 engines: $(INSTALLED_ENGINES)
 
