@@ -75,7 +75,8 @@ class Slowed(Algorithm):
             # A call that was preempted took no longer by itself: a share of all its time would be too long a wait.
             took = min(ended - started, 3 * usual) if usual else ended - started
             usual += (took - usual) / 64 if usual else took
-            until = ended + share * took
+            # From now on: what was computed since `ended` takes as long in the copy that doesn't wait.
+            until = perf_counter_ns() + share * took
             while perf_counter_ns() < until:
                 pass
             return found
