@@ -71,12 +71,13 @@ class Slowed(Algorithm):
             nonlocal usual
             started = perf_counter_ns()
             found = search(queries, k)
-            ended = perf_counter_ns()
             # A call that was preempted took no longer by itself: a share of all its time would be too long a wait.
-            took = min(ended - started, 3 * usual) if usual else ended - started
+            took = perf_counter_ns() - started
+            took = min(took, 3 * usual) if usual else took
             usual += (took - usual) / 64 if usual else took
-            # From now on: what was computed since `ended` takes as long in the copy that doesn't wait.
-            until = perf_counter_ns() + share * took
+            wait = share * min(perf_counter_ns() - started, 3 * usual)
+            # The clock is read once more, last: what stands above takes as long in the copy that doesn't wait.
+            until = perf_counter_ns() + wait
             while perf_counter_ns() < until:
                 pass
             return found
