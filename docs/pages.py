@@ -89,13 +89,13 @@ def _kind(annotation: Any) -> str:
 
 
 def _config() -> str:
-    from harness.registry import AlgorithmConfig
+    from harness.engines.registry import AlgorithmConfig
 
     return fields(AlgorithmConfig)
 
 
 def _grid() -> str:
-    from harness.registry import GroupConfig
+    from harness.engines.registry import GroupConfig
 
     return fields(GroupConfig)
 
@@ -117,13 +117,13 @@ def _suites() -> str:
 
 
 def _document() -> str:
-    from harness.document import Document
+    from harness.store.document import Document
 
     return fields(Document)
 
 
 def _process() -> str:
-    from harness.document import Process
+    from harness.store.document import Process
 
     return fields(Process)
 
@@ -139,14 +139,14 @@ def _measures() -> str:
 
 
 def _rules() -> str:
-    from harness.conformance import CHECKS
+    from harness.engines.conformance import CHECKS
 
     rows = ((check.name, check.rule, "yes" if check.before_timing else "") for check in CHECKS)
     return table(("rule", "what it says", "before timing"), rows)
 
 
 def _datasets() -> str:
-    from harness.sources.catalogue import load_catalogue
+    from harness.data.sources.catalogue import load_catalogue
 
     rows = []
     for name, entry in load_catalogue().items():
@@ -156,13 +156,13 @@ def _datasets() -> str:
 
 
 def _texts() -> str:
-    from harness.sources.texts.catalogue import load_texts
+    from harness.data.sources.texts.catalogue import load_texts
 
     return table(("name", "kind", ""), ((f"`{name}`", text.kind, text.about) for name, text in load_texts().items()))
 
 
 def _algorithms() -> str:
-    from harness.registry import load_registry
+    from harness.engines.registry import load_registry
 
     rows = (
         (f"`{e.name}`", e.config.origin, " ".join(e.config.metrics), e.config.extra or "", e.config.about)

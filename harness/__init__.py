@@ -9,10 +9,11 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from harness.core.version import __version__
+
 if TYPE_CHECKING:
     from harness.api import choose, load_results, prepare, report, run, study
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "choose", "load_results", "prepare", "report", "run", "study"]
 
 _VERBS = ("choose", "load_results", "prepare", "report", "run", "study")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError, UnstatedMetricError
-from harness.folders import data_folder, plots_folder, results_folder
-from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX
+from harness.core.errors import ConfigError, UnstatedMetricError
+from harness.core.folders import data_folder, plots_folder, results_folder
+from harness.store.results import FAILURE_SUFFIX, RESULT_SUFFIX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,8 @@ def suite_for(
     """
     from pydantic import ValidationError
 
+    from harness.core.validation import describe
     from harness.plan.suites import Suite, find_suite
-    from harness.validation import describe
 
     base = find_suite(name or "default")
     fields = {key: value for key, value in changes.items() if value is not None}
@@ -79,11 +79,11 @@ def run(
     """
     from dataclasses import replace
 
-    from harness.console import Lines
-    from harness.interop.plugins import plugin_entries
+    from harness.core.console import Lines
+    from harness.engines.adapters.ann_benchmarks.plugins import plugin_entries
+    from harness.engines.registry import load_registry
+    from harness.measure.progress import estimates, watching
     from harness.measure.session import Options, execute, plan_run
-    from harness.progress import estimates, watching
-    from harness.registry import load_registry
 
     folder = data_folder(Path(data) if data else None)
     if vectors is not None:
@@ -150,10 +150,10 @@ def choose(
     from harness.choosing.request import PASS_SECONDS, QUERIES, Request, Wish
     from harness.choosing.session import choose as search
     from harness.compare.request import compare_suite
-    from harness.dataset import read_header
+    from harness.data.dataset import read_header
+    from harness.engines.registry import load_registry
     from harness.measure.session import Options, settings_for
     from harness.plan.expand import chosen
-    from harness.registry import load_registry
     from harness.report.choice import Choice, write_choice_page
     from harness.report.snippet import application
 
@@ -193,7 +193,7 @@ def load_results(results: Path | str | None = None, *, only: Collection[str] | N
     from harness.analyse.table import FLOOR
     from harness.interop.tables import foreign_rows
     from harness.report.derived import derive
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
     folder = results_folder(Path(results) if results else None)
     store = ResultStore(folder)
@@ -219,9 +219,9 @@ def report(
     measured on what a model embedded and that dataset is still in `data`. Without `pictures` no index is plotted apart
     from the page. `listener` is told of the page and of each group of results before it is drawn.
     """
+    from harness.core.folders import MODELS
     from harness.embedding.joint import joint_rows
     from harness.embedding.records import read_records
-    from harness.folders import MODELS
     from harness.interop.tables import foreign_rows
     from harness.report.derived import derive
     from harness.report.html.page import Content, write_page
@@ -230,7 +230,7 @@ def report(
     from harness.report.joint import judged_datasets, write_joint
     from harness.report.quality import write_quality
     from harness.report.write import check_some, write_report
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
     chosen = results_folder(Path(results) if results else None)
     store = ResultStore(chosen)
@@ -277,7 +277,7 @@ def prepare(
 
     Example: `run(dataset=prepare(X, metric="angular", name="mine").stem)`
     """
-    from harness.sources.prepare import prepare as prepare_dataset
+    from harness.data.sources.prepare import prepare as prepare_dataset
 
     return prepare_dataset(
         what,
@@ -307,7 +307,7 @@ def study(
 
     `changes` are fields of the study's settings. Files of a `quick` study are named so, and don't replace a full one's.
     """
-    from harness.registry import load_registry
+    from harness.engines.registry import load_registry
     from harness.report.studies import write_study
     from harness.studies.catalogue import find_study
     from harness.studies.session import run_study, settings_for

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import harness
-from harness.store import ResultStore, read_result
+from harness.store.results import ResultStore, read_result
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,8 +1,7 @@
 """The rules of the tree: which module may import which, what stays light, and how large a file may get.
 
-The rules are those of the design: `cli -> report -> analyse -> store` and
-`cli -> measure -> plan -> {registry, store} -> {contract, dataset} -> metric`. They are read off the syntax tree, so an
-import inside a function counts as one at the top.
+The rules are those of the design. They are read off the syntax tree, so an import inside a function counts as one at
+the top.
 """
 
 from __future__ import annotations
@@ -19,51 +18,44 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "algorithms")
 
-LEAVES = {
-    "errors",
-    "atomic",
-    "console",
-    "document",
-    "folders",
-    "free_cores",
-    "lock",
-    "places",
-    "programs",
-    "spec",
-    "validation",
-    "waiting",
-}
-LEAVES |= {"file_kind", "file_notes", "kernels"}
-_DATA = {"metric", "contract", "hdf5_layout", "dataset", "truth_checks", "dataset_checks"}
-_STORES = {*_DATA, "registry", "store"}
-_TRUTH = {*_DATA, "registry", "groundtruth", "sources"}
+# The rooms of `harness` from the top down. A room may import those that stand in a row below its own, as far as
+# `MAY_IMPORT` names them: what nobody uses is no permission.
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("cli", "testing"),
+    ("api",),
+    ("report",),
+    ("choosing",),
+    ("tune", "studies"),
+    ("compare", "embedding", "interop"),
+    ("measure",),
+    ("plan",),
+    ("analyse",),
+    ("store",),
+    ("engines",),
+    ("data",),
+    ("core",),
+)
 
-# What each part of `harness` may import, leaves and itself aside. A part that isn't listed may import all but `cli`,
-# and no listed one may import it.
 MAY_IMPORT: dict[str, set[str]] = {
-    **{leaf: set() for leaf in LEAVES},
-    "metric": set(),
-    "contract": {"metric"},
-    "hdf5_layout": {"metric", "contract"},
-    "dataset": {"metric", "contract", "hdf5_layout"},
-    "truth_checks": {"metric", "contract", "dataset"},
-    "dataset_checks": {"metric", "contract", "hdf5_layout", "dataset", "truth_checks"},
-    "registry": _DATA,
-    "store": _DATA,
-    "conformance": {*_DATA, "registry"},
-    "groundtruth": {*_DATA, "registry"},
-    "sources": _TRUTH,
-    "plan": {*_STORES, "sources"},
-    "measure": {*_STORES, "sources", "groundtruth", "plan", "conformance"},
-    "analyse": {*_DATA, "store"},
-    "studies": {*_TRUTH, "measure", "store", "analyse", "embedding"},
-    "compare": {*_STORES, "sources", "plan", "measure", "analyse"},
-    "choosing": {*_STORES, "sources", "plan", "measure", "analyse", "tune"},
-    "tune": {*_STORES, "sources", "plan", "measure", "analyse", "compare"},
-    "report": {*_DATA, "registry", "store", "analyse", "studies", "embedding", "compare", "choosing"},
-    "embedding": {*_TRUTH, "plan", "measure", "store", "analyse", "conformance"},
-    "interop": {*_STORES, "sources", "plan", "analyse"},
+    "core": set(),
+    "data": {"core"},
+    "engines": {"core", "data"},
+    "store": {"core", "data"},
+    "analyse": {"core", "store"},
+    "plan": {"core", "data", "engines", "store"},
+    "measure": {"core", "data", "engines", "store", "plan"},
+    "interop": {"core", "data", "store", "analyse"},
+    "compare": {"core", "data", "engines", "store", "analyse", "plan", "measure"},
+    "embedding": {"core", "data", "engines", "store", "analyse"},
+    "studies": {"core", "data", "engines", "analyse", "measure", "embedding"},
+    "tune": {"core", "data", "engines", "store", "analyse", "plan", "measure", "compare"},
+    "choosing": {"core", "data", "engines", "store", "analyse", "plan", "measure", "tune"},
+    "report": {"core", "data", "engines", "store", "analyse", "studies", "embedding", "compare", "choosing"},
+    "testing": {"core", "engines", "measure"},
 }
+
+# Files at the top of `harness`: what a plug-in of the first contract imports, and the package itself.
+DOORS = {"contract": "engines", "metric": "data", "errors": "core"}
 
 # Libraries that belong to one part of the tree.
 OWNED = {
@@ -103,7 +95,7 @@ def _imports_of(text: str, package: list[str]) -> Iterator[tuple[tuple[str, ...]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             base = base + (node.module.split(".") if node.module else [])
-            for alias in node.names:  # `from harness import store` imports harness.store
+            for alias in node.names:  # `from harness import store` imports harness.store.results
                 yield (*base, alias.name), node.lineno
 
 
@@ -111,40 +103,75 @@ def _name(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
-def test_imports_within_the_harness_go_one_way() -> None:
-    """No part of `harness` imports one that stands above it."""
-    parts = {_module(path)[1] for path in _sources() if _module(path)[0] == "harness" and len(_module(path)) > 1}
-    wrong = []
+def _arrows() -> Iterator[tuple[str, str, str]]:
+    """Yield (room, imported room, where) of each import of one room of `harness` by another."""
     for path in _sources():
         module = _module(path)
-        if module[0] != "harness":
+        if module[0] != "harness" or len(module) < 2:
             continue
-        part = module[1] if len(module) > 1 else ""
         for target, line in _imports(path):
-            if target[0] != "harness" or len(target) < 2 or target[1] not in parts:
-                continue
-            allowed = MAY_IMPORT.get(part, parts - {"cli"}) | LEAVES | {part}
-            if part in LEAVES:
-                allowed = LEAVES
-            if part not in ("cli", "__main__") and target[1] not in allowed:
-                wrong.append(f"{_name(path, line)}: {part or 'harness'} imports {target[1]}")
+            if target[0] == "harness" and len(target) > 1 and target[1] not in (module[1], "__version__"):
+                yield module[1], target[1], _name(path, line)
+
+
+def test_imports_within_the_harness_go_one_way() -> None:
+    """No room of `harness` imports one that it has no permission for."""
+    free = {"cli", "api", "__main__"}
+    wrong = [
+        f"{where}: {room} imports {target}"
+        for room, target, where in _arrows()
+        if (target in {"cli", "testing", *DOORS} and room != "__main__")
+        or (room in DOORS and target != DOORS[room])
+        or (room not in free and room not in DOORS and target not in MAY_IMPORT[room])
+    ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_rules_name_parts_that_could_exist() -> None:
-    """The table of rules has no cycle, so that "one way" means something."""
-    order: list[str] = []
-    left = dict(MAY_IMPORT)
-    while left:
-        free = [part for part, needs in left.items() if not (needs - {part} - set(order))]
-        assert free, f"a cycle among {sorted(left)}"
-        order += free
-        left = {part: needs for part, needs in left.items() if part not in free}
+def test_every_permission_points_downward() -> None:
+    """A room may import from rows below its own only, so that there is no circle and no arrow back."""
+    row = {room: number for number, rooms in enumerate(ORDER) for room in rooms}
+    assert set(MAY_IMPORT) | {"cli", "api"} == set(row)
+    back = [(room, target) for room, allowed in MAY_IMPORT.items() for target in allowed if row[target] <= row[room]]
+    assert not back
+
+
+def test_every_permission_is_used() -> None:
+    """A permission that no import uses is taken away."""
+    used: dict[str, set[str]] = {}
+    for room, target, _ in _arrows():
+        used.setdefault(room, set()).add(target)
+    unused = {room: allowed - used.get(room, set()) for room, allowed in MAY_IMPORT.items()}
+    assert not {room: names for room, names in unused.items() if names}
+
+
+def test_every_room_is_in_the_order() -> None:
+    """Each package of `harness` stands in the order, and nothing else lies at its top but doors and the verbs."""
+    rooms = {room for row in ORDER for room in row}
+    found = {path.name.removesuffix(".py") for path in (ROOT / "harness").iterdir() if path.name != "__pycache__"}
+    assert found - {"__init__", "__main__", "py.typed"} == rooms | set(DOORS)
+
+
+def rooms_table() -> str:
+    """Make the table of rooms that CONTRIBUTING shows: from their own docstrings, and what they may import."""
+    lines = ["| room | what | may import |", "|---|---|---|"]
+    for room in (room for row in ORDER for room in row):
+        path = ROOT / "harness" / room
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        about = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+        allowed = MAY_IMPORT.get(room)
+        names = "all below" if allowed is None else ", ".join(r for row in ORDER for r in row if r in allowed)
+        lines.append(f"| `harness/{room}` | {' '.join(about.split())} | {names or 'nothing of ours'} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_in_contributing_is_the_rules() -> None:
+    """CONTRIBUTING shows the rooms as these rules have them; `python tests/test_structure.py` writes its table."""
+    assert rooms_table() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_algorithms_import_only_the_contract_and_their_own() -> None:
     """An algorithm imports a few modules of `harness`, its own folder and the shared kernels."""
-    allowed = {"contract", "metric", "errors", "folders"}
+    allowed = {("engines", "contract"), ("data", "metric"), ("core", "errors"), ("core", "folders")}
     wrong = []
     for path in _sources():
         module = _module(path)
@@ -152,7 +179,7 @@ def test_algorithms_import_only_the_contract_and_their_own() -> None:
             continue
         own = module[1] if len(module) > 1 else ""
         for target, line in _imports(path):
-            foreign = target[0] == "harness" and (len(target) < 2 or target[1] not in allowed)
+            foreign = target[0] == "harness" and target[1:3] not in allowed
             sibling = target[0] == "algorithms" and (len(target) < 2 or target[1] not in {own, "kernels"})
             if foreign or sibling:
                 wrong.append(f"{_name(path, line)}: {'.'.join(target)}")
@@ -226,7 +253,16 @@ def test_no_file_outgrows_its_reader() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("module", ["harness", "harness.store", "harness.dataset", "harness.plan", "harness.analyse"])
+_LIGHT_MODULES = (
+    "harness",
+    "harness.store.results",
+    "harness.data.dataset",
+    "harness.engines.registry",
+    "harness.plan",
+)
+
+
+@pytest.mark.parametrize("module", _LIGHT_MODULES)
 def test_importing_the_harness_is_light(module: str) -> None:
     """The package and its data modules load no heavy library: those wait until they are used."""
     code = f"import {module}, sys; print(*sorted({{n.split('.')[0] for n in sys.modules}} & {_LIGHT!r}))"
@@ -244,3 +280,15 @@ def test_every_form_of_import_is_seen() -> None:
         ("algorithms", "hnsw", "index"),
         ("algorithms", "kernels", "topk", "push"),
     }
+
+
+def write_table() -> None:
+    """Put the table of rooms in the place of the one in CONTRIBUTING."""
+    page = ROOT / "CONTRIBUTING.md"
+    text = page.read_text(encoding="utf-8")
+    start = text.index("| room |")
+    page.write_text(text[:start] + rooms_table() + text[text.index("\n\n", start) + 1 :], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_table()

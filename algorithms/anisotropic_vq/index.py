@@ -24,8 +24,8 @@ from algorithms.kernels.parameters import check_choice, check_flag, check_number
 from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
 from algorithms.kernels.scaling import angle_limit, length_limit, typical_length
 from algorithms.kernels.storage import Storage
-from harness.contract import Search, Vectors
-from harness.metric import Metric
+from harness.data.metric import Metric
+from harness.engines.contract import Search, Vectors
 
 # Rows that train the codebooks.
 _SAMPLE = 40_000

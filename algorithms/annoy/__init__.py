@@ -10,9 +10,9 @@ from typing import Any
 import annoy
 import numpy as np
 
-from harness.contract import Algorithm, PackedBits, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, PackedBits, Saves, Search, Vectors
 
 _METRICS: dict[Metric, Any] = {
     Metric.EUCLIDEAN: "euclidean",

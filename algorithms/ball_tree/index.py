@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from algorithms.kernels.tree import BALL, BALL_IP
 from algorithms.kernels.tree_index import TreeIndex
-from harness.metric import Metric
+from harness.data.metric import Metric
 
 
 class BallTree(TreeIndex):

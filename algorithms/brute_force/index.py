@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 from algorithms.brute_force import kernels
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.topk import offer_block
-from harness.contract import Algorithm, ExactNeighbors, Search
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, ExactNeighbors, Search
 
 # Shapes at which BLAS is at its best, while a block of products (10 MiB at most) still fits into the last-level cache.
 QUERY_BLOCK = 1280
@@ -110,7 +110,7 @@ class BruteForce(Algorithm, ExactNeighbors):
         return search
 
     def nearest(self, queries: Any, k: int, *, threads: int = 1) -> Answer:
-        """Find the k nearest rows of each query; see `harness.contract.ExactNeighbors`."""
+        """Find the k nearest rows of each query; see `harness.engines.contract.ExactNeighbors`."""
         m = len(queries)
         ids, distances = np.empty((m, k), np.int64), np.empty((m, k), np.float64)
         search = self._search_block if self._metric.is_dense else self._scan_block

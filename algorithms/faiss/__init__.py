@@ -9,9 +9,9 @@ from typing import Any
 
 import faiss as faiss_with_stubs
 
-from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
 
 # The library's type stubs lack what SWIG makes at run time.
 faiss: Any = faiss_with_stubs

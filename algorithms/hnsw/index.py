@@ -24,9 +24,9 @@ from algorithms.kernels.parameters import check_choice, check_components, check_
 from algorithms.kernels.saved import opened, write_saved
 from algorithms.kernels.scaling import length_limit, typical_length
 from algorithms.kernels.storage import Storage
-from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
 
 _STORAGES = ("sq8", "float32")
 # A key has 31 bits for the node.

@@ -10,9 +10,9 @@ import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
 
 # cosine normalises rows and queries inside the library.
 _SPACES = {Metric.EUCLIDEAN: "l2", Metric.ANGULAR: "cosine", Metric.IP: "ip"}

@@ -31,7 +31,7 @@ from algorithms.kernels.partition import (
 from algorithms.kernels.points import BLOCK, half_squares, to_points
 from algorithms.kernels.scalar_quantizer import ScalarQuantizer
 from algorithms.kernels.storage import Storage
-from harness.metric import normalise
+from harness.data.metric import normalise
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]

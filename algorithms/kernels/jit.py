@@ -24,8 +24,8 @@ import numpy as np
 from numba.core.codegen import get_host_cpu_features
 from numpy.typing import NDArray
 
-from harness import folders
-from harness.errors import ParameterError
+from harness.core import folders
+from harness.core.errors import ParameterError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.kmeans_assign import Workers, assign_rows, start_workers, sum_rows
 from algorithms.kernels.kmeans_steps import draw, lower
-from harness.errors import ParameterError
-from harness.metric import normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import normalise
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]

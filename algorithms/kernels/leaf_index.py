@@ -16,9 +16,9 @@ from algorithms.kernels.parameters import check_components, check_seed, whole
 from algorithms.kernels.saved import opened, write_saved
 from algorithms.kernels.scalar_quantizer import Loss, ScalarQuantizer
 from algorithms.kernels.scaling import typical_length
-from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
 
 Auto = Literal["auto"]
 

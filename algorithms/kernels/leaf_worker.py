@@ -19,8 +19,8 @@ from algorithms.kernels.leaf_search import WORDS, capacity
 from algorithms.kernels.partition import padded_positions
 from algorithms.kernels.scalar_quantizer import query_width
 from algorithms.kernels.selection import ROOM
-from harness.contract import Search, Vectors
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
+from harness.engines.contract import Search, Vectors
 
 # Of the candidates, so many at least are ranked by the rows: who asks for more candidates wants less lost.
 _ROWS_SHARE = 1 / 3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 
 def check_whole(owner: str, name: str, value: object, least: int, hint: str, most: int | None = None) -> None:

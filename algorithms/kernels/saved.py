@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import PluginError
+from harness.core.errors import PluginError
 
 # What reading a file raises that was written by something else, or only in part.
 _UNREADABLE = (

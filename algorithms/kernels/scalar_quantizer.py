@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.aligned import CACHE_LINE, aligned_zeros
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]

@@ -20,9 +20,9 @@ from algorithms.kernels.partition import check_array
 from algorithms.kernels.saved import opened, write_saved
 from algorithms.kernels.tree import Tree, Walk, home_leaves, search_tree
 from algorithms.kernels.tree_build import PARTS, build
-from harness.contract import Algorithm, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Saves, Search, Vectors
 
 ALL_LEAVES = 2**62
 

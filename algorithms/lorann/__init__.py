@@ -9,9 +9,9 @@ from typing import Any
 import lorann
 import numpy as np
 
-from harness.contract import Algorithm, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Saves, Search, Vectors
 
 _METRICS = {Metric.EUCLIDEAN: lorann.L2, Metric.ANGULAR: lorann.IP, Metric.IP: lorann.IP}
 _RANKS = (16, 32, 64)

@@ -27,9 +27,9 @@ from algorithms.kernels.scaling import angle_limit
 from algorithms.lsh import hash_kernels, kernels, tuning
 from algorithms.lsh.hash_kernels import Hashes
 from algorithms.lsh.kernels import Tables
-from harness.contract import Algorithm, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Saves, Search, Vectors
 
 Auto = Literal["auto"]
 

@@ -10,9 +10,9 @@ import ngtpy
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Search, Vectors
 
 _METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR)
 # "As many edges as the index finds best", in the library's code.

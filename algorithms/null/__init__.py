@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Search
-from harness.metric import Metric
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Search
 
 
 class Null(Algorithm):

@@ -27,9 +27,9 @@ from algorithms.kernels.scalar_quantizer import ScalarQuantizer, rotated_quantiz
 from algorithms.kernels.scaling import angle_limit, length_limit
 from algorithms.kernels.storage import Storage
 from algorithms.pq.coder import PlainCoder, train_rotation
-from harness.contract import Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Search, Vectors
 
 _STORAGES = ("sq8", "float32", None)
 # Dimensions a code, unless told otherwise, and rows that train the codebooks for each codeword of one, by the bits.

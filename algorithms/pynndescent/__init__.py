@@ -7,9 +7,9 @@ import warnings
 import numba
 import pynndescent
 
-from harness.contract import Algorithm, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Search, Vectors
 
 _METRICS = {Metric.EUCLIDEAN: "euclidean", Metric.ANGULAR: "cosine"}
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyvsag
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Search, Vectors
 
 pyvsag.set_logger_off()
 

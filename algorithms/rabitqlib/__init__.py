@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import rabitqlib
 
-from harness.contract import Algorithm, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Saves, Search, Vectors
 
 # Under angular the index is over unit vectors, where l2 ranks as the angle does.
 _METRICS = {Metric.EUCLIDEAN: "l2", Metric.ANGULAR: "l2", Metric.IP: "ip"}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scann
 
-from harness.contract import Algorithm, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Saves, Search, Vectors
 
 _MEASURES = {Metric.EUCLIDEAN: "squared_l2", Metric.ANGULAR: "dot_product", Metric.IP: "dot_product"}
 # Codebooks have 16 entries each, and training them needs as many points.

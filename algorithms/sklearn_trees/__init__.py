@@ -7,9 +7,9 @@ from typing import Any
 
 from sklearn import neighbors
 
-from harness.contract import Algorithm, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Search, Vectors
 
 _METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR)
 

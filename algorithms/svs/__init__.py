@@ -8,9 +8,9 @@ import numpy as np
 import svs
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric, normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Search, Vectors
 
 _METRICS = {
     Metric.EUCLIDEAN: svs.DistanceType.L2,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from usearch.index import Index
 
-from harness.contract import Algorithm, Grows, PackedBits, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Grows, PackedBits, Saves, Search, Vectors
 
 _METRICS = {Metric.EUCLIDEAN: "l2sq", Metric.ANGULAR: "cos", Metric.IP: "ip", Metric.HAMMING: "hamming"}
 _DTYPES = ("f32", "f16", "bf16", "i8")

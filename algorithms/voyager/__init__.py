@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import voyager
 
-from harness.contract import Algorithm, Grows, Saves, Search, Vectors
-from harness.errors import ParameterError
-from harness.metric import Metric
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
 
 # Cosine normalises rows and queries inside the library.
 _SPACES = {

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store import Result
+from harness.store.results import Result
 
 Clock = Literal["wall", "cpu"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.clock import Clock, time_factors
-from harness.document import Process
-from harness.store import Result
+from harness.store.document import Process
+from harness.store.results import Result
 
 # Below three quiet passes a median over them says less than one over all passes does.
 MIN_UNDISTURBED = 3

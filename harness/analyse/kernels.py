@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.kernels import in_words
-from harness.store import Result
+from harness.core.library_kernels import in_words
+from harness.store.results import Result
 
 
 def kernels_of(result: Result) -> str:

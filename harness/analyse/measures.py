@@ -1,7 +1,7 @@
 """The one table of measures: name, unit, direction, formatter and function of each figure that a result gives.
 
 The command line, the pictures, the export and the HTML report all read `MEASURES`, so that a figure is called, rounded
-and ranked the same everywhere. A *measure* is a figure; a distance is a *metric* (`harness.metric`).
+and ranked the same everywhere. A *measure* is a figure; a distance is a *metric* (`harness.data.metric`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analyse import figures
-from harness.errors import UnknownNameError
-from harness.spec import Mode
-from harness.store import Result
+from harness.core.errors import UnknownNameError
+from harness.store.results import Result
+from harness.store.spec import Mode
 
 _MISSING = "-"
 

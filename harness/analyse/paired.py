@@ -37,8 +37,8 @@ from harness.analyse.statistics import (
 )
 from harness.analyse.trimmed import LEAST_COUNT, critical_value, levels_of, trimmed_mean
 from harness.analyse.verdict import Verdict, judge
-from harness.errors import AnnbenchError
-from harness.store import Result
+from harness.core.errors import AnnbenchError
+from harness.store.results import Result
 
 # How far beyond its most thorough setting a side is read in a replicate whose queries happen to be hard.
 _MOST_BEYOND = 0.02

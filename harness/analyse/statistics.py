@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from harness.analyse.drift import Drift, Spread, leverage, own_drift
 from harness.analyse.figures import pass_latencies, query_recall, quoted_passes, sorted_quantiles
 from harness.analyse.resampling import query_counts, redrawn_means
-from harness.errors import AnnbenchError
-from harness.store import Result
+from harness.core.errors import AnnbenchError
+from harness.store.results import Result
 
 DEFAULT_LEVEL = 0.95
 DEFAULT_REPLICATES = 1000

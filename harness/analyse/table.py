@@ -23,9 +23,9 @@ from harness.analyse.statistics import (
     percentile_range,
     redraw,
 )
-from harness.kernels import in_words
-from harness.spec import label, measured_on
-from harness.store import Failure, Result
+from harness.core.library_kernels import in_words
+from harness.store.results import Failure, Result
+from harness.store.spec import label, measured_on
 
 if TYPE_CHECKING:
     import pandas as pd

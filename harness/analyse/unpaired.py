@@ -19,8 +19,8 @@ from harness.analyse.figures import pass_qps, query_recall, quoted_passes
 from harness.analyse.paired import Comparison, Standing, read_at, relation_to
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
 from harness.analyse.verdict import judge
-from harness.errors import AnnbenchError
-from harness.store import Result
+from harness.core.errors import AnnbenchError
+from harness.store.results import Result
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.choosing.request import Request
+from harness.engines.registry import Entry
 from harness.plan.estimate import estimate
 from harness.plan.expand import Plan, builds_of, unusable
-from harness.registry import Entry
-from harness.spec import BuildSpec, thaw
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import BuildSpec, thaw
 
 _GROUPS = ("quick", "default")
 

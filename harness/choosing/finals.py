@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.choosing.request import Request, finals_folder
+from harness.engines.registry import Entry
 from harness.measure.child import Child, Limits, started, watched
 from harness.measure.job import Job
 from harness.measure.session import job_for
-from harness.registry import Entry
-from harness.spec import BuildSpec, SearchSpec, freeze
+from harness.store.spec import BuildSpec, SearchSpec, freeze
 from harness.tune.probe import Told
 
 _MIN_ROUNDS, _MAX_ROUNDS = 5, 25

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.atomic import write_text
 from harness.choosing.model import Bounds, best_point, bounds
+from harness.core.atomic import write_text
 from harness.tune.probe import Point
 
 

@@ -12,7 +12,7 @@ from harness.analyse.table import groups, indexes, newest, targets_table, tidy
 from harness.analyse.winners import winner
 from harness.choosing.journal import Tried
 from harness.choosing.request import Request, finals_folder
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.dataset import Header
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.data.dataset import Header
+from harness.engines.registry import Entry
 from harness.measure.session import Options
 from harness.plan.expand import Settings
 from harness.plan.suites import Suite
-from harness.registry import Entry
 
 FOLDER = ".choose"
 

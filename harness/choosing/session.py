@@ -22,7 +22,7 @@ from harness.choosing.journal import Tried, read_journal
 from harness.choosing.model import next_setting, scouts
 from harness.choosing.outcome import Decision, decide
 from harness.choosing.request import Request, scouted_folder
-from harness.errors import PluginError
+from harness.core.errors import PluginError
 from harness.measure.child import Limits
 from harness.measure.session import alone, conformance, job_for
 from harness.tune.probe import Prober, Told, prober

@@ -9,7 +9,7 @@ import typer
 from harness.cli.options import AnnBenchmarks, Plugins, registry_with, split_names
 
 if TYPE_CHECKING:
-    from harness.conformance import Verdict
+    from harness.engines.conformance import Verdict
 
 
 def check(
@@ -28,8 +28,8 @@ def check(
 
     Example: annbench check mine --plugin ./my_index --verbose
     """
+    from harness.data.metric import Metric
     from harness.measure.checking import check_limits, verdicts
-    from harness.metric import Metric
 
     registry = registry_with(plugin, ann_benchmarks)
     names = (

@@ -10,7 +10,7 @@ import typer
 from harness.cli.options import Data, Neighbours, Plots, Plugins, Results, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
-    from harness.console import Lines
+    from harness.core.console import Lines
 
 
 def choose(
@@ -46,7 +46,7 @@ def choose(
     Example: annbench choose fashion-mnist-784-euclidean --recall 0.99 --memory 100M --build 60s
     """
     from harness.api import choose as choose_one
-    from harness.console import Lines
+    from harness.core.console import Lines
 
     console = Lines(stderr=True)
     display = _Display(console, minutes * 60)
@@ -119,7 +119,7 @@ class _Display:
 
 
 def _told_of(tried: Any, recall: float) -> str:
-    from harness.spec import label
+    from harness.store.spec import label
 
     name = f"{tried.algorithm} ({label(tried.build)})" if tried.build else tried.algorithm
     if tried.failure:

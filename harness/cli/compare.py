@@ -21,7 +21,7 @@ from harness.cli.options import (
     registry_with,
 )
 from harness.cli.run import Group, Mode
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,11 +110,11 @@ def compare(
     from harness.compare.request import Asked, Request, compare_suite
     from harness.compare.session import compare as compare_sides
     from harness.compare.sides import LiveSide, read_side
-    from harness.console import Lines
-    from harness.folders import data_folder, results_folder
+    from harness.core.console import Lines
+    from harness.core.folders import data_folder, results_folder
+    from harness.data.sources.prepare import prepare
     from harness.measure.session import Options
     from harness.report.comparison import FORMATS, render
-    from harness.sources.prepare import prepare
 
     if kind not in FORMATS:
         raise ConfigError(f"--format {kind!r}: choose from {', '.join(FORMATS)}")
@@ -230,7 +230,7 @@ def _breaches(report: Report, slower: float | None, drops: float | None) -> list
 
 
 def _print(report: Report) -> None:
-    from harness.console import Column, Lines, print_table
+    from harness.core.console import Column, Lines, print_table
     from harness.report.comparison import cells, footnotes, heads
 
     out = Lines()

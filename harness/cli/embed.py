@@ -31,10 +31,12 @@ def embed(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from harness.console import Lines
+    from harness.core.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
+    from harness.core.errors import ConfigError
+    from harness.core.folders import MODELS, data_folder, results_folder
     from harness.embedding.cache import EmbeddingCache
     from harness.embedding.corpus import embed_corpus
     from harness.embedding.evaluation import subset
@@ -42,8 +44,6 @@ def embed(
     from harness.embedding.session import CACHE, find_tasks
     from harness.embedding.tasks import Retrieval
     from harness.embedding.variants import Variant
-    from harness.errors import ConfigError
-    from harness.folders import MODELS, data_folder, results_folder
 
     tasks = [task for task in find_tasks(corpus, data_folder(data), split) if isinstance(task, Retrieval)]
     if not tasks:

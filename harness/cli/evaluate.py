@@ -65,12 +65,12 @@ def evaluate(
     from harness.embedding.requirements import require_torch
 
     require_torch()
-    from harness.console import Lines
+    from harness.core.console import Lines
+    from harness.core.errors import ConfigError
+    from harness.core.folders import data_folder, plots_folder, results_folder
     from harness.embedding.evaluation import subset
     from harness.embedding.session import find_tasks, parse_variants
     from harness.embedding.tasks import Retrieval
-    from harness.errors import ConfigError
-    from harness.folders import data_folder, plots_folder, results_folder
     from harness.report.quality import render, tabulate, write_quality
 
     found = [task for name in tasks for task in find_tasks(name, data_folder(data), split)]
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _print_brief(table: Quality) -> None:
-    from harness.console import Column, print_table
+    from harness.core.console import Column, print_table
     from harness.report.quality import brief_tables, quality_notes
 
     columns = [

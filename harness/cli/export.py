@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import Results
-from harness.errors import ConfigError, StoreError, UnknownNameError
+from harness.core.errors import ConfigError, StoreError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.store import Result, ResultStore
+    from harness.store.results import Result, ResultStore
 
 
 class Format(StrEnum):
@@ -57,8 +57,8 @@ def export(
 
     Example: annbench export ~/ann-benchmarks/results --format annb-results
     """
-    from harness.folders import results_folder
-    from harness.store import ResultStore
+    from harness.core.folders import results_folder
+    from harness.store.results import ResultStore
 
     form = _format_of(output, form)
     store = ResultStore(results_folder(results))
@@ -142,7 +142,7 @@ def _write_folder(store: ResultStore, output: Path | None, dataset: str | None) 
 
 
 def _write(table: pd.DataFrame, output: Path, form: Format) -> None:
-    from harness.atomic import replacing
+    from harness.core.atomic import replacing
 
     try:
         with replacing(output) as temporary:

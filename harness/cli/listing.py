@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import AnnBenchmarks, Data, Plugins, registry_with
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harness.console import Column
+    from harness.core.console import Column
 
 # Columns, rows, and lines to say beside them.
 Listing = tuple["tuple[Column, ...]", list[tuple[Any, ...]], list[str]]
@@ -42,7 +42,7 @@ def show(
 
     Example: annbench list datasets
     """
-    from harness.console import print_table
+    from harness.core.console import print_table
 
     if installed and subject is not Subject.ALGORITHMS:
         raise ConfigError(f"--installed is about algorithms: leave it out, or list those instead of {subject}")
@@ -59,7 +59,7 @@ def show(
 
 
 def _algorithms(plugins: list[Path] | None, ann_benchmarks: list[Path] | None, *, installed: bool) -> Listing:
-    from harness.console import Column
+    from harness.core.console import Column
 
     rows = []
     remedies: dict[str, list[str]] = {}
@@ -82,11 +82,11 @@ def _algorithms(plugins: list[Path] | None, ann_benchmarks: list[Path] | None, *
 
 
 def _datasets(folder: Any) -> Listing:
-    from harness.console import Column
-    from harness.dataset import dataset_path
-    from harness.folders import data_folder
-    from harness.sources.catalogue import load_catalogue
-    from harness.sources.texts.catalogue import load_texts
+    from harness.core.console import Column
+    from harness.core.folders import data_folder
+    from harness.data.dataset import dataset_path
+    from harness.data.sources.catalogue import load_catalogue
+    from harness.data.sources.texts.catalogue import load_texts
 
     place = data_folder(folder)
     rows = []
@@ -106,7 +106,7 @@ def _datasets(folder: Any) -> Listing:
 
 
 def _suites() -> Listing:
-    from harness.console import Column
+    from harness.core.console import Column
     from harness.plan.suites import load_suites
 
     rows = [
@@ -122,7 +122,7 @@ def _suites() -> Listing:
 
 def _measures() -> Listing:
     from harness.analyse.measures import MEASURES
-    from harness.console import Column
+    from harness.core.console import Column
 
     rows = [(m.name, m.unit, m.better or "", m.about) for m in MEASURES.values()]
     return (Column("measure"), Column("unit"), Column("better"), Column("about", prose=True)), rows, []

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 
-from harness import __version__
 from harness.cli import (
     check,
     choose,
@@ -33,8 +32,9 @@ from harness.cli import (
     tune,
 )
 from harness.cli.streams import drop, flush_streams, secure_streams
-from harness.errors import AnnbenchError, DamagedResult
-from harness.waiting import wait_briefly
+from harness.core.errors import AnnbenchError, DamagedResult
+from harness.core.version import __version__
+from harness.core.waiting import wait_briefly
 
 # `ClickException`, which newer versions of typer keep a copy of: every mistake in how a verb is called.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]

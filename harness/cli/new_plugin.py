@@ -21,7 +21,7 @@ def new_plugin(
 
     Example: annbench new-plugin my-index --folder plugins/my_index
     """
-    from harness.scaffold.write import write_plugin
+    from harness.engines.scaffold.write import write_plugin
 
     path = write_plugin(name, folder)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

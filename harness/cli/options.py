@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.engines.registry import Registry
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Folder of datasets [default: datasets, or $ANNBENCH_HOME/datasets].")
@@ -46,8 +46,8 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def registry_with(plugins: list[Path] | None, ann_benchmarks: list[Path] | None) -> Registry:
     """Return the registry with the plug-ins that were given by hand, ours and those of ann-benchmarks."""
-    from harness.interop.plugins import plugin_entries
-    from harness.registry import load_registry
+    from harness.engines.adapters.ann_benchmarks.plugins import plugin_entries
+    from harness.engines.registry import load_registry
 
     more = [entry for path in ann_benchmarks or () for entry in plugin_entries(path)]
     return load_registry(plugins or [], more)

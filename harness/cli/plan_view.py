@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.progress import Plans, estimates
+from harness.measure.progress import Plans, estimates
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.engines.registry import Registry
     from harness.measure.session import Options
     from harness.plan.estimate import Estimate
     from harness.plan.expand import Plan
     from harness.plan.suites import Suite
-    from harness.registry import Registry
 
 _ROWS, _WIDTH = 24, 80
 # The command itself, the estimate with what else could be run, and the prompt.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Data
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 
 def prepare(
@@ -34,9 +34,9 @@ def prepare(
 
     Example: annbench prepare nave-web kjv-web-pairs
     """
-    from harness.console import Lines
-    from harness.folders import data_folder
-    from harness.sources.prepare import prepare as prepare_one
+    from harness.core.console import Lines
+    from harness.core.folders import data_folder
+    from harness.data.sources.prepare import prepare as prepare_one
 
     console = Lines(stderr=True)
     failed = 0

@@ -29,7 +29,7 @@ def report(
 
     Example: annbench report --dataset fashion-mnist-784-euclidean
     """
-    from harness.console import Lines
+    from harness.core.console import Lines
 
     console = Lines(stderr=True)
     for path in _written(console, results, plots, data=data, dataset=dataset, pictures=pictures):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import Data, Results
-from harness.errors import StoreError
+from harness.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
 app = typer.Typer(
     help="List, show, remove and merge results.", no_args_is_help=True, epilog="Example: annbench results list"
@@ -25,8 +25,8 @@ Patterns = Annotated[
 
 
 def _store(results: Path | None) -> ResultStore:
-    from harness.folders import results_folder
-    from harness.store import ResultStore
+    from harness.core.folders import results_folder
+    from harness.store.results import ResultStore
 
     return ResultStore(results_folder(results))
 
@@ -38,9 +38,9 @@ def list_results(results: Results = None) -> None:
     Example: annbench results list
     """
     from harness.analyse.measures import MEASURES
-    from harness.console import Column, print_table
+    from harness.core.console import Column, print_table
     from harness.interop.tables import count_rows, tables
-    from harness.store import skipping_damage
+    from harness.store.results import skipping_damage
 
     store = _store(results)
     rows: list[tuple[Any, ...]] = []
@@ -71,7 +71,7 @@ def show(patterns: Patterns, results: Results = None) -> None:
     Example: annbench results show '*hnswlib*ef-40*'
     """
     from harness.interop.tables import CSV_SUFFIX
-    from harness.store import FAILURE_SUFFIX, read_failure
+    from harness.store.results import FAILURE_SUFFIX, read_failure
 
     store = _store(results)
     for path in _matching(store, patterns):
@@ -123,7 +123,7 @@ def merge(
 
     Example: annbench results merge --foreign ~/ann-benchmarks/results ~/ann-benchmarks/exported.csv
     """
-    from harness.folders import data_folder
+    from harness.core.folders import data_folder
 
     store = _store(results)
     useless = []

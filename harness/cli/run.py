@@ -26,11 +26,11 @@ from harness.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.engines.registry import Registry
     from harness.measure.session import Options, Summary
     from harness.plan.estimate import Estimate
     from harness.plan.expand import Plan
     from harness.plan.suites import Suite
-    from harness.registry import Registry
 
 
 class Mode(StrEnum):
@@ -107,16 +107,16 @@ def run(
     from harness.api import suite_for
     from harness.cli.plan_view import say_plans, say_shorter
     from harness.cli.run_table import say_best
-    from harness.console import Lines
-    from harness.dataset import dataset_path
-    from harness.folders import data_folder, results_folder
+    from harness.core.console import Lines
+    from harness.core.folders import data_folder, results_folder
+    from harness.data.dataset import dataset_path
+    from harness.data.sources.named import absence_of
+    from harness.data.sources.prepare import prepare
+    from harness.measure.progress import estimates
     from harness.measure.session import Options, plan_run
     from harness.plan.estimate import together
     from harness.plan.expand import chosen
     from harness.plan.selection import grids_for
-    from harness.progress import estimates
-    from harness.sources.named import absence_of
-    from harness.sources.prepare import prepare
 
     console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
@@ -174,8 +174,8 @@ def _execute(
 ) -> tuple[Summary, dict[str, str]]:
     """Measure what the plans hold; return what came of it, and how each algorithm failed that did."""
     from harness.measure.machine import describe_machine
+    from harness.measure.progress import watching
     from harness.measure.session import execute
-    from harness.progress import watching
 
     if not describe_machine()["pinning"]:
         console.print("[dim]this system can't pin a process to a core: passes will vary more[/]")

@@ -22,10 +22,10 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
     What is derived of the store for that is kept for the next report.
     """
     from harness.analyse.table import DEFAULT_TARGETS, groups, newest, targets_table
-    from harness.console import Column, print_table
+    from harness.core.console import Column, print_table
     from harness.measure.machine import describe_machine
     from harness.report.derived import derive
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
     here = str(describe_machine()["key"])
     columns = (

@@ -38,7 +38,7 @@ def study(
 
     Example: annbench study curse-of-dimensionality --set n=20000 --set "ambient=[2, 8, 32]" --out my-plots
     """
-    from harness.console import Lines
+    from harness.core.console import Lines
 
     if name is None:
         _list()
@@ -48,7 +48,7 @@ def study(
 
 
 def _list() -> None:
-    from harness.console import Column, print_table
+    from harness.core.console import Column, print_table
     from harness.studies.catalogue import find_study, study_names
 
     columns = (Column("study"), Column("about", prose=True))
@@ -56,7 +56,7 @@ def _list() -> None:
 
 
 def _changes(given: list[str]) -> dict[str, Any]:
-    from harness.errors import ConfigError
+    from harness.core.errors import ConfigError
     from harness.plan.selection import read_values
 
     try:

@@ -40,18 +40,18 @@ def synthesise(
 
     Example: annbench synthesise nave-web --out datasets/nave-written --passages 500
     """
-    from harness.console import Lines
+    from harness.core.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
+    from harness.core.errors import ConfigError
+    from harness.core.folders import MODELS, data_folder, results_folder
     from harness.embedding.cache import EmbeddingCache
     from harness.embedding.formats.beir import read_corpus
     from harness.embedding.language_model import load_language_model
     from harness.embedding.models import load_model
     from harness.embedding.session import CACHE, find_folder
     from harness.embedding.synthesis import EXAMPLES, Corpus, Settings
-    from harness.errors import ConfigError
-    from harness.folders import MODELS, data_folder, results_folder
 
     if cross and teacher is None:
         raise ConfigError("--cross says what the teacher is; add --teacher MODEL")

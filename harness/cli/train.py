@@ -30,15 +30,15 @@ def train(
 
     Example: annbench train --recipe my-recipe.yml --data my-datasets
     """
-    from harness.console import Lines
+    from harness.core.console import Lines
     from harness.embedding.requirements import require_torch
 
     require_torch()
     if not recipe:
         _list()
         return
+    from harness.core.folders import data_folder, results_folder
     from harness.embedding.training.recipe import ClassifierRecipe, find_recipes
-    from harness.folders import data_folder, results_folder
 
     console = Lines(stderr=True)
     recipes = [one for name in recipe for one in find_recipes(name)]
@@ -56,7 +56,7 @@ def train(
 
 
 def _list() -> None:
-    from harness.console import Column, print_table
+    from harness.core.console import Column, print_table
     from harness.embedding.training.recipe import find_recipes, recipe_names, recipe_sets
 
     rows = [(name, find_recipes(name)[0].about) for name in recipe_names()]

@@ -23,7 +23,7 @@ from harness.cli.options import (
     split_names,
 )
 from harness.cli.run import Mode
-from harness.errors import ConfigError, PluginError
+from harness.core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,15 +68,15 @@ def tune(
     """
     from importlib.util import find_spec
 
-    from harness.console import Lines
+    from harness.core.console import Lines
 
     if find_spec("optuna") is None:
         raise ConfigError("tuning needs Optuna; get it with: pip install 'annbench[tune]'")
     from harness.compare.request import compare_suite
-    from harness.dataset import read_header
-    from harness.folders import data_folder, results_folder
+    from harness.core.folders import data_folder, results_folder
+    from harness.data.dataset import read_header
+    from harness.data.sources.prepare import prepare
     from harness.measure.session import Options, settings_for
-    from harness.sources.prepare import prepare
     from harness.tune.outcome import Terms, write_suite
     from harness.tune.session import tune as tune_one
 
@@ -122,8 +122,8 @@ def tune(
 
 
 def _print(tuned: list[Tuned], terms: Terms) -> None:
-    from harness.console import Column, print_table
-    from harness.spec import label
+    from harness.core.console import Column, print_table
+    from harness.store.spec import label
     from harness.tune.outcome import told_of
 
     figures: list[tuple[str, ...]] = []
@@ -155,7 +155,7 @@ class _Display:
     def __call__(self, event: str, content: dict[str, Any]) -> None:
         from rich.markup import escape
 
-        from harness.spec import label
+        from harness.store.spec import label
 
         if event == "trial":
             trial = content["trial"]

@@ -16,14 +16,14 @@ from harness.compare.request import JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide, StoredSide
 from harness.compare.stored import Setting, Stored, Terms, content_key, setting_of, terms_of, write_baseline
 from harness.compare.turns import choose_for, expand, single
-from harness.dataset import read_header
-from harness.errors import ConfigError
-from harness.kernels import kernel_variables
+from harness.core.errors import ConfigError
+from harness.core.library_kernels import kernel_variables
+from harness.data.dataset import read_header
 from harness.measure.duel import Told
 from harness.measure.machine import describe_machine
 from harness.measure.session import alone
-from harness.spec import label, measured_on
-from harness.store import Result
+from harness.store.results import Result
+from harness.store.spec import label, measured_on
 
 
 def compare_apart(request: Request, told: Told) -> Report:

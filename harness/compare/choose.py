@@ -14,15 +14,15 @@ from harness.analyse.clock import Clock
 from harness.analyse.figures import qps, query_recall
 from harness.analyse.frontier import Frontier, qps_at
 from harness.compare.sides import LiveSide
-from harness.dataset import Header
-from harness.errors import ConfigError, PluginError
+from harness.core.errors import ConfigError, PluginError
+from harness.data.dataset import Header
 from harness.measure.child import Limits, Listener
 from harness.measure.runner import run_build
 from harness.measure.session import Options, conformance, job_for
 from harness.plan.expand import Settings, builds_of, check_depth, unusable
 from harness.plan.suites import Suite
-from harness.spec import BuildSpec, SearchSpec
-from harness.store import FAILURE_SUFFIX, RESULT_SUFFIX, ResultStore
+from harness.store.results import FAILURE_SUFFIX, RESULT_SUFFIX, ResultStore
+from harness.store.spec import BuildSpec, SearchSpec
 
 _PROBE_PASSES = 1
 # A setting between those that enclose a recall, if slower by no more, may have had a bad moment: it is measured, too.

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.analyse.paired import Pair
-from harness.atomic import write_text
 from harness.compare.choose import Match
 from harness.compare.sides import LiveSide
-from harness.dataset import dataset_path, read_header
-from harness.errors import PluginError
+from harness.core.atomic import write_text
+from harness.core.errors import PluginError
+from harness.data.dataset import Half, dataset_path, read_header
+from harness.data.sources.present import check_once
 from harness.measure.child import Limits
 from harness.measure.duel import SIDES, Told, duel
 from harness.measure.runner import run_build
 from harness.measure.session import Options, job_for
 from harness.plan.expand import on_half
 from harness.plan.suites import Suite
-from harness.sources.present import check_once
-from harness.spec import BuildSpec, Half
-from harness.store import Result, ResultStore
+from harness.store.results import Result, ResultStore
+from harness.store.spec import BuildSpec
 
 FOLDER = ".compare"
 _DONE = "done.json"

@@ -9,8 +9,8 @@ from harness.analyse.kernels import unlike_kernels
 from harness.compare.request import ANY_DATASET, Request
 from harness.compare.sides import Side, StoredSide
 from harness.compare.stored import Stored, Terms, differences, read_stored
-from harness.dataset import read_header
-from harness.errors import ConfigError, DatasetError
+from harness.core.errors import ConfigError, DatasetError
+from harness.data.dataset import read_header
 from harness.plan.expand import queries_of
 
 _Pair = tuple[Stored, Stored]

@@ -13,11 +13,12 @@ from harness.analyse.paired import Comparison
 from harness.analyse.trimmed import looks_between
 from harness.compare.sides import Side
 from harness.compare.stored import Terms
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.core.validation import describe
+from harness.data.dataset import Half
 from harness.measure.session import Options
 from harness.plan.suites import Suite
-from harness.spec import Half, Mode
-from harness.validation import describe
+from harness.store.spec import Mode
 
 DEFAULT_PAIRS = 5
 DEFAULT_PASSES = 7

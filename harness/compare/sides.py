@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.engines.registry import CONFIG_NAME, Entry, GroupConfig, Registry, plugin_entries
 from harness.plan.selection import Selection, grids_of, read_selection
-from harness.registry import CONFIG_NAME, Entry, GroupConfig, Registry, plugin_entries
 
 BASELINE_SUFFIX = ".json"
 _SEPARATOR = "::"

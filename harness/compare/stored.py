@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness import __version__
 from harness.analyse.clock import Clock
 from harness.analyse.frontier import skyline
 from harness.analyse.kernels import kernels_of
 from harness.analyse.unpaired import Speeds, speeds_of
-from harness.atomic import reason, write_text
 from harness.compare.sides import StoredSide
-from harness.errors import ConfigError, StoreError
-from harness.spec import Half, label, measured_on
-from harness.store import Result, ResultStore
-from harness.validation import describe
+from harness.core.atomic import reason, write_text
+from harness.core.errors import ConfigError, StoreError
+from harness.core.validation import describe
+from harness.core.version import __version__
+from harness.data.dataset import Half
+from harness.store.results import Result, ResultStore
+from harness.store.spec import label, measured_on
 
 BASELINE_SCHEMA = 1
 

@@ -18,11 +18,11 @@ from harness.compare.recall import Recalls, recall_drop
 from harness.compare.request import CHOOSING, JUDGING, Report, Request, Row
 from harness.compare.sides import LiveSide
 from harness.compare.stored import terms_of, write_baseline
-from harness.dataset import read_header
+from harness.data.dataset import Half, read_header
 from harness.measure.duel import Told
 from harness.measure.session import alone, settings_for
-from harness.spec import BuildSpec, Half, label
-from harness.store import Result
+from harness.store.results import Result
+from harness.store.spec import BuildSpec, label
 
 
 def compare_in_turns(request: Request, sides: tuple[LiveSide, LiveSide], told: Told) -> Report:

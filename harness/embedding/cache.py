@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.atomic import reason, replacing, write_text
+from harness.core.atomic import reason, replacing, write_text
+from harness.core.errors import StoreError
 from harness.embedding.encoder import Encoder, Progress, Vectors
 from harness.embedding.towers.tower import Role, item_bytes
-from harness.errors import StoreError
 
 
 class Embedded(NamedTuple):

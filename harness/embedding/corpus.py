@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.dataset import dataset_path
+from harness.core.errors import ConfigError
+from harness.data.dataset import dataset_path
+from harness.data.metric import Metric, pack_bits
+from harness.data.sources.content import DEPTH, Content, write_content
+from harness.data.sources.present import look_at, refuse_taken_name
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Progress
 from harness.embedding.evaluation import hash_task
 from harness.embedding.judged import DOCUMENTS, JUDGEMENTS, QUERIES
 from harness.embedding.tasks import Retrieval
 from harness.embedding.variants import Variant
-from harness.errors import ConfigError
-from harness.metric import Metric, pack_bits
-from harness.sources.content import DEPTH, Content, write_content
-from harness.sources.present import look_at, refuse_taken_name
 
 _UNSAFE = re.compile(r"[^\w.+]+")
 

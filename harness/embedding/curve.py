@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.atomic import reason, write_text
-from harness.errors import StoreError
+from harness.core.atomic import reason, write_text
+from harness.core.errors import StoreError
 
 CURVE = "training.jsonl"
 _MAX_POINTS = 1000

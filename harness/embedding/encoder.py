@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.core.errors import PluginError
 from harness.embedding.threads import adjust_threads
 from harness.embedding.towers.tower import Role, Tower
-from harness.errors import PluginError
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int], None]

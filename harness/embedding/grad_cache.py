@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from harness.core.errors import AnnbenchError, ParameterError
 from harness.embedding.losses.similarity import wide
-from harness.errors import AnnbenchError, ParameterError
 
 Inputs = TypeVar("Inputs", Tensor, Mapping[str, Tensor])
 

@@ -9,7 +9,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-from harness.atomic import write_text
+from harness.core.atomic import write_text
 from harness.embedding.towers.heads import Dense, Head
 from harness.embedding.towers.image import ImageConfig, ImageShape, ImageTower
 

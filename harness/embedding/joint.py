@@ -15,7 +15,7 @@ from harness.analyse.statistics import Range, interval, mean_range
 from harness.embedding.judged import Judged
 from harness.embedding.measures.intervals import SURE, compare, holm
 from harness.embedding.measures.ranking import ndcg
-from harness.store import Result
+from harness.store.results import Result
 
 AT = 10
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.atomic import reason, write_text
-from harness.errors import StoreError
+from harness.core.atomic import reason, write_text
+from harness.core.errors import StoreError
 
 
 class Journal:

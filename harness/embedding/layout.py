@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.atomic import reason, replacing_folder, write_text
+from harness.core.atomic import reason, replacing_folder, write_text
+from harness.core.errors import AnnbenchError, ConfigError
 from harness.embedding.image_layout import SETTINGS, load_image_tower, write_image_tower
 from harness.embedding.towers.heads import Dense, Head
 from harness.embedding.towers.image import ImageTower
@@ -25,7 +26,6 @@ from harness.embedding.towers.pooling import Pooling, check_pooling
 from harness.embedding.towers.static import StaticTower
 from harness.embedding.towers.tower import Role, Tower
 from harness.embedding.towers.transformer import TransformerTower, longest
-from harness.errors import AnnbenchError, ConfigError
 
 _MODULES = "modules.json"
 _PROMPTS = "config_sentence_transformers.json"

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.atomic import reason
+from harness.core.atomic import reason
+from harness.core.errors import ConfigError, UnknownNameError
 from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import is_tower, load_tower
 from harness.embedding.towers.tower import Role, Tower
-from harness.errors import ConfigError, UnknownNameError
 
 BM25 = "bm25"
 DUAL = "dual_encoder.json"

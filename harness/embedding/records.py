@@ -16,9 +16,9 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.atomic import reason, write_text
-from harness.errors import StoreError
-from harness.validation import said, where
+from harness.core.atomic import reason, write_text
+from harness.core.errors import StoreError
+from harness.core.validation import said, where
 
 SCHEMA_VERSION = 1
 FOLDER = "quality"

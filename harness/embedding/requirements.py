@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 
 def require_torch() -> None:

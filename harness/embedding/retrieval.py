@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.metric import normalise
 from harness.embedding.encoder import Vectors
 from harness.embedding.measures.ranking import rank
 from harness.embedding.variants import RESCORED, Codec
-from harness.metric import normalise
 
 Ids = NDArray[np.int64]
 # Values held at once: 256 MiB of float32.

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import ConfigError
+from harness.core.folders import MODELS
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.evaluation import evaluate, evaluate_bm25, hash_task
 from harness.embedding.formats.recognise import read_tasks
@@ -15,8 +17,6 @@ from harness.embedding.models import BM25, load_model
 from harness.embedding.records import Record, write_record
 from harness.embedding.tasks import Retrieval, Task
 from harness.embedding.variants import Variant
-from harness.errors import ConfigError
-from harness.folders import MODELS
 
 CACHE = ".embeddings"
 """The folder, within that of results, of embeddings that were computed before."""
@@ -37,7 +37,7 @@ def find_folder(name: str, data: Path) -> Path:
         return Path(name)
     if (data / name).is_dir():
         return data / name
-    from harness.sources.texts.prepare import prepare_texts
+    from harness.data.sources.texts.prepare import prepare_texts
 
     return prepare_texts(name, folder=data)
 

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.atomic import write_text
+from harness.core.atomic import write_text
+from harness.core.errors import ConfigError
+from harness.core.lock import held_alone
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder
 from harness.embedding.journal import Journal
@@ -29,8 +31,6 @@ from harness.embedding.retrieval import exact_ranking
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.teacher import Teacher
 from harness.embedding.variants import Variant
-from harness.errors import ConfigError
-from harness.lock import held_alone
 
 EXAMPLES, ABOUT = "train.jsonl", "synthesis.json"
 _EXAMPLES = (

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from harness.free_cores import FreeCores
+from harness.core.cores import FreeCores
 
 FIXED_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables by which a user says how many threads there are; then they stay as they are."""

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.errors import ConfigError
+from harness.data.metric import normalise
 from harness.embedding.encoder import Vectors
-from harness.errors import ConfigError
-from harness.metric import normalise
 
 Reduction = Literal["prefix", "pca"]
 Precision = Literal["float32", "float16", "int8", "binary"]

@@ -1,7 +1,7 @@
 """Result files that ann-benchmarks wrote: read as results of ours, and brought into a store.
 
 Their layout: datasets `times (q,)` in seconds, `neighbors (q, k)` and `distances (q, k)`; attributes as `_read` lists
-them. Ours are a superset of it (`harness.store`), so that their scripts read our files; this is the way back.
+them. Ours are a superset of it (`harness.store.results`), so that their scripts read our files; this is the way back.
 
 A foreign file says little about how it was measured: one pass, no machine, an index size that is a growth of resident
 memory. What it doesn't say stays unknown here and is noted, and its machine has a key of its own, so that its figures
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.atomic import reason
-from harness.dataset import Dataset, dataset_path, read_dataset
-from harness.document import Document, Process
-from harness.errors import AnnbenchError, StoreError, UnknownNameError
-from harness.metric import Metric
-from harness.spec import BuildSpec, Mode, Provenance, SearchSpec, freeze
-from harness.store import RESULT_SUFFIX, SCHEMA_VERSION, Result, ResultStore, is_ours, read_result
+from harness.core.atomic import reason
+from harness.core.errors import AnnbenchError, StoreError, UnknownNameError
+from harness.data.dataset import Dataset, dataset_path, read_dataset
+from harness.data.metric import Metric
+from harness.store.document import Document, Process
+from harness.store.results import RESULT_SUFFIX, SCHEMA_VERSION, Result, ResultStore, is_ours, read_result
+from harness.store.spec import BuildSpec, Mode, Provenance, SearchSpec, freeze
 
 if TYPE_CHECKING:
     import h5py

@@ -24,12 +24,12 @@ import numpy as np
 from harness.analyse.figures import recall_annb
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import FLOOR, summaries
-from harness.atomic import reason, replacing, write_text
-from harness.errors import StoreError, UnknownNameError
+from harness.core.atomic import reason, replacing, write_text
+from harness.core.errors import StoreError, UnknownNameError
+from harness.data.metric import Metric
 from harness.interop.ann_benchmarks import MACHINE, ORIGIN, Counts, parameters
-from harness.metric import Metric
-from harness.spec import label
-from harness.store import Result, ResultStore, best_times, is_ours, read_result, skipping_damage
+from harness.store.results import Result, ResultStore, best_times, is_ours, read_result, skipping_damage
+from harness.store.spec import label
 
 if TYPE_CHECKING:
     import pandas as pd

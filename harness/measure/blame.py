@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import AnnbenchError, PluginError, refused_by_system
+from harness.core.errors import AnnbenchError, PluginError, refused_by_system
 
 _ROOT = Path(__file__).resolve().parents[2]
 

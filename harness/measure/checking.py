@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.conformance import CHECKS, Check, Verdict
-from harness.errors import ConfigError, HarnessFault
+from harness.core.cores import usable_cores
+from harness.core.errors import ConfigError, HarnessFault
+from harness.core.places import place_printed
+from harness.engines.conformance import CHECKS, Check, Verdict
+from harness.engines.registry import Entry, GroupConfig
 from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
 from harness.measure.limits import memory_allowance
 from harness.measure.runner import run_child
-from harness.places import place_printed
-from harness.programs import usable_cores
-from harness.registry import Entry, GroupConfig
-from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
 
 # One check may take so long, and so may the build of the index that most of them look at.
 CHECK_SECONDS = 300.0
 _BEFORE_TIMING = tuple(check.name for check in CHECKS if check.before_timing)
 # How what `faulthandler` prints begins: at a crash, and where it is asked.
 _CRASH, _TRACE = "Fatal Python error:", "Stack (most recent call first):"
-_RULES = Path(__file__).resolve().parents[1] / "conformance"
+_RULES = Path(__file__).resolve().parents[1] / "engines" / "conformance"
 
 
 def rules_source() -> bytes:

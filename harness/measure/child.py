@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from harness.errors import AnnbenchError, HarnessFault, PluginError, StoreError
-from harness.folders import cache_folder, writable_cache
+from harness.core.errors import AnnbenchError, HarnessFault, PluginError, StoreError
+from harness.core.folders import cache_folder, writable_cache
+from harness.core.programs import import_path
+from harness.core.waiting import waiting_environment
 from harness.measure.job import Job
 from harness.measure.limits import adopting_orphans, descendants, end_orphans, group_memory, kill_group, staying_off
 from harness.measure.machine import thread_environment
-from harness.programs import import_path
-from harness.waiting import waiting_environment
 
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4000

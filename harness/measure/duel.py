@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.errors import PluginError
+from harness.core.errors import PluginError
 from harness.measure.child import Child, Limits, started, watched
 from harness.measure.job import Job
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from harness.registry import Entry
-from harness.spec import BuildSpec
+from harness.engines.registry import Entry
+from harness.store.spec import BuildSpec
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from harness.core.cores import usable_cores
 from harness.measure.cgroups import Allowed, allowed
-from harness.programs import usable_cores
 
 # What a child may hold of the machine's memory; the operating system and the parent need the rest.
 MEMORY_SHARE = 0.9

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from harness import __version__
+from harness.core.version import __version__
 from harness.measure.cgroups import allowed
 
 NAME_VARIABLE = "ANNBENCH_MACHINE"

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Sets, as_neighbors
-from harness.dataset import Dataset
-from harness.document import Document, Process
-from harness.errors import PluginError
+from harness.core.errors import PluginError
+from harness.data.dataset import Dataset
+from harness.data.metric import pair_distances
+from harness.engines.contract import Sets, as_neighbors
+from harness.engines.registry import Entry
 from harness.measure.blame import calling
 from harness.measure.job import Job
 from harness.measure.machine import describe_libraries
 from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
-from harness.metric import pair_distances
-from harness.registry import Entry
-from harness.spec import SearchSpec
-from harness.store import FAILURE_SUFFIX, SCHEMA_VERSION, Result, ResultStore
+from harness.store.document import Document, Process
+from harness.store.results import FAILURE_SUFFIX, SCHEMA_VERSION, Result, ResultStore
+from harness.store.spec import SearchSpec
 
 # Bits of mantissa that a recorded distance keeps. Recall allows for 1e-6 of a distance; 2^-33 is 1e-10, and the twenty
 # bits below it are noise that fills a third of a result file.

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
+from harness.core.errors import StoreError
 from harness.measure.child import Listener
 from harness.measure.job import Job
-from harness.spec import BuildSpec
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import BuildSpec
 
 SHELF = ".rounds"
 

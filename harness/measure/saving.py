@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.contract import Algorithm, Saves
-from harness.document import Process
+from harness.engines.contract import Algorithm, Saves
 from harness.measure.blame import calling
+from harness.store.document import Process
 
 # Saved indexes leave a tenth of the disk free, or so many bytes.
 _MOST_LEFT = 10 << 30

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.atomic import reason, write_text
-from harness.dataset import read_header
-from harness.errors import ConfigError, HarnessFault, StoreError
-from harness.kernels import kernel_variables
-from harness.lock import held_alone
+from harness.core.atomic import reason, write_text
+from harness.core.cores import usable_cores
+from harness.core.errors import ConfigError, HarnessFault, StoreError
+from harness.core.library_kernels import kernel_variables
+from harness.core.lock import held_alone
+from harness.data.dataset import Half, read_header
+from harness.engines.registry import Entry, GroupConfig, Registry
 from harness.measure.cgroups import allowed
 from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
@@ -28,10 +30,8 @@ from harness.measure.rounds import Turn, passes_so_far, round_ends, shelf, shuff
 from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
-from harness.programs import usable_cores
-from harness.registry import Entry, GroupConfig, Registry
-from harness.spec import BuildSpec, Half
-from harness.store import FAILURE_SUFFIX, Failure, ResultStore
+from harness.store.results import FAILURE_SUFFIX, Failure, ResultStore
+from harness.store.spec import BuildSpec
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.conformance import Subject
+from harness.data.metric import Metric
+from harness.engines.conformance import Subject
 from harness.measure.job import Job
-from harness.metric import Metric
 from harness.plan.grid import expand
 
 Params = Mapping[str, Any]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Search
+from harness.engines.contract import Search
 from harness.measure.blame import calling
 from harness.measure.cgroups import throttled_ns
 from harness.measure.machine import steal_ticks
-from harness.spec import Mode
+from harness.store.spec import Mode
 
 LEAST_CPU_SHARE = 0.97
 MOST_STEAL = 0.03

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Algorithm, Search
-from harness.dataset import Dataset
-from harness.document import Process
+from harness.data.dataset import Dataset
+from harness.engines.contract import Algorithm, Search
 from harness.measure.blame import Raised, calling
 from harness.measure.job import Events, Job
 from harness.measure.limits import peak_memory, reset_peak_memory
 from harness.measure.recorder import Recorder, prefix
 from harness.measure.timing import Yardstick, call_once, run_pass
-from harness.spec import SearchSpec
+from harness.store.document import Process
+from harness.store.spec import SearchSpec
 
 # Queries answered, untimed, after each bind: the passes of other settings came in between.
 REBIND_QUERIES = 20

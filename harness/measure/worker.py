@@ -23,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.conformance import Check, examine, find_checks, fingerprint
-from harness.contract import Algorithm, Saves
-from harness.dataset import Dataset, open_dataset
-from harness.document import Process
-from harness.errors import HarnessFault, PluginError, StoreError, refused_by_system
-from harness.kernels import warning
+from harness.core.errors import HarnessFault, PluginError, StoreError, refused_by_system
+from harness.core.library_kernels import warning
+from harness.data.dataset import Dataset, open_dataset
+from harness.data.metric import Metric
+from harness.engines.conformance import Check, examine, find_checks, fingerprint
+from harness.engines.contract import Algorithm, Saves
+from harness.engines.registry import Entry
 from harness.measure.blame import Raised, calling, own_fault
 from harness.measure.child import WHERE_SIGNAL
 from harness.measure.job import Events, Job
@@ -38,9 +39,8 @@ from harness.measure.recorder import ExactDistances, Recorder, prefix
 from harness.measure.saving import save
 from harness.measure.subject import subject_of
 from harness.measure.turns import Turns
-from harness.metric import Metric
-from harness.registry import Entry
-from harness.spec import SearchSpec, freeze
+from harness.store.document import Process
+from harness.store.spec import SearchSpec, freeze
 
 COMPILE_ROWS = 256
 # A build that can't be saved and took longer than this, and than its passes, isn't made again for another round.

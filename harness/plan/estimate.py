@@ -13,12 +13,12 @@ from statistics import median
 
 import numpy as np
 
-from harness.dataset import Header
-from harness.errors import StoreError
+from harness.core.errors import StoreError
+from harness.data.dataset import Header
 from harness.plan.expand import Plan
 from harness.plan.suites import Suite
-from harness.spec import BuildSpec, Params, SearchSpec, freeze
-from harness.store import RESULT_SUFFIX, Result, ResultStore
+from harness.store.results import RESULT_SUFFIX, Result, ResultStore
+from harness.store.spec import BuildSpec, Params, SearchSpec, freeze
 
 # A child process starts, imports and opens the data; before that each algorithm is checked in a child of its own.
 _START_SECONDS = 2.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.dataset import Header
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.data.dataset import Half, Header
+from harness.engines.registry import Entry, Registry
 from harness.plan.grid import expand
 from harness.plan.parameters import check_grids
 from harness.plan.suites import Suite
-from harness.registry import Entry, Registry
-from harness.spec import BuildSpec, Half, Provenance, SearchSpec
-from harness.store import FAILURE_SUFFIX, ResultStore, read_failure, skipping_damage
+from harness.store.results import FAILURE_SUFFIX, ResultStore, read_failure, skipping_damage
+from harness.store.spec import BuildSpec, Provenance, SearchSpec
 
 WORDS = ("all", "from-scratch", "core", "ann-benchmarks")
 

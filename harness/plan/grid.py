@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from harness.plan.expression import resolve
-from harness.spec import Params, freeze
+from harness.store.spec import Params, freeze
 
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

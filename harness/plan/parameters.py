@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import ConfigError, UnknownNameError
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.engines.registry import Entry, GroupConfig
 from harness.plan.expression import VARIABLES, resolve
-from harness.registry import Entry, GroupConfig
 
 Kind = Literal["build", "search"]
 Types = frozenset[str] | None

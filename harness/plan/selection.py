@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.engines.registry import Entry, GroupConfig
 from harness.plan.parameters import check_grids, names
-from harness.registry import Entry, GroupConfig
 
 _KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _CALL = re.compile(r"(?P<name>[^()]+)\((?P<params>.*)\)", re.DOTALL)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.errors import ConfigError, UnknownNameError
-from harness.registry import GroupConfig, KernelVariables, in_lists
-from harness.validation import describe, read_yaml
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.core.validation import describe, read_yaml
+from harness.engines.registry import GroupConfig, KernelVariables, in_lists
 
 Group = Literal["quick", "default", "full"]
 Mode = Literal["single", "batch"]

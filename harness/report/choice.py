@@ -12,8 +12,8 @@ from harness.choosing.outcome import Decision, Pick
 from harness.choosing.request import finals_folder, scouted_folder
 from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
-from harness.spec import label
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import label
 
 if TYPE_CHECKING:
     import pandas as pd

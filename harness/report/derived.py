@@ -25,12 +25,13 @@ import numpy as np
 
 from harness.analyse.statistics import redraw_all
 from harness.analyse.table import MEASURED, failure_row, joined, result_row, tidy_frame
-from harness.atomic import replacing
-from harness.errors import DamagedResult, UnknownNameError
-from harness.folders import cache_folder
-from harness.programs import import_path, usable_cores
+from harness.core.atomic import replacing
+from harness.core.cores import usable_cores
+from harness.core.errors import DamagedResult, UnknownNameError
+from harness.core.folders import cache_folder
+from harness.core.programs import import_path
 from harness.report.detail import Detail, describe, describe_failure
-from harness.store import ResultStore, read_ours, skipping_damage
+from harness.store.results import ResultStore, read_ours, skipping_damage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ import numpy as np
 
 from harness.analyse.measures import Measure
 from harness.analyse.table import MEASURED, GroupKey
-from harness.atomic import replacing
-from harness.errors import AnnbenchError
+from harness.core.atomic import replacing
+from harness.core.errors import AnnbenchError
 from harness.report.style import SOFT, plain
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analyse.statistics import Range
-from harness.atomic import write_text
+from harness.core.atomic import write_text
 from harness.embedding.joint import JointRow, Onset, onsets
 from harness.embedding.judged import Judged, read_judged
 from harness.embedding.measures.intervals import SURE
@@ -16,7 +16,7 @@ from harness.report.figure import add_axes, log_scale, new_figure, padded, save,
 from harness.report.labels import End, label_ends
 from harness.report.style import drawing, styles
 from harness.report.tables import escape, markdown, to_csv
-from harness.spec import label
+from harness.store.spec import label
 
 STEM = "joint"
 JOINT_WORDS = 6

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.atomic import write_text
+from harness.core.atomic import write_text
+from harness.core.errors import AnnbenchError, UnknownNameError
 from harness.embedding.measures.intervals import SURE, compare
 from harness.embedding.records import Figure, Record
-from harness.errors import AnnbenchError, UnknownNameError
 from harness.report.tables import escape, markdown, to_csv
 
 STEM = "embedding-quality"

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from harness.errors import AnnbenchError
-from harness.registry import Entry, Registry, load_registry
+from harness.core.errors import AnnbenchError
+from harness.engines.registry import Entry, Registry, load_registry
 from harness.report.html.commands import literal
 
 _PLACE = re.compile(r"\$\{(\w+)(?:=([^}]*))?\}")
@@ -34,7 +34,7 @@ vectors = np.load("vectors.npy")  # yours: packed bits, uint8 (n, dim / 8)
 queries = np.load("queries.npy")  # (m, dim / 8)
 """
 _SETS = """\
-from harness.contract import Sets
+from harness.engines.contract import Sets
 {imports}
 vectors = Sets.of([[1, 5, 9], [2, 5]])  # yours: a list of integers for each row
 queries = Sets.of([[1, 5]])
@@ -48,8 +48,8 @@ ids = as_neighbors(search(queries, k), len(queries), k, len(vectors))  # (m, k);
 """
 _CONTRACT_IMPORTS = """\
 
-from harness.contract import as_neighbors
-from harness.registry import load_registry
+from harness.engines.contract import as_neighbors
+from harness.engines.registry import load_registry
 """
 
 

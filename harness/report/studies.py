@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from harness.analyse.table import machine_name
-from harness.atomic import write_text
-from harness.errors import AnnbenchError
+from harness.core.atomic import write_text
+from harness.core.errors import AnnbenchError
 from harness.report.figure import WIDTH, log_scale, new_figure, padded, save, short_count
 from harness.report.labels import End, label_ends, label_points
 from harness.report.style import FROM_SCRATCH, INK, SOFT, Style, drawing, plain, styles

@@ -11,8 +11,8 @@ from harness.analyse.at_recall import RULE
 from harness.analyse.caveats import caveats, medians_of
 from harness.analyse.table import Group, groups, newest, targets_table
 from harness.analyse.winners import MEANING
-from harness.atomic import write_text
-from harness.errors import AnnbenchError
+from harness.core.atomic import write_text
+from harness.core.errors import AnnbenchError
 from harness.report import tables
 from harness.report.cost import COST_TARGET, cost_recall_figure, cost_speed_figure
 from harness.report.figure import FORMATS, machine_title, save

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from harness.errors import UnknownNameError
+from harness.core.errors import UnknownNameError
 from harness.studies.study import Study
 
 _STUDIES = {

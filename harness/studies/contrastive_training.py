@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 from harness.studies.lab import Lab
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study
@@ -90,13 +90,13 @@ class ContrastiveTraining(Study[Settings]):
         from harness.embedding.requirements import require_torch
 
         require_torch()
+        from harness.core.folders import MODELS
         from harness.embedding.cache import EmbeddingCache
         from harness.embedding.evaluation import evaluate, subset
         from harness.embedding.models import load_model
         from harness.embedding.session import find_tasks
         from harness.embedding.tasks import Retrieval
         from harness.embedding.training.session import train_recipe
-        from harness.folders import MODELS
 
         recipe = _recipe(str(step["part"]), str(step["choice"]), int(step["seed"]), settings)
         task = find_tasks(settings.task, lab.data)[0]

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.analyse.dimension import levina_bickel
-from harness.metric import Metric
+from harness.data.metric import Metric
 from harness.studies.lab import Lab, Sample, ask, interleaved, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study

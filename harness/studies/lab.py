@@ -18,16 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Algorithm, Neighbors, Search, Vectors
-from harness.dataset import dataset_path, open_dataset, read_header
-from harness.errors import DatasetError
-from harness.groundtruth import exact_neighbors
+from harness.core.errors import DatasetError
+from harness.data.dataset import dataset_path, open_dataset, read_header
+from harness.data.metric import Metric, neighbour_distances
+from harness.data.sources.named import absence_of
+from harness.data.sources.present import check_once
+from harness.data.sources.synthetic import PREFIX, generate, parse
+from harness.data.truth import exact_neighbors
+from harness.engines.contract import Algorithm, Neighbors, Search, Vectors
+from harness.engines.registry import Entry, Registry
 from harness.measure.timing import MOST_ROUNDS, call_once
-from harness.metric import Metric, neighbour_distances
-from harness.registry import Entry, Registry
-from harness.sources.named import absence_of
-from harness.sources.present import check_once
-from harness.sources.synthetic import PREFIX, generate, parse
 
 _SAMPLE = 256  # rows that `compile` may have, by the contract
 _FEWEST_QUERIES = 10

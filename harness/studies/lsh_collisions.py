@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.contract import as_neighbors
-from harness.metric import Metric, neighbour_distances, normalise
+from harness.data.metric import Metric, neighbour_distances, normalise
+from harness.engines.contract import as_neighbors
 from harness.studies.lab import Lab, Sample, ask, recall, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.contract import Vectors, as_neighbors
-from harness.groundtruth import exact_neighbors
-from harness.metric import Metric, normalise
+from harness.data.metric import Metric, normalise
+from harness.data.truth import exact_neighbors
+from harness.engines.contract import Vectors, as_neighbors
 from harness.studies.lab import Lab, Sample, ask, recall, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.rate_distortion import scalar_codes, spectrum, water_filling, white_bound

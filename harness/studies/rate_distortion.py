@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import Vectors
+from harness.engines.contract import Vectors
 
 # Scalar codes may leave values out that lie beyond so many standard deviations.
 _LIMITS = np.geomspace(0.4, 12.0, 40)

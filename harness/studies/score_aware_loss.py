@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.analyse.statistics import DEFAULT_LEVEL, mean_range
-from harness.contract import as_neighbors
+from harness.engines.contract import as_neighbors
 from harness.studies.lab import Lab, Sample, ask, query_recall, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from harness.atomic import reason, write_text
-from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError
-from harness.lock import held_alone
+from harness.core.atomic import reason, write_text
+from harness.core.errors import AnnbenchError, ConfigError, PluginError, StoreError
+from harness.core.lock import held_alone
+from harness.core.validation import describe
+from harness.engines.registry import Registry
 from harness.measure.machine import describe_code, describe_libraries, describe_machine
-from harness.registry import Registry
 from harness.studies.lab import Lab
 from harness.studies.study import Explanation, Row, Settings, Step, Study
-from harness.validation import describe
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.contract import as_neighbors
+from harness.engines.contract import as_neighbors
 from harness.studies.lab import Lab, ask, recall, short_name, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture
 from harness.studies.study import Explanation, Needs, Row, Shown, Step, Study

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from harness.conformance import CHECKS, Check, Verdict
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
+from harness.engines.conformance import CHECKS, Check, Verdict
+from harness.engines.registry import Entry, Registry, load_registry, plugin_entries
 from harness.measure.checking import check_limits, verdicts
-from harness.registry import Entry, Registry, load_registry, plugin_entries
 
 
 class Conformance:

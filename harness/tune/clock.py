@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from harness.atomic import write_text
+from harness.core.atomic import write_text
 
 
 class Clock:

@@ -13,14 +13,14 @@ import yaml
 from harness.analyse.frontier import Frontier, fastest_at
 from harness.analyse.measures import MEASURES
 from harness.analyse.statistics import interval
-from harness.atomic import reason, write_text
-from harness.dataset import Header
-from harness.errors import StoreError
+from harness.core.atomic import reason, write_text
+from harness.core.errors import StoreError
+from harness.data.dataset import Header
+from harness.engines.registry import GroupConfig
 from harness.measure.session import Options
 from harness.plan.expand import Settings
 from harness.plan.suites import Suite
-from harness.registry import GroupConfig
-from harness.store import Result
+from harness.store.results import Result
 from harness.tune.trials import Trial
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.analyse.figures import qps, query_recall
-from harness.document import Process
 from harness.measure.child import Child, Limits, started, watched
 from harness.measure.job import Job
-from harness.spec import SearchSpec, freeze
-from harness.store import ResultStore
+from harness.store.document import Process
+from harness.store.results import ResultStore
+from harness.store.spec import SearchSpec, freeze
 
 Told = Callable[[str, dict[str, Any]], None]
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from harness.compare.live import measure_alone
 from harness.compare.request import CHOOSING, JUDGING
 from harness.compare.sides import LiveSide
-from harness.errors import ConfigError, PluginError
+from harness.core.errors import ConfigError, PluginError
+from harness.engines.registry import Entry
 from harness.measure.child import Limits
 from harness.measure.session import alone, conformance, job_for
 from harness.plan.expand import builds_of, check_depth, unusable
-from harness.registry import Entry
-from harness.spec import BuildSpec, SearchSpec, freeze, label
+from harness.store.spec import BuildSpec, SearchSpec, freeze, label
 from harness.tune.clock import Clock
 from harness.tune.outcome import Terms, Tuned, builds_chosen, choose
 from harness.tune.probe import Point, Prober, Told, prober

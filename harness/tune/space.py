@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
+from harness.engines.registry import Entry
 from harness.plan.expression import resolve
-from harness.registry import Entry
 
 if TYPE_CHECKING:
     import optuna

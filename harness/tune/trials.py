@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analyse.frontier import Frontier, fastest_at, qps_at
-from harness.atomic import write_text
+from harness.core.atomic import write_text
 from harness.tune.probe import Point
 
 

@@ -9,10 +9,10 @@ import numba
 import numpy as np
 import pytest
 
-from harness.contract import Saves
-from harness.errors import ParameterError, PluginError
-from harness.metric import Metric
-from harness.registry import load_registry
+from harness.core.errors import ParameterError, PluginError
+from harness.data.metric import Metric
+from harness.engines.contract import Saves
+from harness.engines.registry import load_registry
 
 # Hashes wrap around, which only the interpreter remarks on.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from algorithms.brute_force import BruteForce
 from algorithms.brute_force.index import QUERY_BLOCK, ROW_BLOCK, SPARE
-from harness.contract import Sets
-from harness.errors import ParameterError
-from harness.metric import Metric, neighbour_distances, pack_bits
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, neighbour_distances, pack_bits
+from harness.engines.contract import Sets
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from algorithms.hnsw import HNSW
-from harness.metric import Metric, neighbour_distances
-from harness.registry import load_registry
+from harness.data.metric import Metric, neighbour_distances
+from harness.engines.registry import load_registry
 
 # Hashes wrap around, which only the interpreter remarks on.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness.contract import Grows, Saves, as_neighbors
-from harness.errors import ParameterError
-from harness.metric import Metric, neighbour_distances, normalise, pack_bits
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, neighbour_distances, normalise, pack_bits
+from harness.engines.contract import Grows, Saves, as_neighbors
+from harness.engines.registry import GROUPS, load_registry
 from harness.plan.grid import expand
-from harness.registry import GROUPS, load_registry
 
 K = 10
 DIM = 24

@@ -14,8 +14,8 @@ from harness.analyse.figures import pass_latencies
 from harness.analyse.measures import MEASURES
 from harness.analyse.paired import Pair, compare_pairs
 from harness.compare.join import join
-from harness.errors import AnnbenchError
-from harness.store import Result
+from harness.core.errors import AnnbenchError
+from harness.store.results import Result
 
 
 def on_a_core(result: Result, shares: list[float], *, old: bool = False) -> Result:

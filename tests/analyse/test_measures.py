@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from harness.analyse import measures
 from harness.analyse.figures import pass_qps, query_recall, sorted_latencies, sorted_quantiles
 from harness.analyse.measures import MEASURES, break_even_queries, measure
-from harness.errors import UnknownNameError
-from harness.store import ResultStore
+from harness.core.errors import UnknownNameError
+from harness.store.results import ResultStore
 
 
 def messy(factory: Any, seed: int, *, sign: float = 1.0, width: type = np.float32) -> Any:

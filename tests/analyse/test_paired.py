@@ -14,8 +14,8 @@ from harness.analyse.statistics import Range
 from harness.analyse.trimmed import looks_between
 from harness.analyse.unpaired import BUILD_SPREAD, compare_speeds, speeds_of
 from harness.analyse.verdict import TIE, judge, more_children
-from harness.errors import AnnbenchError
-from harness.store import Result
+from harness.core.errors import AnnbenchError
+from harness.store.results import Result
 
 QUERIES, K, ROUNDS = 60, 10, 7
 

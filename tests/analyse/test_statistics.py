@@ -12,7 +12,7 @@ import pytest
 from harness.analyse.measures import MEASURES
 from harness.analyse.resampling import query_counts, redrawn_means
 from harness.analyse.statistics import Intervals, interval, mean_range
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 K = 10
 

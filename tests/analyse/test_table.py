@@ -11,7 +11,7 @@ import pytest
 from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import COLUMNS, floor_qps, groups, machine_name, newest, on_frontier, targets_table, tidy
-from harness.store import Failure
+from harness.store.results import Failure
 
 
 def test_a_row_a_result(factory: Any, tmp_path: Any) -> None:

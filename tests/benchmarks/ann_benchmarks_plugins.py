@@ -18,12 +18,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from harness.compare.sides import LiveSide, read_side
-from harness.contract import Algorithm, Search, as_neighbors
-from harness.dataset import Dataset, open_dataset
-from harness.folders import data_folder
-from harness.interop.plugins import plugin_entries
+from harness.core.folders import data_folder
+from harness.data.dataset import Dataset, open_dataset
+from harness.engines.adapters.ann_benchmarks.plugins import plugin_entries
+from harness.engines.contract import Algorithm, Search, as_neighbors
+from harness.engines.registry import Registry, load_registry
 from harness.plan.grid import expand
-from harness.registry import Registry, load_registry
 
 DATASET, K, QUERIES, ROUNDS = "fashion-mnist-784-euclidean", 10, 1000, 15
 

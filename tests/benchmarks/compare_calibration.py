@@ -33,12 +33,12 @@ from harness.compare.join import join
 from harness.compare.request import DEFAULT_PAIRS, Request, compare_suite
 from harness.compare.session import compare
 from harness.compare.sides import read_side
-from harness.folders import data_folder
+from harness.core.cores import usable_cores
+from harness.core.folders import data_folder
+from harness.data.sources.prepare import prepare
+from harness.engines.registry import load_registry
 from harness.measure.session import Options
-from harness.programs import usable_cores
-from harness.registry import load_registry
-from harness.sources.prepare import prepare
-from harness.store import Result, ResultStore
+from harness.store.results import Result, ResultStore
 
 KINDS = {"itself": 0.0, "slowed by 5%": 0.05}
 
@@ -47,8 +47,8 @@ _PLUGIN = '''
 
 from time import perf_counter_ns
 
-from harness.contract import Algorithm
-from harness.registry import load_registry
+from harness.engines.contract import Algorithm
+from harness.engines.registry import load_registry
 
 
 class Slowed(Algorithm):

@@ -34,12 +34,12 @@ from harness.analyse.statistics import Range, ratio_range
 from harness.analyse.table import DEFAULT_TARGETS, targets_table, tidy
 from harness.analyse.winners import telling, winner
 from harness.api import suite_for
-from harness.folders import data_folder
+from harness.core.cores import usable_cores
+from harness.core.folders import data_folder
+from harness.data.sources.prepare import prepare
+from harness.engines.registry import load_registry
 from harness.measure.session import Options, execute, plan_run
-from harness.programs import usable_cores
-from harness.registry import load_registry
-from harness.sources.prepare import prepare
-from harness.store import Result, ResultStore
+from harness.store.results import Result, ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,10 @@ import time
 import faiss
 import numpy as np
 
-from harness.dataset import open_dataset
-from harness.folders import data_folder
-from harness.groundtruth import exact_neighbors
-from harness.metric import Metric, neighbour_distances
+from harness.core.folders import data_folder
+from harness.data.dataset import open_dataset
+from harness.data.metric import Metric, neighbour_distances
+from harness.data.truth import exact_neighbors
 
 THREADS, K, PAIRS = 2, 100, 5
 

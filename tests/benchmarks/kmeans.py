@@ -18,9 +18,9 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from algorithms.kernels.kmeans import assign, kmeans
-from harness.dataset import open_dataset
-from harness.folders import data_folder
-from harness.metric import Metric, normalise
+from harness.core.folders import data_folder
+from harness.data.dataset import open_dataset
+from harness.data.metric import Metric, normalise
 
 THREADS, ITERATIONS, ROUNDS = 2, 10, 3
 SIZES = {"glove6b-100-341k-angular": (575, 1150), "fashion-mnist-784-euclidean": (245, 980)}

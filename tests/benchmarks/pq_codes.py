@@ -14,9 +14,9 @@ import faiss
 import numpy as np
 
 from algorithms.pq import PQ
-from harness.dataset import open_dataset
-from harness.folders import data_folder
-from harness.metric import Metric, normalise
+from harness.core.folders import data_folder
+from harness.data.dataset import open_dataset
+from harness.data.metric import Metric, normalise
 
 THREADS, QUERIES, K = 2, 4000, 10
 # Lists, and subspaces at 4 and at 8 bits.

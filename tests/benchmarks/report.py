@@ -34,7 +34,7 @@ def load_factory() -> ModuleType:
 
 def make_store(folder: Path, datasets: int, algorithms: int, settings: int) -> None:
     """Write the results that are missing: curves in which recall rises in nines as QPS falls."""
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
     factory, store = load_factory(), ResultStore(folder)
     for dataset in range(datasets):
@@ -101,7 +101,7 @@ def build(results: Path, plots: Path, cache: Path, workers: int | None) -> dict[
     """Build the page; return the seconds of its parts, in wall time and, for this process, in CPU."""
     from harness.report.derived import derive
     from harness.report.html.page import Content, write_page
-    from harness.store import ResultStore
+    from harness.store.results import ResultStore
 
     marks = [(time.perf_counter(), time.process_time())]
     derived = derive(ResultStore(results), cache=cache, workers=workers)

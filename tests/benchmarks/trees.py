@@ -18,7 +18,7 @@ from sklearn import neighbors
 
 from algorithms.ball_tree import BallTree
 from algorithms.kd_tree import KDTree
-from harness.metric import Metric
+from harness.data.metric import Metric
 
 N, K, ROUNDS = 1_000_000, 10, 5
 # Queries a round. scikit-learn's ball tree takes milliseconds for each, whatever the batch, and gets a tenth.

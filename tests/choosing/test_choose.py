@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from harness.choosing.journal import read_journal
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 Annbench = Callable[..., tuple[int, str, str]]
 

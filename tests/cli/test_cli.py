@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from harness.cli.options import parse_bytes, parse_seconds
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 VERBS = ["list", "prepare", "run", "results", "report", "export", "study", "check", "new-plugin", "embed", "train"]
 VERBS += ["evaluate"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 DIGITS = ("-d", "digits-64-euclidean", "--queries", "20", "--passes", "2", "--pairs", "2", "--most-pairs", "2")
@@ -117,7 +117,7 @@ import time
 
 import numpy as np
 
-from harness.contract import Algorithm
+from harness.engines.contract import Algorithm
 
 
 class Mine(Algorithm):
@@ -221,7 +221,7 @@ def test_a_gate_sees_recall_that_was_lost(annbench: Any, tmp_path: Path) -> None
             f"""
 import numpy as np
 
-from harness.contract import Algorithm
+from harness.engines.contract import Algorithm
 
 
 class Mine(Algorithm):

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from harness.compare.stored import write_baseline
-from harness.dataset import Header
+from harness.data.dataset import Header
+from harness.data.metric import Metric
 from harness.measure.job import Job
-from harness.metric import Metric
-from harness.spec import thaw
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import thaw
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 
@@ -349,7 +349,7 @@ def test_the_rival_of_a_baseline_is_measured_anew(
     header = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1697, 100, 100, 64, "d" * 64)
     monkeypatch.setattr("harness.compare.turns.read_header", lambda *_: header)
     monkeypatch.setattr("harness.compare.live.read_header", lambda *_: header)
-    monkeypatch.setattr("harness.sources.prepare.prepare", lambda *_, **__: None)
+    monkeypatch.setattr("harness.data.sources.prepare.prepare", lambda *_, **__: None)
     side = f"{FAULTY}::exact(setting=1)"
     few = ("-d", "digits-64-euclidean", "--passes", "4", "--pairs", "2")
     status, _, err = annbench("compare", side, "--save-baseline", "base.json", "--queries", "20", *few)

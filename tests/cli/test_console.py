@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
-from harness.console import Column, Lines, print_table
-from harness.registry import load_registry
+from harness.core.console import Column, Lines, print_table
+from harness.engines.registry import load_registry
 
 HARNESS = Path(__file__).resolve().parents[2] / "harness"
 LONG = "/folder/" + "a long folder, " * 12 + "file-with-a-name.hdf5"

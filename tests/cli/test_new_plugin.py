@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from harness.api import load_results
-from harness.metric import Metric, neighbour_distances
-from harness.registry import load_registry, plugin_entries
-from harness.scaffold.write import write_plugin
+from harness.data.metric import Metric, neighbour_distances
+from harness.engines.registry import load_registry, plugin_entries
+from harness.engines.scaffold.write import write_plugin
 
 
 def _run(*command: str, folder: Path) -> str:

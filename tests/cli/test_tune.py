@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.plan.suites import read_suites
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 from harness.tune import session
 
 _CONFIG = """
@@ -25,7 +25,7 @@ part:
 _SOURCE = """
 import numpy as np
 
-from harness.contract import Algorithm
+from harness.engines.contract import Algorithm
 
 
 class Part(Algorithm):

@@ -10,12 +10,12 @@ import pytest
 from harness.compare.choose import Point, builds, enclosing, probe
 from harness.compare.request import compare_suite
 from harness.compare.sides import LiveSide, read_side
-from harness.dataset import read_header
+from harness.data.dataset import read_header
+from harness.data.sources.prepare import prepare
+from harness.engines.registry import load_registry
 from harness.measure.session import Options, settings_for
-from harness.registry import load_registry
-from harness.sources.prepare import prepare
-from harness.spec import BuildSpec, Provenance, SearchSpec
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import BuildSpec, Provenance, SearchSpec
 
 _PROVENANCE = Provenance(*("",) * len(Provenance._fields))
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from harness.analyse.measures import MEASURES
-from harness.conformance import CHECKS
-from harness.document import Document, Process
+from harness.engines.conformance import CHECKS
+from harness.engines.registry import AlgorithmConfig, GroupConfig
 from harness.plan.suites import Suite, load_suites
-from harness.registry import AlgorithmConfig, GroupConfig
+from harness.store.document import Document, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

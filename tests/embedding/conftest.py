@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.programs import usable_cores
+from harness.core.cores import usable_cores
 
 # Of differing lengths, with capitals, accents, blanks at the ends, unknown letters, and nothing at all.
 TEXTS = [

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.beir import is_beir, read_beir, read_corpus, splits
 from harness.embedding.formats.recognise import read_tasks
-from harness.errors import DatasetError
 
 CORPUS: list[dict[str, Any]] = [
     {"_id": "d1", "title": "Cats", "text": "sit on mats"},

@@ -13,7 +13,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from harness.dataset import read_dataset
+from harness.core.errors import ConfigError, DatasetError
+from harness.data.dataset import read_dataset
+from harness.data.metric import Metric
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.corpus import dataset_name, embed_corpus
 from harness.embedding.encoder import TowerEncoder
@@ -23,8 +25,6 @@ from harness.embedding.judged import read_judged
 from harness.embedding.measures.ranking import ndcg
 from harness.embedding.tasks import Retrieval
 from harness.embedding.variants import Variant
-from harness.errors import ConfigError, DatasetError
-from harness.metric import Metric
 
 VARIANTS = ["full", "prefix-8", "pca-8", "float16", "int8", "pca-8/int8"]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from harness.core.errors import PluginError  # noqa: E402
 from harness.embedding.encoder import TowerEncoder, embed_prepared, encode  # noqa: E402
 from harness.embedding.towers.static import StaticTower  # noqa: E402
-from harness.errors import PluginError  # noqa: E402
 
 
 @pytest.fixture(scope="module")

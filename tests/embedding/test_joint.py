@@ -16,7 +16,7 @@ from harness.analyse.statistics import Range
 from harness.embedding.joint import JointRow, joint_rows, onsets, together
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
-from harness.store import Result
+from harness.store.results import Result
 
 QUERIES, DOCUMENTS = 40, 120
 SHA = "d" * 64

@@ -15,12 +15,12 @@ pytest.importorskip("transformers")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from harness.core.errors import AnnbenchError, ConfigError, UnknownNameError  # noqa: E402
 from harness.embedding.layout import is_tower, load_tower, save_tower  # noqa: E402
 from harness.embedding.towers.heads import Dense, Head  # noqa: E402
 from harness.embedding.towers.static import StaticTower  # noqa: E402
 from harness.embedding.towers.tower import Tower  # noqa: E402
 from harness.embedding.towers.transformer import TransformerTower  # noqa: E402
-from harness.errors import AnnbenchError, ConfigError, UnknownNameError  # noqa: E402
 
 
 @pytest.fixture

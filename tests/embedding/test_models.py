@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError, UnknownNameError
 from harness.embedding import models
 from harness.embedding.layout import save_tower
 from harness.embedding.models import PACKAGED, Packaged, load_model, locate, trained
 from harness.embedding.towers.static import StaticTower
-from harness.errors import ConfigError, UnknownNameError
 
 
 @pytest.fixture

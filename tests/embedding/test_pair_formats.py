@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.pairs import read_pairs
 from harness.embedding.formats.recognise import read_tasks
 from harness.embedding.tasks import Classification, Clustering, Pairs, Similarity
-from harness.errors import DatasetError
 
 
 def put(folder: Path, **files: str) -> Path:

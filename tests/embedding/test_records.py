@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.core.errors import StoreError
 from harness.embedding.records import Figure, Kind, Record, path_of, read_record, read_records, write_record
-from harness.errors import StoreError
 
 NAN = math.nan
 

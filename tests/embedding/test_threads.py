@@ -11,11 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from harness.core.cores import FreeCores, usable_cores  # noqa: E402
+from harness.core.waiting import waiting_environment  # noqa: E402
 from harness.embedding import threads as module  # noqa: E402
 from harness.embedding.threads import Threads  # noqa: E402
-from harness.free_cores import FreeCores  # noqa: E402
-from harness.programs import usable_cores  # noqa: E402
-from harness.waiting import waiting_environment  # noqa: E402
 
 BUSY = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nprint(flush=True)\nwhile True: pass"
 SPUN = "import os, harness.embedding, torch; print(os.environ['GOMP_SPINCOUNT'], os.environ['OMP_WAIT_POLICY'])"

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError, UnknownNameError  # noqa: E402
 from harness.embedding.encoder import encode  # noqa: E402
 from harness.embedding.layout import load_tower, save_tower  # noqa: E402
 from harness.embedding.towers.heads import ACTIVATIONS, Dense, Head  # noqa: E402
@@ -19,7 +20,6 @@ from harness.embedding.towers.pooling import POOLINGS, Pooling, check_pooling, p
 from harness.embedding.towers.static import StaticTower  # noqa: E402
 from harness.embedding.towers.tower import Tower  # noqa: E402
 from harness.embedding.towers.transformer import TransformerTower, longest  # noqa: E402
-from harness.errors import ConfigError, UnknownNameError  # noqa: E402
 
 FAMILIES = ("bert", "roberta", "t5", "gpt2", "llama")
 

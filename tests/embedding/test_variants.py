@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
+from harness.core.errors import ConfigError
 from harness.embedding.variants import Variant, principal_components, signs
-from harness.errors import ConfigError
 
 FULL = 24
 

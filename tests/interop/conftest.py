@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.dataset import Dataset, read_dataset, write_dataset
-from harness.document import Document, Process
-from harness.metric import Metric, neighbour_distances
-from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
-from harness.store import SCHEMA_VERSION, Result
+from harness.data.dataset import Dataset, read_dataset, write_dataset
+from harness.data.metric import Metric, neighbour_distances
+from harness.store.document import Document, Process
+from harness.store.results import SCHEMA_VERSION, Result
+from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
 
 NAME = "fashion-mnist-784-euclidean"
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.conformance import CHECKS, Subject, examine
-from harness.conformance.samples import sample
-from harness.contract import Algorithm, Sets, as_neighbors
-from harness.errors import ParameterError, PluginError
-from harness.interop.plugins import plugin_entries
-from harness.metric import Metric, neighbour_distances
-from harness.registry import Entry
+from harness.core.errors import ParameterError, PluginError
+from harness.data.metric import Metric, neighbour_distances
+from harness.engines.adapters.ann_benchmarks.plugins import plugin_entries
+from harness.engines.conformance import CHECKS, Subject, examine
+from harness.engines.conformance.samples import sample
+from harness.engines.contract import Algorithm, Sets, as_neighbors
+from harness.engines.registry import Entry
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "annb"
 

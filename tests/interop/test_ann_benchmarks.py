@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.dataset import Dataset
-from harness.errors import StoreError
+from harness.core.errors import StoreError
+from harness.data.dataset import Dataset
+from harness.data.metric import Metric
 from harness.interop.ann_benchmarks import MACHINE, ORIGIN, Counts, import_folder, parameters, read_foreign
-from harness.metric import Metric
-from harness.store import Result, ResultStore, read_result
+from harness.store.results import Result, ResultStore, read_result
 
 measures = pytest.importorskip("harness.analyse.measures").MEASURES
 

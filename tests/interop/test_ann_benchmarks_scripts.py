@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from harness.analyse.measures import MEASURES
-from harness.dataset import Dataset
+from harness.data.dataset import Dataset
 from harness.interop.ann_benchmarks import MACHINE, import_folder, read_foreign
 from harness.interop.tables import annb_table, export_folder, import_csv
-from harness.store import Result, ResultStore
+from harness.store.results import Result, ResultStore
 
 VARIABLE = "ANNBENCH_ANN_BENCHMARKS"
 CHECKOUT, _, PYTHON = os.environ.get(VARIABLE, "").partition(os.pathsep)

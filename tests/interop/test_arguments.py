@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError, ParameterError
-from harness.interop.arguments import assembled, leaves, named, signature, written
+from harness.core.errors import ConfigError, ParameterError
+from harness.engines.adapters.ann_benchmarks.arguments import assembled, leaves, named, signature, written
 from harness.plan.grid import expand
-from harness.spec import thaw
+from harness.store.spec import thaw
 
 DATA = {"n": 60_000, "dim": 784, "k": 10}
 

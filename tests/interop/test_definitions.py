@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError
-from harness.interop.definitions import Definition, read_definitions
-from harness.metric import Metric
+from harness.core.errors import ConfigError
+from harness.data.metric import Metric
+from harness.engines.adapters.ann_benchmarks.definitions import Definition, read_definitions
 
 
 def _definition(**changed: Any) -> dict[str, Any]:

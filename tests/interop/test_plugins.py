@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 import harness
-from harness.errors import ConfigError
-from harness.interop.plugins import plugin_entries
+from harness.core.errors import ConfigError
+from harness.data.metric import Metric
+from harness.engines.adapters.ann_benchmarks.plugins import plugin_entries
+from harness.engines.registry import Entry
 from harness.measure.checking import check_limits, verdicts
-from harness.metric import Metric
-from harness.registry import Entry
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "annb"
 # The folder ann_benchmarks/algorithms of a checkout, for the tests that run their own plug-ins.

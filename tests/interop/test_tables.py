@@ -19,8 +19,8 @@ import pytest
 from harness import api
 from harness.analyse.measures import MEASURES
 from harness.cli.main import main
-from harness.dataset import Dataset
-from harness.errors import StoreError
+from harness.core.errors import StoreError
+from harness.data.dataset import Dataset
 from harness.interop.ann_benchmarks import MACHINE
 from harness.interop.tables import (
     ANNB_COLUMNS,
@@ -31,7 +31,7 @@ from harness.interop.tables import (
     import_csv,
     vibe_table,
 )  # fmt: skip
-from harness.store import Result, ResultStore
+from harness.store.results import Result, ResultStore
 
 Maker = Callable[..., tuple[Path, Result]]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from harness.api import suite_for
-from harness.dataset import write_dataset
+from harness.data.dataset import write_dataset
+from harness.data.metric import Metric, neighbour_distances
+from harness.engines.registry import load_registry
 from harness.measure.session import Options, Summary, execute, plan_run
-from harness.metric import Metric, neighbour_distances
-from harness.registry import load_registry
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 NAME = "small-8-euclidean"

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import refused_by_system
-from harness.store import FAILURE_SUFFIX, Failure
+from harness.core.errors import refused_by_system
+from harness.store.results import FAILURE_SUFFIX, Failure
 
 PLUGIN = """
 import needed_by_the_plugin

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.core.cores import usable_cores
 from harness.measure.cgroups import Allowed, allowed, throttled_ns
 from harness.measure.limits import beyond, default_build_threads, memory_allowance
 from harness.measure.machine import describe_machine
 from harness.measure.timing import is_disturbed
-from harness.programs import usable_cores
 
 MIB = 1 << 20
 ROOT = Path(__file__).resolve().parents[2]

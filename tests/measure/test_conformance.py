@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.conformance import CHECKS, Check, Verdict, examine, find_checks
-from harness.errors import ConfigError, UnknownNameError
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.engines.conformance import CHECKS, Check, Verdict, examine, find_checks
+from harness.engines.registry import load_registry
 from harness.measure.checking import check_job, check_limits, verdicts
 from harness.measure.subject import subject_of
-from harness.registry import load_registry
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "breaking"
 REGISTRY = load_registry([PLUGIN])

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from harness.errors import StoreError
+from harness.core.errors import StoreError
 
 
 def descendants() -> list[psutil.Process]:

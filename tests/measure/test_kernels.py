@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from harness.analyse.table import groups, tidy
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(
     not any(pool["internal_api"] == "openblas" for pool in threadpool_info()),

@@ -7,7 +7,7 @@ import pytest
 
 import harness
 from harness.analyse.measures import MEASURES
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 FAST = {"group": "quick", "queries": 20, "passes": 1, "rounds": 1, "pass_seconds": 1.0, "least_pass_seconds": 0.01}
 

@@ -6,14 +6,14 @@ import pytest
 
 from harness.api import suite_for
 from harness.cli.plan_view import say_plans
-from harness.console import Lines
-from harness.dataset import Header
-from harness.metric import Metric
+from harness.core.console import Lines
+from harness.data.dataset import Header
+from harness.data.metric import Metric
+from harness.measure.progress import Remaining
 from harness.plan.estimate import Countdown, Estimate, estimate, in_words
 from harness.plan.expand import Plan
-from harness.progress import Remaining
-from harness.spec import BuildSpec, Provenance, SearchSpec, freeze
-from harness.store import ResultStore
+from harness.store.results import ResultStore
+from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
 
 HEADER = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1000, 100, 100, 64, "")
 SUITE = suite_for("default", dataset=HEADER.name)

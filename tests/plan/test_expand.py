@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.dataset import Header
-from harness.errors import ConfigError, UnknownNameError
-from harness.metric import Metric
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.data.dataset import Header
+from harness.data.metric import Metric
+from harness.engines.registry import load_registry
 from harness.plan.expand import Settings, builds_of, check_names, chosen, expand_suite, on_half
 from harness.plan.grid import expand
 from harness.plan.suites import Suite, find_suite, load_suites, read_suites
-from harness.registry import load_registry
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 DATA = {"n": 10_000, "dim": 32, "k": 10}
 HEADER = Header("some-32-euclidean", Metric.EUCLIDEAN, 10_000, 500, 100, 32, "0" * 64)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 from harness.plan.expression import resolve
 
 DATA = {"n": 60_000, "dim": 784, "k": 10}

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from harness.api import suite_for
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
+from harness.engines.registry import Entry, GroupConfig, load_registry, read_config
 from harness.plan.expand import check_names
 from harness.plan.parameters import check_grids, names, signature
 from harness.plan.selection import grids_for
 from harness.plan.suites import load_suites
-from harness.registry import Entry, GroupConfig, load_registry, read_config
 
 REGISTRY = load_registry()
 SOURCE = """
-from harness.contract import Algorithm
+from harness.engines.contract import Algorithm
 
 class Open(Algorithm):
     def __init__(self, metric, **anything): ...

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError, UnknownNameError
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.engines.registry import Entry, load_registry
 from harness.plan.selection import grids_for, grids_of, read_selection, read_values
-from harness.registry import Entry, load_registry
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from harness.analyse.statistics import Range
-from harness.document import Document, Process
 from harness.embedding.joint import JointRow
-from harness.spec import freeze, slug
-from harness.store import Failure, Result, ResultStore
+from harness.store.document import Document, Process
+from harness.store.results import Failure, Result, ResultStore
+from harness.store.spec import freeze, slug
 
 MACHINE = {"key": "5f2a9c01", "cpu": "AMD EPYC 7B13", "cores": 2}
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from harness.analyse.table import tidy
-from harness.errors import DamagedResult
+from harness.core.errors import DamagedResult
 from harness.report import derived
 from harness.report.derived import derive, read_entries
 from harness.report.html.page import Content, render_page
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 
 @pytest.fixture

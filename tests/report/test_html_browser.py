@@ -12,7 +12,7 @@ import pytest
 
 from harness.analyse.table import targets_table, tidy
 from harness.analyse.winners import winner
-from harness.registry import load_registry
+from harness.engines.registry import load_registry
 from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
 from harness.report.snippet import application

@@ -14,7 +14,7 @@ import yaml
 
 from harness.plan.grid import expand
 from harness.report.html.commands import command_head, command_line, parameter_words, python_call
-from harness.spec import thaw
+from harness.store.spec import thaw
 
 PARAMETERS: list[dict[str, Any]] = [
     {},

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from harness.analyse.table import tidy
-from harness.errors import AnnbenchError, UnknownNameError
+from harness.core.errors import AnnbenchError, UnknownNameError
 from harness.report.derived import derive
 from harness.report.html.colours import DARK_PAGE, contrast, on_dark
 from harness.report.html.page import Content, render_page, write_page
 from harness.report.style import _KNOWN, styles
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</style>\u2028${x}`"
 VOID = {"meta", "link", "br", "img", "input", "use", "path", "circle"}

@@ -13,10 +13,10 @@ from PIL import Image
 
 from harness.analyse.statistics import Range
 from harness.analyse.table import tidy
-from harness.dataset import write_dataset
+from harness.data.dataset import write_dataset
+from harness.data.metric import Metric
+from harness.data.truth import exact_neighbors
 from harness.embedding.records import Figure, Record
-from harness.groundtruth import exact_neighbors
-from harness.metric import Metric
 from harness.report.html.cards import dataset_cards
 from harness.report.html.embedding import joint_document
 from harness.report.html.page import Content, render_page

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from harness.analyse.statistics import Range
+from harness.core.errors import DatasetError
 from harness.embedding.joint import JointRow, joint_rows
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
-from harness.errors import DatasetError
 from harness.report.joint import joint_csv, joint_figure, joint_markdown, judged_datasets, write_joint
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd()", "$x$ & \\frac", "`[link](http://x)`", "*bold*_it_"]

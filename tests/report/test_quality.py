@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from harness.core.errors import AnnbenchError, UnknownNameError
 from harness.embedding.records import Figure, Record
-from harness.errors import AnnbenchError, UnknownNameError
 from harness.report.quality import STEM, render, tabulate, write_quality
 
 KINDS = ("table", "csv", "html", "latex", "json")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.contract import as_neighbors
-from harness.metric import normalise
-from harness.registry import load_registry
+from harness.data.metric import normalise
+from harness.engines.contract import as_neighbors
+from harness.engines.registry import load_registry
 from harness.report.html.commands import literal
 from harness.report.snippet import application, fill, literals, template
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 from harness.report.studies import csv_text, study_figure, write_study
 from harness.report.style import drawing
 from harness.studies.picture import Axis, Line, Panel, Picture

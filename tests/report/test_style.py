@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.registry import load_registry
+from harness.engines.registry import load_registry
 from harness.report.labels import spread
 from harness.report.style import _KNOWN, drawing, plain, short_names, styles
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.analyse.table import Group, groups, tidy
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 from harness.report.cost import cost_speed_figure
 from harness.report.figure import save
 from harness.report.latency import latency_figure

@@ -15,7 +15,7 @@ import pytest
 
 from harness.analyse.table import tidy
 from harness.compare.stored import read_baseline
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 WRITTEN = sorted((Path(__file__).parent / "written").iterdir())
 # Intervals come from redrawn passes and queries, whose sums may differ by processor in the last digits.

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.registry import load_registry
+from harness.engines.registry import load_registry
 from harness.studies.catalogue import find_study
 from harness.studies.session import run_study, settings_for
 

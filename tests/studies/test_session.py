@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import AnnbenchError, ConfigError, PluginError, StoreError, UnknownNameError
-from harness.metric import Metric, pair_distances
+from harness.core.errors import AnnbenchError, ConfigError, PluginError, StoreError, UnknownNameError
+from harness.data.metric import Metric, pair_distances
 from harness.studies.catalogue import find_study, study_names
 from harness.studies.lab import Lab, Sample, interleaved, recall, true_neighbours
 from harness.studies.picture import Axis, Line, Panel, Picture

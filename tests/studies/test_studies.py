@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from harness.metric import Metric
+from harness.data.metric import Metric
 from harness.studies import curse_of_dimensionality as curse
 from harness.studies import lsh_collisions as lsh
 from harness.studies import small_world as world

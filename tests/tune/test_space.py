@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError
-from harness.registry import Entry, load_registry, read_config
+from harness.core.errors import ConfigError
+from harness.engines.registry import Entry, load_registry, read_config
 from harness.tune.probe import Point
 from harness.tune.space import Space, defaults, spaces
 from harness.tune.trials import score

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.lines import find, read_jsonl, read_lines, text_of
 from harness.embedding.tasks import Retrieval
-from harness.errors import DatasetError
 
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
 

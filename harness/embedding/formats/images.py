@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.atomic import reason
+from harness.core.atomic import reason
+from harness.core.errors import DatasetError
 from harness.embedding.formats.lines import Line, find, read_jsonl, text_of
 from harness.embedding.tasks import Classification, ImageText
-from harness.errors import DatasetError
 
 _IMAGES = "images.npy"
 

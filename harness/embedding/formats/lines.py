@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from harness.atomic import reason
-from harness.errors import DatasetError
+from harness.core.atomic import reason
+from harness.core.errors import DatasetError
 
 
 class Line(NamedTuple):

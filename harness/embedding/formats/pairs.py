@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.lines import Line, find, read_jsonl, read_table
 from harness.embedding.tasks import Classification, Pairs, Similarity
-from harness.errors import DatasetError
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 # The columns of STS-B as published, which has no header: genre, file, year, index, score, sentences, and licences.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.beir import is_beir, read_beir
 from harness.embedding.formats.images import is_images, read_image_text
 from harness.embedding.formats.pairs import find_split, read_pairs
 from harness.embedding.tasks import Classification, Clustering, Task
-from harness.errors import DatasetError
 
 
 def read_tasks(folder: Path, split: str = "test") -> list[Task]:

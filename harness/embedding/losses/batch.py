@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.core.errors import ParameterError
 from harness.embedding.losses.shapes import check_rows
 from harness.embedding.losses.similarity import normalise
-from harness.errors import ParameterError
 
 _EMBEDDINGS = ("queries", "positives", "negatives", "teacher_embeddings")
 

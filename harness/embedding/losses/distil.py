@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, mse_loss
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.losses.shapes import check_rows, check_shape
 from harness.embedding.losses.similarity import Similarity, row_similarities, wide
 from harness.embedding.losses.temperature import scale_of
-from harness.errors import AnnbenchError
 
 
 def margin_mse(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.losses.shapes import check_rows, check_shape
 from harness.embedding.losses.similarity import Similarity, similarities
 from harness.embedding.losses.temperature import scale_of
-from harness.errors import AnnbenchError
 
 
 def info_nce(

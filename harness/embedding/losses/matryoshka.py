@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.core.errors import ParameterError
 from harness.embedding.losses.batch import Batch, LossFunction
-from harness.errors import ParameterError
 
 
 def matryoshka(loss: LossFunction, dims: Sequence[int], weights: Sequence[float] | None = None) -> LossFunction:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from harness.core.errors import AnnbenchError, UnknownNameError
 from harness.embedding.losses.batch import Batch
 from harness.embedding.losses.distil import embedding_cosine, embedding_mse, list_kl, margin_mse
 from harness.embedding.losses.info_nce import info_nce
@@ -18,7 +19,6 @@ from harness.embedding.losses.pairwise import contrastive
 from harness.embedding.losses.siglip import INITIAL_BIAS, INITIAL_LOG_SCALE, siglip
 from harness.embedding.losses.sup_con import sup_con
 from harness.embedding.losses.triplet import batch_all, batch_hard, semi_hard, triplet
-from harness.errors import AnnbenchError, UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 
 def check_rows(count: int, **tensors: Tensor | None) -> None:

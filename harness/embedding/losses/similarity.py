@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from harness.errors import UnknownNameError
+from harness.core.errors import UnknownNameError
 
 Similarity = Literal["cosine", "dot"]
 Distance = Literal["euclidean", "squared", "cosine"]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 # CLIP's bound: similarities are never multiplied by more than 100, i.e. the temperature stays at 0.01 or above.
 HIGHEST_LOG_SCALE = math.log(100)

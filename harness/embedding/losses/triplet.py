@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from harness.core.errors import ParameterError
 from harness.embedding.losses.shapes import check_rows, check_shape
 from harness.embedding.losses.similarity import Distance, distances, row_distances
-from harness.errors import ParameterError
 
 
 def triplet(

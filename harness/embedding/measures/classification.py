@@ -21,8 +21,8 @@ from harness.analyse.statistics import (
     check_bootstrap,
     percentile_range,
 )
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.vectors import Matrix, finite
-from harness.errors import AnnbenchError
 
 SEED = 42
 PER_LABEL = 8

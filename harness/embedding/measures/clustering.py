@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.vectors import Matrix, finite
-from harness.errors import AnnbenchError
 
 SEED = 42
 DRAWS = 10

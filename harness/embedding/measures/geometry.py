@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.dimension import levina_bickel, two_nn
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.neighbourhood import Neighbourhood, hubness, nearest, relative_contrast
 from harness.embedding.measures.vectors import Matrix, directions
-from harness.errors import AnnbenchError
 
 SAMPLE = 30_000  # rows described: their neighbours of 384 dimensions take ten seconds on one core
 HUB_NEIGHBOURS = 10

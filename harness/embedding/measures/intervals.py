@@ -19,7 +19,7 @@ from harness.analyse.statistics import (
     mean_range,
     percentile_range,
 )
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 DEFAULT_FLIPS = 10_000
 SURE = 0.05

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.groundtruth import exact_neighbors
-from harness.metric import Metric, neighbour_distances
+from harness.data.metric import Metric, neighbour_distances
+from harness.data.truth import exact_neighbors
 
 
 class Neighbourhood(NamedTuple):

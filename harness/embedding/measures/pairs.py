@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 
 class PairScores(NamedTuple):

@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import AnnbenchError
+from harness.core.errors import AnnbenchError
 
 Ids = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.errors import AnnbenchError, UnknownNameError
+from harness.data.metric import Metric, pair_distances
 from harness.embedding.measures.vectors import Matrix, finite
-from harness.errors import AnnbenchError, UnknownNameError
-from harness.metric import Metric, pair_distances
 
 Similarity = Literal["cosine", "euclidean", "dot"]
 

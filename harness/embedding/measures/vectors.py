@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.dataset_checks import vector_findings
-from harness.errors import DatasetError
-from harness.metric import Metric, normalise
+from harness.core.errors import DatasetError
+from harness.data.checks import vector_findings
+from harness.data.metric import Metric, normalise
 
 Matrix = NDArray[np.floating[Any]]
 

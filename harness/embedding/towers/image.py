@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.core.errors import ConfigError, PluginError, UnknownNameError
 from harness.embedding.towers.heads import Dense, Head
 from harness.embedding.towers.tower import Inputs, Role, Tower
-from harness.errors import ConfigError, PluginError, UnknownNameError
 
 Pixels = NDArray[np.uint8]
 Body = Literal["conv", "vit"]

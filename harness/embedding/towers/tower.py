@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.errors import PluginError
+from harness.core.errors import PluginError
 
 Role = Literal["query", "document"]
 Inputs = dict[str, Tensor]

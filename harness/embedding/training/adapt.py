@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from harness.core.errors import ConfigError
 from harness.embedding.towers.tower import Tower
 from harness.embedding.towers.transformer import TransformerTower
 from harness.embedding.training.dual_encoder import DualEncoder
 from harness.embedding.training.parts import AdaptPart
-from harness.errors import ConfigError
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.core.errors import ConfigError
 from harness.embedding.encoder import Encoder
 from harness.embedding.layout import explained, load_tower, quiet
 from harness.embedding.models import load_towers, locate, manifest
@@ -22,7 +23,6 @@ from harness.embedding.training.objectives import Captioning, MaskedTokens, Obje
 from harness.embedding.training.parts import ImagePart, TowerPart
 from harness.embedding.training.recipe import ClassifierRecipe, Recipe
 from harness.embedding.variants import principal_components
-from harness.errors import ConfigError
 
 
 def build(recipe: Recipe, models: Path, teacher: Encoder | None, image_shape: ImageShape | None = None) -> DualEncoder:

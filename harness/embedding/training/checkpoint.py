@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from harness.atomic import reason, replacing
+from harness.core.atomic import reason, replacing
+from harness.core.errors import StoreError
 from harness.embedding.curve import Step
 from harness.embedding.training.dual_encoder import DualEncoder
-from harness.errors import StoreError
 
 
 @dataclass

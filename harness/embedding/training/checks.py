@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from harness.core.validation import said
 from harness.embedding.losses.registry import LOSSES, Loss
-from harness.validation import said
 
 if TYPE_CHECKING:
     from harness.embedding.training.parts import TowerPart

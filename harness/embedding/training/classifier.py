@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from harness.analyse.statistics import mean_range
-from harness.atomic import write_text
+from harness.core.atomic import write_text
+from harness.core.errors import AnnbenchError, ConfigError
 from harness.embedding.curve import Step, write_curve
 from harness.embedding.encoder import encode
 from harness.embedding.evaluation import hash_task
@@ -37,7 +38,6 @@ from harness.embedding.training.dual_encoder import DualEncoder, save_dual_encod
 from harness.embedding.training.optimise import make_optimiser, rate_at, set_rate
 from harness.embedding.training.recipe import ClassifierRecipe
 from harness.embedding.training.sampling import batches
-from harness.errors import AnnbenchError, ConfigError
 
 SUMMARY = "classifier.json"
 _HEAD = "head.safetensors"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.atomic import replacing_folder, write_text
+from harness.core.atomic import replacing_folder, write_text
 from harness.embedding.encoder import TowerEncoder
 from harness.embedding.layout import save_tower, write_tower
 from harness.embedding.models import DUAL

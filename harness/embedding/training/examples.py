@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.errors import ConfigError, DatasetError
 from harness.embedding.formats.beir import is_beir, read_beir, read_corpus
 from harness.embedding.formats.images import is_images, read_image_text
 from harness.embedding.formats.lines import Line, find, read_jsonl
 from harness.embedding.formats.pairs import JUDGED, find_split, read_pairs
 from harness.embedding.tasks import Classification, Pairs, Similarity
 from harness.embedding.towers.tower import item_bytes
-from harness.errors import ConfigError, DatasetError
 
 Ids = NDArray[np.int64]
 _QUERY = ("query", "anchor", "first", "sentence1")

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.core.errors import AnnbenchError, ConfigError
+from harness.data.metric import normalise
 from harness.embedding.curve import Step, write_curve
 from harness.embedding.encoder import embed_prepared
 from harness.embedding.grad_cache import Side, step
@@ -39,8 +41,6 @@ from harness.embedding.training.optimise import make_optimiser, rate_at, set_rat
 from harness.embedding.training.recipe import Recipe
 from harness.embedding.training.sampling import batches, labelled_batches
 from harness.embedding.training.teacher import CrossTeacher, EmbeddingTeacher
-from harness.errors import AnnbenchError, ConfigError
-from harness.metric import normalise
 
 Ids = NDArray[np.int64]
 Listener = Callable[[str, dict[str, Any]], None]

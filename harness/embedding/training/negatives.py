@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.contract import Search, as_neighbors
+from harness.core.errors import ConfigError
+from harness.data.metric import Metric
 from harness.embedding.training.examples import Examples, Known
 from harness.embedding.training.parts import NegativesPart
-from harness.errors import ConfigError
-from harness.metric import Metric
-from harness.registry import load_registry
+from harness.engines.contract import Search, as_neighbors
+from harness.engines.registry import load_registry
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]

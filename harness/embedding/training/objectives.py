@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
+from harness.core.errors import ConfigError
 from harness.embedding.towers.image import ImageTower
 from harness.embedding.towers.tower import Role, Tower
 from harness.embedding.towers.transformer import TransformerTower
-from harness.errors import ConfigError
 
 Items = Sequence[Sequence[Any]]
 Contrastive = Callable[..., Tensor]

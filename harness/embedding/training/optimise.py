@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from harness.core.errors import ConfigError
 from harness.embedding.training.parts import OptimiserPart
-from harness.errors import ConfigError
 
 
 def make_optimiser(

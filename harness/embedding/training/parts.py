@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from harness.core.errors import UnknownNameError
 from harness.embedding.losses.registry import LOSSES
 from harness.embedding.towers.image import ImageConfig
 from harness.embedding.towers.pooling import Pooling
 from harness.embedding.training.checks import check_settings
-from harness.errors import UnknownNameError
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 

@@ -9,6 +9,8 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from harness.core.errors import ConfigError, UnknownNameError
+from harness.core.validation import describe, read_yaml
 from harness.embedding.losses.registry import LOSSES
 from harness.embedding.training.checks import check_together, check_tower
 from harness.embedding.training.parts import (
@@ -24,8 +26,6 @@ from harness.embedding.training.parts import (
     TeacherPart,
     TowerPart,
 )
-from harness.errors import ConfigError, UnknownNameError
-from harness.validation import describe, read_yaml
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 SETS = RECIPES / "sets.yml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import ConfigError
+from harness.core.errors import ConfigError
 
 Ids = NDArray[np.int64]
 # Batches whose examples are sorted by length together: few enough that batches of an epoch differ from the next.

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import ConfigError
+from harness.core.folders import MODELS
+from harness.core.lock import held_alone
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.evaluation import subset
 from harness.embedding.formats.images import is_images, read_image_classes
@@ -24,9 +27,6 @@ from harness.embedding.training.judge import Judge
 from harness.embedding.training.loop import Trainer, run_key
 from harness.embedding.training.recipe import AnyRecipe, ClassifierRecipe, Recipe
 from harness.embedding.training.teacher import load_teacher
-from harness.errors import ConfigError
-from harness.folders import MODELS
-from harness.lock import held_alone
 
 
 def train_recipe(

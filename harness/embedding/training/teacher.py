@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.atomic import replacing
+from harness.core.atomic import replacing
+from harness.core.errors import ConfigError
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.encoder import Encoder, Vectors
 from harness.embedding.layout import explained, quiet
@@ -20,7 +21,6 @@ from harness.embedding.threads import adjust_threads
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.parts import TeacherPart
 from harness.embedding.variants import principal_components
-from harness.errors import ConfigError
 
 Ids = NDArray[np.int64]
 _BATCH = 32

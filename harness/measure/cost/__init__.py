@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract import Algorithm, Search
-from harness.metric import Metric
+from harness.data.metric import Metric
+from harness.engines.contract import Algorithm, Search
 
 
 class FiveMicroseconds(Algorithm):

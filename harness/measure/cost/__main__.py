@@ -14,16 +14,16 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from harness.dataset import write_dataset
-from harness.errors import PluginError
-from harness.groundtruth import exact_neighbors
+from harness.core.cores import usable_cores
+from harness.core.errors import PluginError
+from harness.data.dataset import write_dataset
+from harness.data.metric import Metric
+from harness.data.truth import exact_neighbors
+from harness.engines.registry import Registry, read_config
 from harness.measure.cost import FiveMicroseconds
 from harness.measure.session import Options, execute, plan_run
-from harness.metric import Metric
 from harness.plan.suites import Suite
-from harness.programs import usable_cores
-from harness.registry import Registry, read_config
-from harness.store import ResultStore
+from harness.store.results import ResultStore
 
 _NAME = "cost-16-euclidean"
 _QUERIES = 2000

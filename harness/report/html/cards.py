@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from harness.analyse.dimension import levina_bickel, two_nn
 from harness.analyse.table import MEASURED
-from harness.atomic import reason
-from harness.dataset import dataset_path, read_header
-from harness.errors import DatasetError
-from harness.metric import Metric, neighbour_distances
+from harness.core.atomic import reason
+from harness.core.errors import DatasetError
+from harness.data.dataset import dataset_path, read_header
+from harness.data.metric import Metric, neighbour_distances
 from harness.report.style import plain
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from harness.report.tables import failed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.registry import Registry
+    from harness.engines.registry import Registry
 
 REFERENCE = "brute_force"
 """The algorithm against which building an index has to pay off: the harness's own exact search."""

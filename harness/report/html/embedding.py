@@ -20,7 +20,7 @@ from harness.report.joint import (
 )
 from harness.report.quality import QUALITY_NOTE, Cell, quality_cells, quality_notes, tabulate
 from harness.report.style import FROM_SCRATCH, plain, styles
-from harness.spec import label
+from harness.store.spec import label
 
 _NAME = 200
 

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import __version__
 from harness.analyse.at_recall import RULE
 from harness.analyse.caveats import medians_of
 from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, newest, targets_table
 from harness.analyse.winners import MEANING
-from harness.atomic import reason, write_text
-from harness.errors import AnnbenchError
+from harness.core.atomic import reason, write_text
+from harness.core.errors import AnnbenchError
+from harness.core.version import __version__
 from harness.report.detail import Detail
 from harness.report.html.cards import dataset_cards
 from harness.report.html.colours import on_dark

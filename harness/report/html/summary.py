@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.analyse.measures import MEASURES, format_bytes
 from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, indexes
 from harness.analyse.winners import Standing, Winner, banner, winner
-from harness.kernels import warning
+from harness.core.library_kernels import warning
 from harness.report.detail import Detail
 from harness.report.figure import machine_title
 from harness.report.plots import group_styles

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.curve import CURVE, Curve, read_curve
-from harness.errors import AnnbenchError
 from harness.report.html.colours import on_dark
 from harness.report.style import FROM_SCRATCH, plain, styles
 

@@ -9,9 +9,9 @@ import pytest
 from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.brute_force import BruteForce
 from algorithms.kernels.coded_centroids import code_centroids
-from harness.contract import as_neighbors
-from harness.errors import ParameterError
-from harness.metric import Metric, neighbour_distances
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, neighbour_distances
+from harness.engines.contract import as_neighbors
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
 

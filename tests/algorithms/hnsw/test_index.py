@@ -11,8 +11,8 @@ from algorithms.hnsw import HNSW
 from algorithms.hnsw import kernels as hnsw_kernels
 from algorithms.hnsw.build import allocate_query, allocate_scratch
 from algorithms.hnsw.graph import allocate_graph, links, renumber
-from harness.errors import ParameterError, PluginError
-from harness.metric import Metric, neighbour_distances
+from harness.core.errors import ParameterError, PluginError
+from harness.data.metric import Metric, neighbour_distances
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
 

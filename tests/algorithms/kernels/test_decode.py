@@ -8,7 +8,7 @@ import pytest
 
 from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.pq import PQ
-from harness.metric import Metric, normalise
+from harness.data.metric import Metric, normalise
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 CODES = {"storage": None, "n_components": None}

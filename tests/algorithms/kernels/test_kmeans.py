@@ -11,8 +11,8 @@ from sklearn.cluster import KMeans
 
 from algorithms.kernels.kmeans import assign, kmeans
 from algorithms.kernels.kmeans_steps import draw, group
-from harness.errors import ParameterError
-from harness.metric import normalise
+from harness.core.errors import ParameterError
+from harness.data.metric import normalise
 
 # Without the compiler, kernels are a hundred times slower.
 N = 300 if config.DISABLE_JIT else 3000

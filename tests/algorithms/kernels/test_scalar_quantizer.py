@@ -17,7 +17,7 @@ from algorithms.kernels.scalar_quantizer import (
     sample_rows,
     train_quantizer,
 )
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 
 def normal(n, dim, seed=0):

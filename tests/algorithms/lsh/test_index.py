@@ -9,8 +9,8 @@ from scipy import integrate, stats
 
 from algorithms.kernels.hadamard import random_signs, rotate, rotation_size
 from algorithms.lsh import LSH, hash_kernels, theory, tuning
-from harness.errors import ParameterError
-from harness.metric import Metric, neighbour_distances
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, neighbour_distances
 
 # Keys are sums modulo 2^64: without the compiler NumPy remarks on each that wraps around.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")

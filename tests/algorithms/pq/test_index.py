@@ -9,9 +9,9 @@ import pytest
 from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.brute_force import BruteForce
 from algorithms.pq import PQ
-from harness.contract import as_neighbors
-from harness.errors import ParameterError, PluginError
-from harness.metric import Metric, neighbour_distances, normalise
+from harness.core.errors import ParameterError, PluginError
+from harness.data.metric import Metric, neighbour_distances, normalise
+from harness.engines.contract import as_neighbors
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
 

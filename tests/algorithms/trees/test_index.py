@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from algorithms.ball_tree import BallTree
 from algorithms.kd_tree import KDTree
 from algorithms.kernels.lanes import LANES
-from harness.errors import ParameterError
-from harness.metric import Metric, neighbour_distances
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, neighbour_distances
 
 CASES = [(tree, metric) for tree in (KDTree, BallTree) for metric in tree.kinds]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.core.errors import DatasetError
 from harness.embedding.formats.images import is_images, read_image_classes, read_image_text, read_images
 from harness.embedding.formats.recognise import read_tasks
-from harness.errors import DatasetError
 
 IMAGES = np.arange(5 * 2 * 2 * 1, dtype=np.uint8).reshape(5, 2, 2, 1)
 LINES = [

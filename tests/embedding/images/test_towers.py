@@ -9,10 +9,10 @@ pytest.importorskip("torch")
 
 import torch
 
+from harness.core.errors import ConfigError, PluginError, UnknownNameError
 from harness.embedding.encoder import encode
 from harness.embedding.layout import is_tower, load_tower, save_tower
 from harness.embedding.towers.image import ImageConfig, ImageShape, ImageTower
-from harness.errors import ConfigError, PluginError, UnknownNameError
 
 CONFIGS = {
     "conv": ImageConfig("conv", width=32, depth=3),

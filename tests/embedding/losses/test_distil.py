@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import AnnbenchError, ParameterError
+from harness.core.errors import AnnbenchError, ParameterError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.distil import (  # noqa: E402 - torch first: without it there is no test

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import AnnbenchError, ParameterError
+from harness.core.errors import AnnbenchError, ParameterError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.info_nce import info_nce  # noqa: E402 - torch first: without it there is no test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.batch import Batch  # noqa: E402 - torch first: without it there is no test

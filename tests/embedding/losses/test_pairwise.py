@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import AnnbenchError, UnknownNameError
+from harness.core.errors import AnnbenchError, UnknownNameError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.pairwise import contrastive  # noqa: E402 - torch first: without it there is no test

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import AnnbenchError, UnknownNameError
+from harness.core.errors import AnnbenchError, UnknownNameError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.batch import Batch  # noqa: E402 - torch first: without it there is no test

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from harness.errors import UnknownNameError
+from harness.core.errors import UnknownNameError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.similarity import (  # noqa: E402 - torch first: without it there is no test

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.temperature import clamp_log_scale, scale_of  # noqa: E402 - torch first

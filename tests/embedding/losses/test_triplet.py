@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import AnnbenchError, ParameterError
+from harness.core.errors import AnnbenchError, ParameterError
 
 torch = pytest.importorskip("torch")
 from harness.embedding.losses.triplet import batch_all, batch_hard, semi_hard, triplet  # noqa: E402

@@ -9,8 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
+from harness.core.errors import AnnbenchError, DatasetError
 from harness.embedding.measures.classification import few_shot_probe, full_probe
-from harness.errors import AnnbenchError, DatasetError
 
 
 def blobs(apart, rows=200, labels=3, dim=12):

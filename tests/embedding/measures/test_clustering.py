@@ -9,8 +9,8 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import v_measure_score
 
+from harness.core.errors import AnnbenchError, DatasetError
 from harness.embedding.measures.clustering import v_measures
-from harness.errors import AnnbenchError, DatasetError
 
 
 def groups(apart):

@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import entropy, ortho_group
 
+from harness.core.errors import AnnbenchError, DatasetError
 from harness.embedding.measures import geometry
 from harness.embedding.measures.geometry import (
     alignment,
@@ -20,7 +21,6 @@ from harness.embedding.measures.geometry import (
     mean_distance,
     uniformity,
 )
-from harness.errors import AnnbenchError, DatasetError
 
 
 def sphere(dimension, rows=1500, within=24):

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test, spearmanr, ttest_rel
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures import intervals
 from harness.embedding.measures.intervals import compare, holm, spearman_range
-from harness.errors import AnnbenchError
 
 
 def mean_difference(x, y, axis):

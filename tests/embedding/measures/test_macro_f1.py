@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.classification import macro_f1, macro_f1_range
-from harness.errors import AnnbenchError
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=60))

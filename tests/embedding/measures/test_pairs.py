@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.pairs import score_pairs
-from harness.errors import AnnbenchError
 
 pairs = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=25).filter(
     lambda rows: any(together for _, together in rows)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.core.errors import AnnbenchError
 from harness.embedding.measures.ranking import (
     Judgements,
     average_precision,
@@ -17,7 +18,6 @@ from harness.embedding.measures.ranking import (
     recall,
     reciprocal_rank,
 )
-from harness.errors import AnnbenchError
 
 pytrec_eval = pytest.importorskip("pytrec_eval")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics.pairwise import paired_cosine_distances, paired_euclidean_distances
 
+from harness.core.errors import AnnbenchError, DatasetError, UnknownNameError
 from harness.embedding.measures.similarity import correlate, similarities, sts
-from harness.errors import AnnbenchError, DatasetError, UnknownNameError
 
 
 @pytest.fixture(scope="module")

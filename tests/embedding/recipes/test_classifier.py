@@ -13,12 +13,12 @@ pytest.importorskip("torch")
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from harness.core.errors import AnnbenchError, ConfigError
 from harness.embedding.formats.images import read_image_classes
 from harness.embedding.formats.pairs import read_pairs
 from harness.embedding.models import load_model
 from harness.embedding.tasks import Classification
 from harness.embedding.training.classifier import Summary, draw_examples, load_classifier
-from harness.errors import AnnbenchError, ConfigError
 from harness.report.classifiers import render_classifiers
 
 FAST = {"epochs": 6, "batch": 16, "rate": 0.01}

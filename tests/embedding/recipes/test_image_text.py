@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from harness.core.errors import AnnbenchError, ConfigError, PluginError
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.evaluation import evaluate
 from harness.embedding.formats.images import read_image_text
@@ -20,7 +21,6 @@ from harness.embedding.models import load_model, manifest
 from harness.embedding.towers.image import ImageConfig, ImageShape, ImageTower
 from harness.embedding.training.dual_encoder import DualEncoder
 from harness.embedding.training.objectives import Captioning
-from harness.errors import AnnbenchError, ConfigError, PluginError
 
 FAST = {"epochs": 8, "batch": 16, "rate": 0.01}
 CLIP = {"name": "info_nce", "settings": {"symmetric": True}, "learn": ["temperature"]}

@@ -13,13 +13,13 @@ pytest.importorskip("transformers")
 import torch
 import transformers as hf
 
+from harness.core.errors import ConfigError
 from harness.embedding.layout import load_tower
 from harness.embedding.models import load_model, manifest
 from harness.embedding.training.dual_encoder import DualEncoder
 from harness.embedding.training.examples import read_texts
 from harness.embedding.training.objectives import MaskedTokens
 from harness.embedding.training.recipe import find_recipes, recipe_names, recipe_sets
-from harness.errors import ConfigError
 
 CONFIG = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 CONFIG |= {"intermediate_size": 32, "max_position_embeddings": 32}

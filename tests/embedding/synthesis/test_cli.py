@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from harness.cli.main import app
+from harness.core.errors import ConfigError
 from harness.embedding.layout import save_tower
 from harness.embedding.towers.static import StaticTower
-from harness.errors import ConfigError
 
 TEXTS = ["the old fox runs", "a dog by the river", "the high tree grows", "who is old", "the river", "a fox"]
 

@@ -13,10 +13,10 @@ pytest.importorskip("transformers")
 import torch
 import transformers as hf
 
+from harness.core.errors import ConfigError, UnknownNameError
 from harness.embedding import language_model
 from harness.embedding.language_model import load_language_model
 from harness.embedding.models import Packaged
-from harness.errors import ConfigError, UnknownNameError
 
 PROMPT = "the old dog runs by the river"
 

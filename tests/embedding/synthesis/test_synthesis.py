@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError
 from harness.embedding.cache import EmbeddingCache
 from harness.embedding.journal import Journal
 from harness.embedding.language_model import load_language_model
@@ -26,7 +27,6 @@ from harness.embedding.synthesis import (
     synthesise,
 )
 from harness.embedding.training.examples import Examples, read_examples
-from harness.errors import ConfigError
 
 TEXTS = [
     f"{a} {b} {c}"

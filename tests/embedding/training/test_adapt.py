@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError  # noqa: E402
 from harness.embedding.training.adapt import _freeze, merged  # noqa: E402
 from harness.embedding.training.loop import Trainer  # noqa: E402
 from harness.embedding.training.recipe import AdaptPart  # noqa: E402
-from harness.errors import ConfigError  # noqa: E402
 
 BERT = {"kind": "transformer", "checkpoint": "toy-bert"}
 

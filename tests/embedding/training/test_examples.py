@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+from harness.core.errors import ConfigError, DatasetError
 from harness.embedding.losses.registry import LOSSES
 from harness.embedding.training.examples import Examples, Known, read_examples
 from harness.embedding.training.sampling import batches, labelled_batches
-from harness.errors import ConfigError, DatasetError
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), max_size=30)
 

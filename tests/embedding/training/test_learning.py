@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import StoreError  # noqa: E402
 from harness.embedding.cache import EmbeddingCache  # noqa: E402
 from harness.embedding.curve import CURVE, Step, read_curve, write_curve  # noqa: E402
 from harness.embedding.evaluation import evaluate  # noqa: E402
@@ -22,7 +23,6 @@ from harness.embedding.training.build import build  # noqa: E402
 from harness.embedding.training.examples import read_examples  # noqa: E402
 from harness.embedding.training.judge import Judge  # noqa: E402
 from harness.embedding.training.loop import Trainer  # noqa: E402
-from harness.errors import StoreError  # noqa: E402
 
 BERT = {"kind": "transformer", "checkpoint": "toy-bert"}
 STATIC = {"kind": "static", "tokenizer": "toy-static", "dimension": 16}

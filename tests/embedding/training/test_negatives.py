@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
+from harness.core.errors import ConfigError
 from harness.embedding.training.examples import Examples
 from harness.embedding.training.negatives import (
     Embedded,
@@ -22,7 +23,6 @@ from harness.embedding.training.negatives import (
     rank_by_index,
 )
 from harness.embedding.training.recipe import NegativesPart
-from harness.errors import ConfigError
 
 QUERIES, DOCUMENTS = 12, 60
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from harness.core.errors import AnnbenchError, ConfigError, UnknownNameError  # noqa: E402
 from harness.embedding.training.optimise import make_optimiser, rate_at  # noqa: E402
 from harness.embedding.training.recipe import (  # noqa: E402
     RECIPES,
@@ -21,7 +22,6 @@ from harness.embedding.training.recipe import (  # noqa: E402
     recipe_names,
     recipe_sets,
 )
-from harness.errors import AnnbenchError, ConfigError, UnknownNameError  # noqa: E402
 
 STATIC = {"kind": "static", "tokenizer": "some-model"}
 BERT = {"kind": "transformer", "checkpoint": "some-model"}

@@ -16,9 +16,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError, StoreError  # noqa: E402
 from harness.embedding.curve import CURVE  # noqa: E402
 from harness.embedding.training import checkpoint  # noqa: E402
-from harness.errors import ConfigError, StoreError  # noqa: E402
 
 BERT = {"kind": "transformer", "checkpoint": "toy-bert"}  # its layers have dropout
 SHORT = {"epochs": 2, "batch": 30, "rate": 0.003}  # 5 steps an epoch

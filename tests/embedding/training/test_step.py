@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from harness.core.errors import AnnbenchError  # noqa: E402
 from harness.embedding.cache import EmbeddingCache  # noqa: E402
 from harness.embedding.evaluation import evaluate  # noqa: E402
 from harness.embedding.formats.beir import read_beir  # noqa: E402
@@ -17,7 +18,6 @@ from harness.embedding.losses.registry import LOSSES  # noqa: E402
 from harness.embedding.models import load_model  # noqa: E402
 from harness.embedding.training.examples import Examples  # noqa: E402
 from harness.embedding.variants import Variant  # noqa: E402
-from harness.errors import AnnbenchError  # noqa: E402
 
 BERT = {"kind": "transformer", "checkpoint": "toy-bert"}
 EXACT = {"kind": "mined", "from_start": True, "algorithm": "brute_force"}

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from harness.core.errors import ConfigError  # noqa: E402
 from harness.embedding.cache import EmbeddingCache  # noqa: E402
 from harness.embedding.models import load_model  # noqa: E402
 from harness.embedding.training.examples import Examples, read_examples  # noqa: E402
 from harness.embedding.training.recipe import TeacherPart  # noqa: E402
 from harness.embedding.training.teacher import CrossTeacher, EmbeddingTeacher, load_teacher  # noqa: E402
-from harness.errors import ConfigError  # noqa: E402
 
 STATIC = {"kind": "static", "tokenizer": "toy-static", "dimension": 16}
 

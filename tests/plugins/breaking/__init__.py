@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from harness.contract import Algorithm, ExactNeighbors, Grows, Saves
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
+from harness.engines.contract import Algorithm, ExactNeighbors, Grows, Saves
 
 
 class Exact(Algorithm, ExactNeighbors, Grows, Saves):

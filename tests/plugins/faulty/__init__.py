@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.contract import Algorithm, Saves
-from harness.errors import ParameterError
+from harness.core.errors import ParameterError
+from harness.engines.contract import Algorithm, Saves
 
 # The check before timing uses fewer vectors than this; faults that wait for more get past it.
 REAL = 700

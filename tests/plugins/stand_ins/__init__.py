@@ -6,8 +6,8 @@ import heapq
 
 import numpy as np
 
-from harness.contract import Algorithm
-from harness.metric import Metric, normalise
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm
 
 
 class Tree(Algorithm):

@@ -1,8 +1,0 @@
-"""What a plug-in must not do: rules of one sentence each, checked on small sets in a child that a plug-in may crash."""
-
-from harness.conformance.catalogue import CHECKS, find_checks
-from harness.conformance.check import Check, Verdict, examine
-from harness.conformance.samples import fingerprint
-from harness.conformance.subject import Subject
-
-__all__ = ["CHECKS", "Check", "Subject", "Verdict", "examine", "find_checks", "fingerprint"]

@@ -1,0 +1,1 @@
+"""What knows nothing of vectors: errors, files, folders, cores, and how verbs print."""

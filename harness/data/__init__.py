@@ -1,0 +1,1 @@
+"""Vectors, metrics and datasets: what is searched, and what the right answers are."""

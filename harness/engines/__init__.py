@@ -1,0 +1,1 @@
+"""What an index must be, where indexes are found, and the rules that they are checked by."""

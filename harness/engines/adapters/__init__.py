@@ -1,0 +1,1 @@
+"""Engines that were written for another contract."""

@@ -1,0 +1,1 @@
+"""Plug-ins of ann-benchmarks, run as they are."""
