@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse.frontier import Frontier, fastest_at, qps_at
+from harness.analyse.frontier import ROUNDING, Frontier, fastest_at
 from harness.core.atomic import write_text
 from harness.tune.probe import Point
 
@@ -45,16 +45,15 @@ def worth(point: Point | None, targets: Sequence[float]) -> float:
 
 
 def score(points: Sequence[Point], targets: Sequence[float]) -> float:
-    """Return the mean over recalls of log QPS on the frontier of some points; a recall that is missed costs 20."""
+    """Return the mean over recalls of the log QPS of the fastest setting that reaches it; a missed recall costs 20."""
     if not points:
         return -100.0
-    line = Frontier.of([p.recall for p in points], [p.qps for p in points])
-    found = [qps_at(target, line) for target in targets]
     best = max(p.recall for p in points)
-    return sum(
-        math.log(at.value) if at.relation != "not reached" else -20.0 - 10 * (target - best)
-        for target, at in zip(targets, found, strict=True)
-    ) / len(targets)
+    total = 0.0
+    for target in targets:
+        reaching = [p.qps for p in points if p.recall >= target - ROUNDING]
+        total += math.log(max(reaching)) if reaching else -20.0 - 10 * (target - best)
+    return total / len(targets)
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:

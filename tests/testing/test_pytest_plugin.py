@@ -132,7 +132,8 @@ def test_other_runs_are_left_alone(tmp_path: Path) -> None:
     """Without the option pytest loads nothing of annbench beyond the option itself."""
     (tmp_path / "test_own.py").write_text(
         "import sys\n\ndef test_own():\n    names = {n for n in sys.modules if n.split('.')[0] == 'harness'}\n"
-        "    assert names == {'harness', 'harness.testing', 'harness.testing.pytest_plugin'}\n"
+        "    assert names == {'harness', 'harness.core', 'harness.core.version', 'harness.testing', "
+        "'harness.testing.pytest_plugin'}\n"
         "    assert not {'numpy', 'numba', 'h5py', 'yaml', 'pydantic'} & set(sys.modules)\n"
     )
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "test_own.py"]
