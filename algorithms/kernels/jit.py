@@ -3,7 +3,8 @@
 numba's own cache looks only at the file of the function that it compiles, not at the functions that this one calls,
 and not at how it was told to compile. So the cache folder carries a hash of all kernel sources and of those settings in
 its name: change one and all are compiled anew. The processor's name and features are numba's own business: it indexes
-by them.
+by them. Kernels also have the constants of other modules compiled in, so whole folders are hashed, not just the files
+that define kernels.
 
 ANNBENCH_SIMD in the environment holds kernels to less than the processor has: `avx2` compiles as for one without
 AVX-512, and `portable` leaves out every instruction that kernels ask for by name, for the loops that stand in
@@ -87,6 +88,11 @@ __kernels__ = "avx512" if target_has("avx512bw") else "avx2" if target_has("avx2
 """Which of the kernels' instructions are in force: results keep it."""
 
 
+def kernel_sources() -> list[Path]:
+    """Return the files whose content decides what kernels compile to: all of `algorithms` but wrappers of libraries."""
+    return sorted(file for file in _ROOT.rglob("*.py") if file.relative_to(_ROOT).parts[0] != "libraries")
+
+
 def cache_folder() -> Path:
     """Return where compiled kernels belong: in the user's cache folder, under a hash of all sources and settings.
 
@@ -95,8 +101,9 @@ def cache_folder() -> Path:
     digest = hashlib.sha256(f"{numba.__version__} {SIMD_LEVEL}".encode())
     for name in _SETTINGS:
         digest.update(f"{name}={getattr(numba.config, name, None)!r}\0".encode())
-    for file in sorted([*_ROOT.glob("kernels/*.py"), *_ROOT.glob("*/*kernels.py")]):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in kernel_sources():
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(_ROOT).as_posix()}\0{len(content)}\0".encode() + content)
     base = folders.cache_folder()
     return Path(os.environ.get("NUMBA_CACHE_DIR") or base) / f"kernels-{digest.hexdigest()[:12]}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,9 +14,14 @@ import numba
 import pytest
 from numba.core.codegen import get_host_cpu_features
 
-from algorithms.kernels.jit import cache_folder
+from algorithms.kernels import jit
+from algorithms.kernels.jit import cache_folder, kernel_sources
 
 ROOT = Path(__file__).resolve().parents[3]
+ALGORITHMS = ROOT / "algorithms"
+
+# Decorators that make numba compile a function, here or where a kernel calls it.
+COMPILED = {"kernel", "njit", "jit", "intrinsic", "overload", "vectorize", "guvectorize", "register_jitable"}
 
 # Sorts more keys than there are: silent where bounds aren't checked, as long as the memory is the process's own.
 SORT_TOO_MANY = """
@@ -63,6 +70,56 @@ def test_bounds_are_checked_though_unchecked_kernels_are_cached(tmp_path):
     checked = run(SORT_TOO_MANY, tmp_path, NUMBA_BOUNDSCHECK="1")
     assert "IndexError" in checked.stderr
     assert len(list((tmp_path / "annbench").glob("kernels-*"))) == 2
+
+
+def compiles(path):
+    """Say whether a file has a function that numba compiles: by its decorator, called or not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        for decorator in getattr(node, "decorator_list", []):
+            maker = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if getattr(maker, "attr", getattr(maker, "id", None)) in COMPILED:
+                return True
+    return False
+
+
+def imported(path):
+    """Return the modules of `algorithms` that a file imports from: kernels have their constants compiled in."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module]
+    named = [node.module for node in nodes] + [f"{n.module}.{alias.name}" for n in nodes for alias in n.names]
+    files = {ROOT / f"{name.replace('.', '/')}.py" for name in named if name.startswith("algorithms.")}
+    return {file for file in files if file.is_file()}
+
+
+def test_the_cache_key_covers_every_kernel():
+    """Each file with a function that numba compiles, and each that it imports from, is part of the cache's key."""
+    kernels = {path for path in ALGORITHMS.rglob("*.py") if compiles(path)}
+    assert len(kernels) > 30
+    looked_at = set(kernel_sources())
+    assert not kernels - looked_at
+    assert not {file for path in kernels for file in imported(path)} - looked_at
+
+
+def test_another_kernel_in_any_folder_is_another_key(monkeypatch, tmp_path):
+    """A change of one file, a new one in a room of the kernels, and a moved one each lead to another cache."""
+    copy = tmp_path / "algorithms"
+    for path in [ALGORITHMS / "kernels" / "jit.py", ALGORITHMS / "hnsw" / "build_kernels.py"]:
+        (copy / path.relative_to(ALGORITHMS)).parent.mkdir(parents=True)
+        shutil.copy(path, copy / path.relative_to(ALGORITHMS))
+    monkeypatch.setattr(jit, "_ROOT", copy)
+    keys = [cache_folder().name]
+    with (copy / "hnsw" / "build_kernels.py").open("a") as file:
+        file.write("# changed\n")
+    keys.append(cache_folder().name)
+    room = copy / "kernels" / "a" / "b"
+    room.mkdir(parents=True)
+    (room / "new.py").write_text("SIZE = 4\n")
+    keys.append(cache_folder().name)
+    (room / "new.py").rename(copy / "kernels" / "new.py")
+    keys.append(cache_folder().name)
+    assert len(set(keys)) == 4
+    (copy / "libraries").mkdir()
+    (copy / "libraries" / "wrapper.py").write_text("SIZE = 5\n")
+    assert cache_folder().name == keys[-1]
 
 
 def test_each_setting_that_changes_code_has_a_cache_of_its_own(monkeypatch):
