@@ -53,7 +53,9 @@ def export(
     result doesn't say is null, and batches have no place there), and annb-results is a folder for the scripts of
     ann-benchmarks.
 
-    Example: annbench export results.parquet
+    Parquet needs: pip install 'annbench[parquet]'.
+
+    Example: annbench export results.csv
 
     Example: annbench export ~/ann-benchmarks/results --format annb-results
     """
@@ -143,7 +145,11 @@ def _write_folder(store: ResultStore, output: Path | None, dataset: str | None) 
 
 def _write(table: pd.DataFrame, output: Path, form: Format) -> None:
     from harness.core.atomic import replacing
+    from harness.core.extras import extra
 
+    if form in _BINARY:
+        with extra("parquet", f"{output}: writing Parquet"):
+            import pyarrow.parquet  # noqa: F401
     try:
         with replacing(output) as temporary:
             if form in _BINARY:

@@ -19,12 +19,16 @@ def home() -> Path:
 
 def cache_folder() -> Path:
     """Return the user's folder for what can be computed again; in the temporary folder where the user has no home."""
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
+    if chosen := os.environ.get("XDG_CACHE_HOME"):  # obeyed on every system
         return Path(chosen) / "annbench"
+    from platformdirs import user_cache_path
+
     try:
-        return Path.home() / ".cache" / "annbench"
+        usual = user_cache_path("annbench", appauthor=False)
     except RuntimeError:
         return _temporary_cache()
+    # Earlier platformdirs return `~/.cache/annbench` as it stands for a user without a home.
+    return usual if usual.is_absolute() else _temporary_cache()
 
 
 def writable_cache(wanted: Path) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,25 +13,19 @@ from harness.core.errors import AnnbenchError
 def held_alone(lock: Path, what: str, error: type[AnnbenchError]) -> Iterator[None]:
     """Hold the file `lock` while the block runs, and remove it afterwards; a process that dies lets go of it.
 
-    Raises `error`, "`what` by another process", where another holds it. Systems without such locks aren't guarded.
+    Raises `error`, "`what` by another process", where another holds it, and OSError where the file can't be created.
     """
-    with lock.open("wb") as held:
-        if not _locked(held.fileno(), lock):
-            raise error(f"{what} by another process; wait for it to finish")
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    from filelock import FileLock, Timeout
 
-
-def _locked(descriptor: int, lock: Path) -> bool:
+    held = FileLock(lock)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
+        held.acquire(blocking=False)
+    except Timeout:
+        raise error(f"{what} by another process; wait for it to finish") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its last holder may have removed the file between our opening and locking it: then it guards nothing.
-        return os.path.samestat(os.fstat(descriptor), lock.stat())
-    except OSError:
-        return False
+        yield
+    finally:
+        # Removed while it is held: a process that opened it in between finds that its file has no name, and opens anew.
+        with contextlib.suppress(OSError):  # Windows removes no open file
+            lock.unlink()
+        held.release()

@@ -173,7 +173,7 @@ def _evaluate(task: Task, base: Record, parts: tuple[Vectors, ...], variant: Var
 
 
 def evaluate_bm25(task: Retrieval) -> Record:
-    """Evaluate BM25, which has no embeddings, on a retrieval task. Raises ImportError where bm25s is missing."""
+    """Evaluate BM25, which has no embeddings, on a retrieval task. Raises ConfigError where bm25s is missing."""
     judgements = Judgements.build(task.judgements, task.document_ids)
     ranked = bm25_ranking(task.queries, task.documents, DEPTH, judgements.precedence, own_documents(task, judgements))
     outcome = _ranked(task, judgements, ranked)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.extras import extra
 from harness.data.metric import normalise
 from harness.embedding.encoder import Vectors
 from harness.embedding.measures.ranking import rank
@@ -66,10 +67,11 @@ def bm25_ranking(
 ) -> Ids:
     """Rank documents by BM25 (Lucene's form, k1 = 1.5, b = .75; English stop words, Snowball stems): (q, k) int64.
 
-    `precedence` and `own` are those of `exact_ranking`. Raises ImportError where bm25s or PyStemmer is missing.
+    `precedence` and `own` are those of `exact_ranking`. Raises ConfigError where bm25s or PyStemmer is missing.
     """
-    import bm25s
-    import Stemmer
+    with extra("embed", "bm25"):
+        import bm25s
+        import Stemmer
 
     stemmer = Stemmer.Stemmer("english")
     corpus = bm25s.tokenize(list(documents), stopwords="en", stemmer=stemmer, show_progress=False)

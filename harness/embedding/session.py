@@ -103,10 +103,7 @@ def _by_words(task: Task, tell: Listener) -> list[Record]:
     if not isinstance(task, Retrieval):
         tell("skipped", {"model": BM25, "task": task.name, "why": "it ranks documents, and has no embeddings"})
         return []
-    try:
-        return [evaluate_bm25(task)]
-    except ImportError as missing:
-        raise ConfigError(f"bm25 needs {missing.name}; install it with: pip install 'annbench[embed]'") from None
+    return [evaluate_bm25(task)]
 
 
 def _count(task: Task) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import DatasetError
+from harness.core.extras import extra
 
 SUFFIXES = (".parquet",)
 QUERIES = "test.parquet"
@@ -67,8 +68,9 @@ def read_parquet(path: Path, column: str | None) -> NDArray[Any]:
     `column` may be None where the file has one such column. Returns (n, dim), of the stored type. Raises DatasetError
     that lists the columns there are, or names the row that is null or has another length.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with extra("parquet", f"{path}: reading Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:

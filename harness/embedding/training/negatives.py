@@ -123,12 +123,7 @@ def _rank_by_words(examples: Examples, depth: int) -> Ids:
 
     queries = [examples.queries[row] for row in np.unique(examples.pairs[:, 0])]
     order = np.arange(len(examples.documents), dtype=np.int64)
-    try:
-        return bm25_ranking(queries, examples.documents, min(depth, len(order)), order)
-    except ImportError as missing:
-        raise ConfigError(
-            f"negatives: bm25 needs {missing.name}; install it with: pip install 'annbench[embed]'"
-        ) from None
+    return bm25_ranking(queries, examples.documents, min(depth, len(order)), order)
 
 
 def _draw(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from harness.core.errors import SourceError
+from harness.core.extras import extra
 from harness.data.sources.idx import read_idx
 from harness.data.sources.package import find_idx, unpacked_debian
 from harness.data.sources.texts.jsonl import split_of, write_jsonl
@@ -47,7 +48,8 @@ def write_emoji(folder: Path, package: str, *, console: Console) -> None:
 
 def _bitmaps(font: Path) -> Iterator[tuple[str, bytes]]:
     """Yield each character with a name that the font has a colour bitmap for, and the bitmap as PNG."""
-    from fontTools.ttLib import TTFont, TTLibError
+    with extra("emoji", f"{font.name}: drawing its characters"):
+        from fontTools.ttLib import TTFont, TTLibError
 
     try:
         with TTFont(font) as opened:
