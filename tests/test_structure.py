@@ -170,17 +170,18 @@ def test_the_table_in_contributing_is_the_rules() -> None:
 
 
 def test_algorithms_import_only_the_contract_and_their_own() -> None:
-    """An algorithm imports a few modules of `harness`, its own folder and the shared kernels."""
+    """An algorithm or wrapper imports a few modules of `harness`, its own folder and the shared kernels."""
     allowed = {("engines", "contract"), ("data", "metric"), ("core", "errors"), ("core", "folders")}
     wrong = []
     for path in _sources():
         module = _module(path)
         if module[0] != "algorithms":
             continue
-        own = module[1] if len(module) > 1 else ""
+        inside = 3 if module[1:2] == ("libraries",) else 2
+        own = module[1:inside]
         for target, line in _imports(path):
             foreign = target[0] == "harness" and target[1:3] not in allowed
-            sibling = target[0] == "algorithms" and (len(target) < 2 or target[1] not in {own, "kernels"})
+            sibling = target[0] == "algorithms" and target[1:inside] != own and target[1:2] != ("kernels",)
             if foreign or sibling:
                 wrong.append(f"{_name(path, line)}: {'.'.join(target)}")
     assert not wrong, "\n".join(wrong)

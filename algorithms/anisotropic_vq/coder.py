@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from algorithms.anisotropic_vq import kernels
-from algorithms.kernels import codebooks as plain
+from algorithms.kernels.codes import codebooks as plain
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]

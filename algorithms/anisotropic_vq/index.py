@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from algorithms.anisotropic_vq.coder import AnisotropicCoder, soar
-from algorithms.kernels.inverted_file import Spill
-from algorithms.kernels.inverted_file_build import Shape, build
-from algorithms.kernels.leaf_index import (
+from algorithms.kernels.codes.scalar_quantizer import sample_rows, train_quantizer
+from algorithms.kernels.codes.scaling import angle_limit, length_limit, typical_length
+from algorithms.kernels.codes.storage import Storage
+from algorithms.kernels.lists.build import Shape, build
+from algorithms.kernels.lists.index import (
     ITERATIONS,
     LEAVES_SHARE,
     LOSS,
@@ -20,10 +22,8 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
+from algorithms.kernels.lists.inverted_file import Spill
 from algorithms.kernels.parameters import check_choice, check_flag, check_number, check_whole, is_auto, whole
-from algorithms.kernels.scalar_quantizer import sample_rows, train_quantizer
-from algorithms.kernels.scaling import angle_limit, length_limit, typical_length
-from algorithms.kernels.storage import Storage
 from harness.data.metric import Metric
 from harness.engines.contract import Search, Vectors
 

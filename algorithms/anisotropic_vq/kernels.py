@@ -1,7 +1,8 @@
 """The anisotropic loss (Guo et al. 2020): an error along the vector itself weighs more than one across it.
 
 For a vector x and the error e of its code, the loss is |e|^2 + w (e.x)^2 with w = (eta - 1) / |x|^2: eta is the weight
-of the parallel part relative to the orthogonal one. Codes and codebooks are those of `algorithms.kernels.codebooks`.
+of the parallel part relative to the orthogonal one. Codes and codebooks are those of
+`algorithms.kernels.codes.codebooks`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.kernels.codebooks import nearest_word
+from algorithms.kernels.codes.codebooks import nearest_word
 from algorithms.kernels.jit import kernel
 
 Array = Any

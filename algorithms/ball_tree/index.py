@@ -1,6 +1,6 @@
 """The ball tree: cells are balls, split across the direction of the largest variance (Omohundro 1989).
 
-Its kernels are shared with the kd-tree: `algorithms.kernels.balls` has what is the ball tree's own.
+Its kernels are shared with the kd-tree: `algorithms.kernels.trees.balls` has what is the ball tree's own.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from algorithms.kernels.tree import BALL, BALL_IP
-from algorithms.kernels.tree_index import TreeIndex
+from algorithms.kernels.trees.index import TreeIndex
+from algorithms.kernels.trees.tree import BALL, BALL_IP
 from harness.data.metric import Metric
 
 

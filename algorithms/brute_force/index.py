@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from algorithms.brute_force import kernels
 from algorithms.kernels.jit import read_only
-from algorithms.kernels.topk import offer_block
+from algorithms.kernels.select.topk import offer_block
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
 from harness.engines.contract import Algorithm, ExactNeighbors, Search

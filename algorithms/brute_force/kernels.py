@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.kernels.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.topk import insert, select, sort_prefix
+from algorithms.kernels.select.topk import insert, select, sort_prefix
+from algorithms.kernels.simd.distance import differing_bits, dot, exact_dot, exact_squared_l2, squared_l2
 
 Array = Any
 

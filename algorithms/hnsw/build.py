@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from algorithms.hnsw import build_kernels, connect_kernels
 from algorithms.hnsw.build_kernels import Workbench
 from algorithms.hnsw.kernels import Graph, Scratch
-from algorithms.kernels.scalar_quantizer import query_width
+from algorithms.kernels.codes.scalar_quantizer import query_width
 
 # Comparing a node with all others of its batch costs a few hundredths of its search at this size.
 _BATCH = 512

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from algorithms.hnsw.kernels import Graph, Scratch, descend, search_layer
-from algorithms.kernels.codes import load_row, prefetch_row, rank
+from algorithms.kernels.codes.rows import load_row, prefetch_row, rank
+from algorithms.kernels.graph.pool import EMPTY, insert_key, make_key, node_of, rank_of, sort_keys
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.pool import EMPTY, insert_key, make_key, node_of, rank_of, sort_keys
 
 Array = Any
 

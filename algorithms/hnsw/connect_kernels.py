@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from algorithms.hnsw.kernels import Graph, Scratch, k_nn_search
-from algorithms.kernels.codes import load_row
+from algorithms.kernels.codes.rows import load_row
+from algorithms.kernels.graph.pool import EMPTY, node_of
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.pool import EMPTY, node_of
 
 Array = Any
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from algorithms.hnsw.copies_kernels import hash_rows
 from algorithms.hnsw.room import with_room
 from algorithms.kernels.jit import read_only
-from algorithms.kernels.partition import check_array
+from algorithms.kernels.saved import check_array
 
 Floats = NDArray[np.float32]
 

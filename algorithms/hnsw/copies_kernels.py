@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.kernels.codes.ranking import write_ids
+from algorithms.kernels.graph.pool import EMPTY, node_of
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.pool import EMPTY, node_of
-from algorithms.kernels.ranking import write_ids
 
 Array = Any
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.room import with_room
-from algorithms.kernels.partition import check_array
+from algorithms.kernels.saved import check_array
 
 Levels = NDArray[np.int32]
 

@@ -19,11 +19,11 @@ from algorithms.hnsw.graph import allocate_graph, check_graph, draw_levels, enla
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.kernels.batches import share
+from algorithms.kernels.codes.scaling import length_limit, typical_length
+from algorithms.kernels.codes.storage import Storage
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.parameters import check_choice, check_components, check_flag, check_seed, check_whole, whole
 from algorithms.kernels.saved import opened, write_saved
-from algorithms.kernels.scaling import length_limit, typical_length
-from algorithms.kernels.storage import Storage
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
 from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors

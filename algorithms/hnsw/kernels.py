@@ -2,7 +2,7 @@
 
 Links lie in two matrices of int32: `ground` (n, 2 M) holds layer 0, `upper` (rows, M) the layers above, where layer l
 of a node is row `upper_row[node] + l - 1`. Unused places at a row's end hold -1. Distances are ranks and candidates are
-keys, both as in `algorithms.kernels.pool`; rows are float32 or codes, as in `algorithms.kernels.codes`.
+keys, both as in `algorithms.kernels.graph.pool`; rows are float32 or codes, as in `algorithms.kernels.codes.rows`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.kernels.codes import prefetch_row, rank
+from algorithms.kernels.codes.rows import prefetch_row, rank
+from algorithms.kernels.graph.pool import EMPTY, insert_key, make_key, node_of, rank_of
+from algorithms.kernels.graph.visited import next_generation
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.pool import EMPTY, insert_key, make_key, node_of, rank_of
-from algorithms.kernels.simd import prefetch
-from algorithms.kernels.visited import next_generation
+from algorithms.kernels.simd.instructions import prefetch
 
 Array = Any
 
@@ -32,8 +32,8 @@ class Scratch(NamedTuple):
     """What the searches of one thread write to.
 
     `pool` int64 holds the nearest nodes found so far, sorted, in its first places, as many as a search has room for;
-    `visited` (n + 1,) uint8 are the stamps of nodes seen (`algorithms.kernels.visited`); `fresh` (2 M,) int32 holds the
-    neighbours of the node being expanded that had not been seen; `counters` (2,) int64 counts distances and hops.
+    `visited` (n + 1,) uint8 are the stamps of visited nodes (`algorithms.kernels.graph.visited`); `fresh` (2 M,) int32
+    holds the unvisited neighbours of the node being expanded; `counters` (2,) int64 counts distances and hops.
     """
 
     pool: Array

@@ -9,10 +9,10 @@ import numpy as np
 from algorithms.hnsw.copies_kernels import write_groups
 from algorithms.hnsw.kernels import Graph, Scratch, k_nn_search
 from algorithms.kernels.bundle import matrix, vector
-from algorithms.kernels.codes import encode_query
+from algorithms.kernels.codes.ranking import rerank
+from algorithms.kernels.codes.rows import encode_query
+from algorithms.kernels.codes.scaling import scale
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.ranking import rerank
-from algorithms.kernels.scaling import scale
 
 Array = Any
 

@@ -13,8 +13,8 @@ from algorithms.hnsw.copies import Groups
 from algorithms.hnsw.kernels import Graph
 from algorithms.hnsw.query_kernels import Parts
 from algorithms.kernels.bundle import bundle
-from algorithms.kernels.scalar_quantizer import query_width
-from algorithms.kernels.storage import Storage
+from algorithms.kernels.codes.scalar_quantizer import query_width
+from algorithms.kernels.codes.storage import Storage
 
 
 class Nodes(NamedTuple):

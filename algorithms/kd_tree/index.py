@@ -1,6 +1,6 @@
 """The kd-tree: cells are boxes, split at the median of the axis of the largest variance (Bentley 1975; Friedman 1977).
 
-Its kernels are shared with the ball tree: `algorithms.kernels.boxes` has what is the kd-tree's own.
+Its kernels are shared with the ball tree: `algorithms.kernels.trees.boxes` has what is the kd-tree's own.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from algorithms.kernels.tree import BOX
-from algorithms.kernels.tree_index import TreeIndex
+from algorithms.kernels.trees.index import TreeIndex
+from algorithms.kernels.trees.tree import BOX
 from harness.data.metric import Metric
 
 

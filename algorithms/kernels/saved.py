@@ -52,3 +52,9 @@ def opened(path: Path, kind: Mapping[str, Any], *, about: str = _ABOUT) -> Itera
     except _UNREADABLE as problem:
         why = f"no {problem}" if isinstance(problem, KeyError) else str(problem)
         raise PluginError(f"{path} holds no {kind['name']} index ({why}); build the index again") from problem
+
+
+def check_array(name: str, array: NDArray[Any], dtype: type[Any], shape: tuple[int, ...]) -> None:
+    """Raise ValueError where an array isn't of this type and shape."""
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} are {array.dtype} of shape {array.shape}, not {np.dtype(dtype)} of {shape}")

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.kernels.fast_scan import BLOCK, pack_block
-from algorithms.kernels.hadamard import rotate
+from algorithms.kernels.codes.fast_scan import BLOCK, pack_block
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.probing import Probes, Sequence, begin
-from algorithms.kernels.scalar_codes import LEVELS, sketch
+from algorithms.lsh.hadamard import rotate
+from algorithms.lsh.probing import Probes, Sequence, begin
+from algorithms.lsh.scalar_codes import LEVELS, sketch
 
 Array = Any
 

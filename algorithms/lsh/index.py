@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.kernels.bundle import Bundle, bundle
-from algorithms.kernels.byte_rows import Rows, to_bytes
-from algorithms.kernels.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
-from algorithms.kernels.hadamard import random_signs, rotation_size
+from algorithms.kernels.codes.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
+from algorithms.kernels.codes.scaling import angle_limit
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.parameters import check_number, check_seed, check_whole, is_auto
-from algorithms.kernels.partition import check_array
-from algorithms.kernels.saved import opened, write_saved
-from algorithms.kernels.scaling import angle_limit
+from algorithms.kernels.saved import check_array, opened, write_saved
 from algorithms.lsh import hash_kernels, kernels, tuning
+from algorithms.lsh.byte_rows import Rows, to_bytes
+from algorithms.lsh.hadamard import random_signs, rotation_size
 from algorithms.lsh.hash_kernels import Hashes
 from algorithms.lsh.kernels import Tables
 from harness.core.errors import ParameterError

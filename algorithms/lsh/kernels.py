@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from algorithms.kernels.bundle import matrix, vector
-from algorithms.kernels.byte_rows import Rows, rank
-from algorithms.kernels.fast_scan import BLOCK, scan_block
-from algorithms.kernels.hadamard import ROUNDS, rotate
+from algorithms.kernels.codes.fast_scan import BLOCK, scan_block
+from algorithms.kernels.codes.scaling import scale
+from algorithms.kernels.graph.visited import next_generation
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
-from algorithms.kernels.scalar_codes import LEVELS, look_up_tables
-from algorithms.kernels.scaling import scale
-from algorithms.kernels.simd import lowest_bit, prefetch_items
-from algorithms.kernels.visited import next_generation
+from algorithms.kernels.simd.instructions import lowest_bit, prefetch_items
+from algorithms.lsh.byte_rows import Rows, rank
+from algorithms.lsh.hadamard import ROUNDS, rotate
 from algorithms.lsh.hash_kernels import Hashes, own_buckets
 from algorithms.lsh.pool_kernels import NO_THRESHOLD, Pool, cut_down, empty_pool
+from algorithms.lsh.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
+from algorithms.lsh.scalar_codes import LEVELS, look_up_tables
 
 Array = Any
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.kernels.fast_scan import BLOCK
+from algorithms.kernels.codes.fast_scan import BLOCK
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.topk import select
+from algorithms.kernels.select.topk import select
 
 Array = Any
 

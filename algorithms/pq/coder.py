@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.codebooks import decode, encode, train_codebooks
-from algorithms.kernels.kmeans import kmeans
+from algorithms.kernels.codes.codebooks import decode, encode, train_codebooks
+from algorithms.kernels.codes.kmeans import kmeans
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]

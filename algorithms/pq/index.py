@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.inverted_file_build import Shape, build
-from algorithms.kernels.leaf_index import (
+from algorithms.kernels.codes.scalar_quantizer import ScalarQuantizer, rotated_quantizer, sample_rows, train_quantizer
+from algorithms.kernels.codes.scaling import angle_limit, length_limit
+from algorithms.kernels.codes.storage import Storage
+from algorithms.kernels.lists.build import Shape, build
+from algorithms.kernels.lists.index import (
     ITERATIONS,
     LEAVES_SHARE,
     LOSS,
@@ -21,11 +24,8 @@ from algorithms.kernels.leaf_index import (
     Auto,
     LeafIndex,
 )
+from algorithms.kernels.lists.points import to_points
 from algorithms.kernels.parameters import check_choice, check_flag, check_whole, is_auto, whole
-from algorithms.kernels.points import to_points
-from algorithms.kernels.scalar_quantizer import ScalarQuantizer, rotated_quantizer, sample_rows, train_quantizer
-from algorithms.kernels.scaling import angle_limit, length_limit
-from algorithms.kernels.storage import Storage
 from algorithms.pq.coder import PlainCoder, train_rotation
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric

@@ -1,4 +1,4 @@
-"""The plug-ins by name: `algorithms/*/config.yml`, entry points, and paths given by hand.
+"""The plug-ins by name: each `config.yml` in `algorithms`, entry points, and paths given by hand.
 
 Nothing of a plug-in is imported until `Entry.load`, so a missing library reads "not installed", not a traceback.
 """
@@ -323,7 +323,7 @@ def load_registry(plugins: Sequence[Path] = (), more: Sequence[Entry] = ()) -> R
     (`harness.engines.adapters.ann_benchmarks.plugins`).
     """
     entries = list(more)
-    for config in sorted(_builtin_folder().glob(f"*/{CONFIG_NAME}")):
+    for config in sorted(_builtin_folder().rglob(CONFIG_NAME)):
         entries += read_config(config)
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         entries += read_config(_package_folder(point.module, point.name) / CONFIG_NAME)

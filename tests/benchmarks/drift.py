@@ -48,7 +48,7 @@ KINDS = ("core", "cache", "quiet")
 TWINS = ("twin-a", "twin-b")
 
 _CONFIG = """
-  constructor: algorithms.hnswlib:HNSWLib
+  constructor: algorithms.libraries.hnswlib:HNSWLib
   origin: library
   metrics: [euclidean, angular]
   requires: [hnswlib]

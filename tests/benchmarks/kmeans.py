@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from algorithms.kernels.kmeans import assign, kmeans
+from algorithms.kernels.codes.kmeans import assign, kmeans
 from harness.core.folders import data_folder
 from harness.data.dataset import open_dataset
 from harness.data.metric import Metric, normalise

@@ -253,10 +253,10 @@ def test_the_source_hash_follows_the_source(tmp_path: Path) -> None:
 
 
 def test_the_hash_of_a_from_scratch_index_covers_the_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Editing a shared kernel makes from-scratch results stale, but not those of a wrapped library."""
+    """Editing a shared kernel in any room makes from-scratch results stale, but not those of a wrapped library."""
     monkeypatch.setattr(registry, "_builtin_folder", lambda: tmp_path)
-    folder, kernel = _plugin(tmp_path), tmp_path / "kernels" / "distance.py"
-    kernel.parent.mkdir()
+    folder, kernel = _plugin(tmp_path), tmp_path / "kernels" / "simd" / "distance.py"
+    kernel.parent.mkdir(parents=True)
     hashes = []
     for text in ("a = 1\n", "a = 2\n"):
         kernel.write_text(text)
@@ -306,7 +306,9 @@ def test_an_installed_package_registers_itself(tmp_path: Path) -> None:
 
 
 def test_every_built_in_config_is_valid() -> None:
-    """All of `algorithms/*/config.yml` load, and each group that is named has a grid."""
-    for entry in load_registry().values():
+    """The configs of `algorithms` and of `algorithms/libraries` load, and each group that is named has a grid."""
+    registry = load_registry()
+    assert {"hnsw", "null", "hnswlib", "faiss-hnsw", "annoy"} <= set(registry)
+    for entry in registry.values():
         assert entry.config.metrics
         assert all(entry.config.groups.values())

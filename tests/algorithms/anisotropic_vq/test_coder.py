@@ -10,7 +10,7 @@ from numba import config
 
 from algorithms.anisotropic_vq import kernels
 from algorithms.anisotropic_vq.coder import WORDS, AnisotropicCoder, soar
-from algorithms.kernels import codebooks as plain
+from algorithms.kernels.codes import codebooks as plain
 
 N = 150 if config.DISABLE_JIT else 1500
 

@@ -8,7 +8,7 @@ import pytest
 
 from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.brute_force import BruteForce
-from algorithms.kernels.partition import unpack
+from algorithms.kernels.lists.partition import unpack
 from harness.core.errors import ParameterError, PluginError
 from harness.data.metric import Metric, neighbour_distances
 from harness.engines.contract import as_neighbors

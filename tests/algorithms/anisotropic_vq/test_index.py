@@ -8,7 +8,7 @@ import pytest
 
 from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.brute_force import BruteForce
-from algorithms.kernels.coded_centroids import code_centroids
+from algorithms.kernels.lists.coded_centroids import code_centroids
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances
 from harness.engines.contract import as_neighbors

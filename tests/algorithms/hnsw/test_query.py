@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.kernels.pool import EMPTY, make_key, node_of
-from algorithms.kernels.ranking import rerank, write_ids
+from algorithms.kernels.codes.ranking import rerank, write_ids
+from algorithms.kernels.graph.pool import EMPTY, make_key, node_of
 
 
 def keys_of(ranks, room):

@@ -26,16 +26,16 @@ COMPILED = {"kernel", "njit", "jit", "intrinsic", "overload", "vectorize", "guve
 # Sorts more keys than there are: silent where bounds aren't checked, as long as the memory is the process's own.
 SORT_TOO_MANY = """
 import numpy as np
-from algorithms.kernels.pool import sort_keys
+from algorithms.kernels.graph.pool import sort_keys
 sort_keys(np.zeros(1000, np.int64)[:3], 9)
 """
 
 # Compiles everything that names an instruction of one kind of processor, and checks a sum by each.
 SPECIAL_INSTRUCTIONS = """
 import numpy as np
-from algorithms.kernels.fast_scan import scan_block
+from algorithms.kernels.codes.fast_scan import scan_block
 from algorithms.kernels.jit import kernel
-from algorithms.kernels.simd import dot_bytes
+from algorithms.kernels.simd.instructions import dot_bytes
 
 @kernel
 def both(rows, query, codes, tables, sums):
@@ -178,7 +178,7 @@ import sys, tempfile
 if len(sys.argv) > 1:
     tempfile.tempdir = sys.argv[1]
 import numpy as np
-from algorithms.kernels.pool import sort_keys
+from algorithms.kernels.graph.pool import sort_keys
 keys = np.array([3, 1, 2])
 sort_keys(keys, 3)
 print(keys.tolist())

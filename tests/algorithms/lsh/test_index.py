@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from algorithms.kernels.hadamard import random_signs, rotate, rotation_size
 from algorithms.lsh import LSH, hash_kernels, theory, tuning
+from algorithms.lsh.hadamard import random_signs, rotate, rotation_size
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances
 

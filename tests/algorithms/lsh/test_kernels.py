@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard as hadamard_matrix
 
-from algorithms.kernels.byte_rows import Rows, rank, to_bytes
-from algorithms.kernels.fast_scan import SEGMENT
-from algorithms.kernels.hadamard import hadamard, random_signs, rotate, rotation_size
-from algorithms.kernels.probing import begin, empty_probes, empty_sequence, next_probes
-from algorithms.kernels.scalar_codes import LEVELS, look_up_tables, sketch
-from algorithms.kernels.visited import next_generation
+from algorithms.kernels.codes.fast_scan import SEGMENT
+from algorithms.kernels.graph.visited import next_generation
+from algorithms.lsh.byte_rows import Rows, rank, to_bytes
+from algorithms.lsh.hadamard import hadamard, random_signs, rotate, rotation_size
 from algorithms.lsh.pool_kernels import name_new
+from algorithms.lsh.probing import begin, empty_probes, empty_sequence, next_probes
+from algorithms.lsh.scalar_codes import LEVELS, look_up_tables, sketch
 
 # Keys are sums modulo 2^64: without the compiler NumPy remarks on each that wraps around.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from algorithms.ball_tree import BallTree
 from algorithms.kd_tree import KDTree
-from algorithms.kernels.lanes import LANES
+from algorithms.kernels.simd.lanes import LANES
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances
 

@@ -1,0 +1,154 @@
+"""What indexes over an inverted file have in common: how they grow, are saved, and count."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.codes.scalar_quantizer import Loss, ScalarQuantizer
+from algorithms.kernels.codes.scaling import typical_length
+from algorithms.kernels.lists.inverted_file import Coder, InvertedFile, Spill
+from algorithms.kernels.lists.worker import Effort, Worker, bind
+from algorithms.kernels.parameters import check_components, check_seed, whole
+from algorithms.kernels.saved import opened, write_saved
+from harness.core.errors import ParameterError
+from harness.data.metric import Metric, normalise
+from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
+
+Auto = Literal["auto"]
+
+LOSS = Loss(factor=3, share=0.998)
+"""What the codes that rank candidates may lose, as the rows rank again."""
+LEAVES_SHARE = 0.025
+"""A share of the leaves that finds nine in ten neighbours of common data."""
+ITERATIONS = 10
+"""Iterations of k-means for the leaves."""
+MOST_POSITIONS = 1024
+"""Tables of more code positions lose precision: their sums have 16 bits."""
+_FORMAT = 1
+
+
+class LeafIndex(Algorithm, Saves, Grows):
+    """An inverted file, under euclidean, angular and ip: a subclass builds it, and says how rows are coded."""
+
+    name: ClassVar[str]
+    """The algorithm's name, as errors and saved files say it."""
+
+    def __init__(self, metric: Metric, *, n_components: int | Auto | None, seed: int) -> None:
+        self._metric = Metric(metric)
+        if not self._metric.is_dense:
+            raise ParameterError(f"{self.name}: metric {metric} is not supported; use euclidean, angular or ip")
+        check_components(self.name, n_components)
+        check_seed(self.name, seed)
+        self._n_components, self._seed = whole(n_components), int(seed)
+        self._workers: list[Worker] = []
+        self.effective: dict[str, Any] = {}
+
+    @property
+    def _inner(self) -> bool:
+        """Whether rows are compared by inner products: under angular they have length 1."""
+        return self._metric is not Metric.EUCLIDEAN
+
+    @abstractmethod
+    def _coder(self) -> Coder:
+        """Return what codes rows; called when the index is built or loaded."""
+
+    def _spill(self) -> Spill | None:
+        """Return what chooses second leaves; None for no second leaves."""
+        return None
+
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """Return the parameters that `_take` needs to go on where the index was saved."""
+
+    @abstractmethod
+    def _take(self, facts: Mapping[str, Any]) -> None:
+        """Take up what `_facts` returned."""
+
+    def _hold(self, index: InvertedFile, dim: int, length: float, factor: int) -> None:
+        """Hold an index of rows of `dim` dimensions: queries are scaled to `length`, factor * k ranked by rows."""
+        self._index, self._dim, self._length, self._factor = index, dim, length, factor
+        self._workers = []
+
+    def _bind(self, n_leaves: int, n_again: int, threads: int, *, symmetric: bool = False) -> Search:
+        """Return the search that visits so many leaves, and ranks so many again; 0 for none."""
+        self._workers = []
+        effort = Effort(n_leaves, n_again, n_again > 0, self._factor, self._length, self._inner, symmetric)
+        return bind(self._index, effort, self._dim, threads, self._workers, self.name)
+
+    def add(self, vectors: Vectors, *, threads: int = 1) -> None:
+        """Add `vectors` (m, dim) float32 to the leaves as they are; their ids go on from the highest.
+
+        Raises ParameterError where the dimension differs.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
+            raise ParameterError(
+                f"{self.name}: vectors of shape {vectors.shape} given, but the index has dimension {self._dim}"
+            )
+        if self._index.size == 0:
+            self.fit(vectors, threads=threads)
+            return
+        self._index.add(self._rows(vectors), self._coder(), self._spill(), threads)
+        self._workers = []
+
+    def decode(self) -> NDArray[np.float32]:
+        """Return the rows (n, dim) float32 as the codes say, in the order of their ids; under angular of length 1."""
+        return self._index.decode()
+
+    def index_bytes(self) -> int:
+        """Return the size of leaves and codes, centroids, codebooks, ids, and what is kept of the rows."""
+        return self._index.nbytes()
+
+    def counters(self) -> Mapping[str, int]:
+        """Return, since the last bind, vectors scanned, and those ranked by codes of 8 bits and by rows."""
+        totals = sum((worker.counters for worker in self._workers), np.zeros(3, np.int64))
+        scanned, by_codes, by_rows = totals.tolist()
+        return {"scanned": scanned, "ranked_by_codes": by_codes, "distance_computations": by_rows}
+
+    def save(self, path: Path) -> None:
+        """Write one file of NumPy arrays (.npz, whatever its name)."""
+        facts = {
+            "name": self.name,
+            "format": _FORMAT,
+            "metric": str(self._metric),
+            "dim": self._dim,
+            "length": self._length,
+            "factor": self._factor,
+            "seed": self._seed,
+            "effective": self.effective,
+            **self._facts(),
+        }
+        write_saved(path, facts, self._index.arrays())
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
+        kind = {"name": self.name, "format": _FORMAT, "metric": str(self._metric)}
+        with opened(path, kind) as (facts, arrays):
+            index = InvertedFile.of_arrays(arrays)
+            dim, length, factor = facts["dim"], facts["length"], facts["factor"]
+            seed, effective = facts["seed"], facts["effective"]
+            if len(index.quantizer.mean) != dim:
+                raise ValueError(f"its rows have dimension {len(index.quantizer.mean)}, not {dim}")
+            self._take(facts)
+        self._seed, self.effective = seed, effective
+        self._hold(index, dim, length, factor)
+
+    def _query_length(self, rows: NDArray[np.float32], quantizer: ScalarQuantizer) -> float:
+        """Return the length at which queries' codes fill a byte, 0 where queries stay as they are.
+
+        That is the length of rows, whose codes do, but for small whole numbers, which are their own codes.
+        """
+        if not self._inner:
+            return 0.0
+        most = max(float(rows.max(initial=0.0)), -float(rows.min(initial=0.0)))
+        stretch = 127.0 / most if quantizer.exact and most > 0.0 else 1.0
+        return typical_length(rows) * stretch
+
+    def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
+        """Return what is indexed: the vectors, under angular scaled to length 1."""
+        return normalise(vectors) if self._metric is Metric.ANGULAR else vectors

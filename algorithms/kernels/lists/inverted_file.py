@@ -1,0 +1,258 @@
+"""Leaves of coded vectors, with the rows that candidates are ranked by: what `pq` and `anisotropic_vq` share.
+
+All happens in one space: rows less their mean, rotated to fewer dimensions where the scalar quantiser does so
+(`algorithms.kernels.codes.scalar_quantizer`). Vectors in it are *points*; they are padded with zeros to whole blocks of
+dimensions, one a code position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.kernels.codes.codebooks import decode
+from algorithms.kernels.codes.kmeans import assign
+from algorithms.kernels.codes.scalar_quantizer import ScalarQuantizer
+from algorithms.kernels.codes.storage import Storage
+from algorithms.kernels.lists.coded_centroids import code_centroids
+from algorithms.kernels.lists.partition import (
+    NARROW,
+    WIDE,
+    Entries,
+    Leaves,
+    join,
+    pack,
+    padded_positions,
+    unpack,
+)
+from algorithms.kernels.lists.points import BLOCK, half_squares, to_points
+from algorithms.kernels.saved import check_array
+from harness.data.metric import normalise
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+Codes = NDArray[np.uint8]
+
+ERROR_SHARE = 0.25
+"""How much of a code's squared error counts as distance: see `algorithms.kernels.lists.search`."""
+MOST_BIAS = 65_535
+"""The largest bias, in steps."""
+
+# Room for the biases of vectors added later, as a share of the range of those that are there.
+_BIAS_ROOM = 1.25
+
+
+class Coder(Protocol):
+    """How residuals become codes: `points` and `residuals` are (n, width) float32, width = positions * block."""
+
+    def train(self, points: Floats, residuals: Floats, block: int, threads: int) -> Floats:
+        """Return the codebooks (positions, block, words) for a sample."""
+
+    def encode(self, points: Floats, residuals: Floats, codebooks: Floats, threads: int) -> Codes:
+        """Return the codes (n, positions) uint8."""
+
+
+Spill = Callable[[Floats, Floats, Integers, int], Integers]
+"""Gives the second leaf (n,) of points (n, width) for centroids (leaves, width), own leaves (n,) and threads."""
+
+
+@dataclass(eq=False)
+class InvertedFile:
+    """A searchable set of rows; `algorithms.kernels.lists.worker` searches it.
+
+    `quantizer` makes the space, and codes centroids and queries; `storage` holds the rows, in the order of the leaves.
+    `centroids` (leaves, width) and `codebooks` (positions, block, words) float32, of 16 words or 256; positions of the
+    codes are padded to a multiple of four where there are 16. `ids` (n,) int32 by row. Biases come in steps of
+    `bias_step` from shifts[leaf] (leaves,) on. `copies` is in how many leaves each row lies; `spherical` and
+    `by_direction` are those of `Shape`.
+    """
+
+    storage: Storage
+    quantizer: ScalarQuantizer
+    centroids: Floats
+    codebooks: Floats
+    leaves: Leaves
+    ids: Integers
+    shifts: Floats
+    bias_step: float
+    spherical: bool
+    by_direction: bool
+    copies: int
+
+    @property
+    def inner(self) -> bool:
+        """Whether scores are inner products."""
+        return self.quantizer.inner
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return len(self.ids)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that `of_arrays` needs."""
+        arrays: dict[str, NDArray[Any]] = {f"leaves_{name}": value for name, value in self.leaves._asdict().items()}
+        for name in ("centroids", "codebooks", "ids", "shifts"):
+            arrays[name] = getattr(self, name)
+        arrays["facts"] = np.array([self.bias_step, self.spherical, self.by_direction, self.copies], np.float64)
+        if self.storage.quantizer is None:
+            arrays["own_mean"], arrays["own_basis"] = self.quantizer.mean, self.quantizer.basis
+            arrays["own_scale"] = np.array([self.quantizer.scale, self.quantizer.exact, self.quantizer.inner])
+        return arrays | {f"storage_{name}": value for name, value in self.storage.arrays(self.size).items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> InvertedFile:
+        """Make what `arrays` took apart; raises KeyError where one is missing, and ValueError where one doesn't fit."""
+        stored = {name.removeprefix("storage_"): value for name, value in arrays.items() if name.startswith("storage_")}
+        storage = Storage.of_arrays(stored)
+        quantizer = storage.quantizer
+        if quantizer is None:
+            scale, exact, inner = arrays["own_scale"].tolist()
+            quantizer = ScalarQuantizer(
+                arrays["own_mean"], arrays["own_basis"], scale, exact=bool(exact), inner=bool(inner)
+            )
+        step, spherical, by_direction, copies = arrays["facts"].tolist()
+        index = cls(
+            storage,
+            quantizer,
+            arrays["centroids"],
+            arrays["codebooks"],
+            Leaves(*(arrays[f"leaves_{name}"] for name in Leaves._fields)),
+            arrays["ids"],
+            arrays["shifts"],
+            step,
+            bool(spherical),
+            bool(by_direction),
+            int(copies),
+        )
+        index.check()
+        return index
+
+    def check(self) -> None:
+        """Raise ValueError where an array has another type or shape than a search, which checks nothing, reads."""
+        n_leaves, (positions, block, words) = len(self.centroids), self.codebooks.shape
+        dim, basis = len(self.quantizer.mean), self.quantizer.basis
+        check_array("mean", self.quantizer.mean, np.float32, (dim,))
+        check_array("basis", basis, np.float32, (len(basis), dim))
+        check_array("centroids", self.centroids, np.float32, (n_leaves, positions * block))
+        check_array("codebooks", self.codebooks, np.float32, (positions, block, WIDE if words != NARROW else NARROW))
+        check_array("ids", self.ids, np.int32, (self.size,))
+        check_array("shifts", self.shifts, np.float32, (n_leaves,))
+        self.leaves.check(self.size, n_leaves, padded_positions(positions, words), words, biased=not self.inner)
+        self.storage.check(self.size, dim)
+        if self.quantizer.dim > positions * block:
+            raise ValueError(f"{positions} codewords of {block} can't stand for {self.quantizer.dim} dimensions")
+
+    def add(self, rows: Floats, coder: Coder, spill: Spill | None, threads: int) -> None:
+        """Add `rows` (m, dim) to the leaves as they were trained; their ids go on from the highest."""
+        n = self.size
+        points, rest = to_points(self.quantizer, rows, self.codebooks.shape[0] * self.codebooks.shape[1])
+        # Spherical clusters are of directions, but what is kept of them is the means of their rows.
+        centroids = normalise(self.centroids) if self.spherical else self.centroids
+        labels, _ = assign(points, centroids, spherical=self.spherical, threads=threads)
+        homes = homes_of(points, self.centroids, labels, spill, threads)
+        new, biases = self.entries(points, rest, homes, np.arange(n, n + len(rows), dtype=np.int32), coder, threads)
+        words = self.codebooks.shape[2]
+        old = unpack(self.leaves, padded_positions(len(self.codebooks), words), words)
+        known = self.shifts[old.leaves] + self.bias_step * old.biases.astype(np.float64) if not self.inner else biases
+        self.storage.append(rows, n)
+        self.keep(join(old._replace(biases=new.biases), new), np.concatenate([known, biases]))
+        self.ids = np.concatenate([self.ids, np.arange(n, n + len(rows), dtype=np.int32)])
+
+    def nbytes(self) -> int:
+        """Return the size of all that a search touches."""
+        coded = code_centroids(self.centroids, self.quantizer, by_direction=self.by_direction)
+        tables = self.codebooks.nbytes + coded.codes.nbytes + coded.norms.nbytes + 2 * self.shifts.nbytes
+        return self.leaves.nbytes + self.ids.nbytes + tables + self.storage.bytes(self.size)
+
+    def decode(self) -> Floats:
+        """Return the rows (n, dim) as the codes say, by id: centroid and codewords, rotated back, and the mean.
+
+        Of a row in two leaves, the code in one of them counts.
+        """
+        positions, block, words = self.codebooks.shape
+        entries = unpack(self.leaves, padded_positions(positions, words), words)
+        rows = np.empty((self.size, len(self.quantizer.mean)), np.float32)
+        for start in range(0, len(entries.rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            points = np.empty((len(entries.rows[part]), positions * block), np.float32)
+            decode(entries.codes[part, :positions], self.codebooks, points)
+            points += self.centroids[entries.leaves[part]]
+            kept = points[:, : self.quantizer.dim]
+            centred = kept @ self.quantizer.basis if len(self.quantizer.basis) else kept
+            rows[self.ids[entries.rows[part]]] = centred + self.quantizer.mean
+        return rows
+
+    def entries(
+        self, points: Floats, rest: Floats, homes: list[Integers], rows: Integers, coder: Coder, threads: int
+    ) -> tuple[Entries, NDArray[np.float64]]:
+        """Code points, with the `rest` of `to_points`, for each of their leaves: `homes` are one or two (n,) labels.
+
+        Returns the entries (m,) without biases, and the biases (m,), none under inner products.
+        """
+        coded = [self._coded(points, rest, labels, rows, coder, threads) for labels in homes]
+        entries = coded[0][0]
+        for second, _ in coded[1:]:
+            entries = join(entries, second)
+        return entries, np.concatenate([biases for _, biases in coded])
+
+    def _coded(
+        self, points: Floats, rest: Floats, labels: Integers, rows: Integers, coder: Coder, threads: int
+    ) -> tuple[Entries, NDArray[np.float64]]:
+        """Code points by their residuals from the centroids of the leaves given."""
+        n, positions = len(points), padded_positions(len(self.codebooks), self.codebooks.shape[2])
+        codes, biases = np.zeros((n, positions), np.uint8), np.zeros(0 if self.inner else n)
+        for start in range(0, n, BLOCK):
+            part = slice(start, start + BLOCK)
+            residuals = points[part] - self.centroids[labels[part]]
+            found = coder.encode(points[part], residuals, self.codebooks, threads)
+            codes[part, : found.shape[1]] = found
+            if not self.inner:
+                biases[part] = _biases(points[part], rest[part], residuals, found, self.codebooks)
+        return Entries(labels, rows, codes, np.zeros(0, np.uint16)), biases
+
+    def keep(self, entries: Entries, biases: NDArray[np.float64]) -> None:
+        """Pack entries (m,) with their `biases` (m,), in new steps where the present ones don't reach all of them."""
+        if not self.inner and len(biases):
+            steps = self._steps(entries.leaves, biases)
+            if not -0.5 <= steps.min() <= steps.max() < MOST_BIAS + 0.5:
+                self.shifts, self.bias_step = _bias_range(entries.leaves, biases, len(self.centroids))
+                steps = self._steps(entries.leaves, biases)
+            entries = entries._replace(biases=np.clip(np.rint(steps), 0, MOST_BIAS).astype(np.uint16))
+        self.leaves = pack(entries, len(self.centroids), self.codebooks.shape[2])
+
+    def _steps(self, leaves: Integers, biases: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many steps biases (m,) lie above the shifts of their leaves (m,)."""
+        above: NDArray[np.float64] = biases - self.shifts[leaves]
+        # Without a step there is nothing but the shifts: what differs from them lies beyond all steps.
+        return above / self.bias_step if self.bias_step > 0.0 else np.where(above == 0.0, 0.0, np.inf)
+
+
+def _bias_range(leaves: Integers, biases: NDArray[np.float64], n_leaves: int) -> tuple[Floats, float]:
+    """Return where the biases of each leaf begin, and the step in which 16 bits hold all of them, with some room."""
+    least = np.full(n_leaves, np.inf)
+    np.minimum.at(least, leaves, biases)
+    least = np.where(np.isfinite(least), least, 0.0)
+    widest = float((biases - least[leaves]).max())
+    room = _BIAS_ROOM * widest
+    return (least - (room - widest) / 2.0).astype(np.float32), room / MOST_BIAS
+
+
+def _biases(points: Floats, rest: Floats, residuals: Floats, codes: Codes, codebooks: Floats) -> NDArray[np.float64]:
+    """Return b of `algorithms.kernels.lists.search`, (n,), with half of the rest."""
+    decoded = np.empty_like(points)
+    decode(codes, codebooks, decoded)
+    products: NDArray[np.float64] = np.einsum("ij,ij->i", points - residuals, decoded, dtype=np.float64)
+    errors = half_squares(residuals - decoded)
+    return products + half_squares(decoded) + ERROR_SHARE * errors + rest / 2.0
+
+
+def homes_of(points: Floats, centroids: Floats, labels: Integers, spill: Spill | None, threads: int) -> list[Integers]:
+    """Return the labels (n,) of the leaves that points lie in: their own, and second ones where `spill` says so."""
+    if spill is None or len(centroids) < 2:
+        return [labels]
+    return [labels, spill(points, centroids, labels, threads)]

@@ -1,0 +1,1 @@
+"""The k smallest of many: sorted arrays, a heap, and selection by counting."""

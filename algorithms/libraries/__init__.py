@@ -1,0 +1,1 @@
+"""Wrappers of other people's libraries, one folder each."""
