@@ -6,7 +6,7 @@ candidates that pass a running threshold are kept, ranked again in float64, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,16 @@ from algorithms.kernels.jit import read_only
 from algorithms.kernels.select.topk import offer_block
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, ExactNeighbors, Search
+from harness.engines.contract import (
+    Algorithm,
+    Attributes,
+    Deletes,
+    ExactNeighbors,
+    FilteredSearch,
+    Filters,
+    Predicate,
+    Search,
+)
 
 # Shapes at which BLAS is at its best, while a block of products (10 MiB at most) still fits into the last-level cache.
 QUERY_BLOCK = 1280
@@ -33,12 +42,15 @@ ROUNDING_FACTOR = 6.0
 Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
-class BruteForce(Algorithm, ExactNeighbors):
-    """Exact search under every metric.
+class BruteForce(Algorithm, ExactNeighbors, Filters, Deletes):
+    """Exact search under every metric, among all rows or those that match a predicate.
 
     `fit` keeps a reference to float32 rows under euclidean and ip, normalised ones under angular, 64-bit words under
     hamming, and the sets themselves under jaccard.
     """
+
+    _ids: NDArray[np.int64] | None = None  # ascending: the id of each row that is left; None until one is deleted
+    _attributes: Attributes | None = None
 
     def __init__(self, metric: Metric) -> None:
         self._metric = Metric(metric)
@@ -54,13 +66,19 @@ class BruteForce(Algorithm, ExactNeighbors):
     def fit(self, train: Any, *, threads: int = 1) -> None:
         """Keep `train` (n, dim); there is no index to build."""
         del threads  # a pass over the rows is all there is to do
-        self._rows = train
-        if self._metric is Metric.JACCARD:
-            self._universe = int(train.indices.max(initial=-1)) + 1
-        elif self._metric is Metric.HAMMING:
-            self._rows = _words(train)
+        rows = train
+        if self._metric is Metric.HAMMING:
+            rows = _words(train)
         elif self._metric is Metric.ANGULAR:
-            self._rows = normalise(train)
+            rows = normalise(train)
+        self._ids = None
+        self._keep(rows)
+
+    def _keep(self, rows: Any) -> None:
+        """Keep rows in the form that searches read."""
+        self._rows = rows
+        if self._metric is Metric.JACCARD:
+            self._universe = int(rows.indices.max(initial=-1)) + 1
         if self._metric.is_dense:
             # numba compiles for read-only and for writable arrays apart: one of the two is enough.
             self._rows = read_only(self._rows)
@@ -71,16 +89,53 @@ class BruteForce(Algorithm, ExactNeighbors):
 
     def searcher(self, *, threads: int = 1, **search_params: Any) -> Search:
         """Bind the number of threads, which serve batches; one query is answered by one thread."""
-        if search_params:
-            raise ParameterError(f"brute_force has no search parameters; got {', '.join(search_params)}")
-        one = self._search_one()
+        _refuse(search_params)
+        one, ids = self._search_one(), self._ids
 
         def search(queries: Any, k: int) -> NDArray[np.int64]:
             if len(queries) == 1:
-                return one(queries, k)
+                found = one(queries, k)
+                return found if ids is None else _named(found, ids)
             return self.nearest(queries, k, threads=threads)[0]
 
         return search
+
+    def delete(self, ids: Any) -> None:
+        """Move the rows that are left together. Raises ParameterError for an id that isn't there."""
+        present = np.arange(len(self._rows)) if self._ids is None else self._ids
+        gone = np.isin(present, ids)
+        if int(gone.sum()) < len(np.unique(ids)):
+            absent = np.setdiff1d(ids, present)[0]
+            raise ParameterError(f"brute_force: there is no id {absent} to delete: never given, or deleted already")
+        self._ids = present[~gone]
+        self._keep(self._rows[~gone])
+
+    def attach(self, attributes: Attributes) -> None:
+        """Keep the attributes of the rows that `fit` is given next."""
+        self._attributes = attributes
+
+    def filtered_searcher(self, *, threads: int = 1, **search_params: Any) -> FilteredSearch:
+        """Bind the number of threads. The rows that match are copied for each predicate, and searched."""
+        _refuse(search_params)
+
+        def search(queries: Any, k: int, predicates: Sequence[Predicate]) -> NDArray[np.int64]:
+            found = np.full((len(queries), k), -1, np.int64)
+            for predicate in dict.fromkeys(predicates):
+                asking = np.array([one == predicate for one in predicates])
+                found[asking] = self._matching(predicate).nearest(queries[asking], k, threads=threads)[0]
+            return found
+
+        return search
+
+    def _matching(self, predicate: Predicate) -> BruteForce:
+        """Return an index of the rows that match."""
+        if self._attributes is None:
+            raise ParameterError("brute_force: no attributes were attached before fit, so that nothing can be filtered")
+        mask = predicate.mask(self._attributes)
+        part = BruteForce(self._metric)
+        part._ids = np.flatnonzero(mask) if self._ids is None else self._ids[mask[self._ids]]
+        part._keep(self._rows[mask if self._ids is None else mask[self._ids]])
+        return part
 
     def index_bytes(self) -> int:
         """Return the size of the rows that a search reads."""
@@ -113,6 +168,10 @@ class BruteForce(Algorithm, ExactNeighbors):
         """Find the k nearest rows of each query; see `harness.engines.contract.ExactNeighbors`."""
         m = len(queries)
         ids, distances = np.empty((m, k), np.int64), np.empty((m, k), np.float64)
+        if len(self._rows) == 0:  # none is left, or none matches
+            ids.fill(-1)
+            distances.fill(np.inf)
+            return ids, distances
         search = self._search_block if self._metric.is_dense else self._scan_block
         if self._metric is Metric.ANGULAR:
             queries = normalise(queries)
@@ -139,7 +198,7 @@ class BruteForce(Algorithm, ExactNeighbors):
         elif self._metric is Metric.ANGULAR:
             distances += 1.0
             np.maximum(distances, 0.0, out=distances)
-        return ids, distances
+        return ids if self._ids is None else _named(ids, self._ids), distances
 
     def _search_block(self, queries: NDArray[np.float32], ids: Any, distances: Any) -> None:
         (m, dim), n, k = queries.shape, len(self._rows), ids.shape[1]
@@ -189,6 +248,16 @@ class BruteForce(Algorithm, ExactNeighbors):
             kernels.scan_bits(self._rows, _words(queries)[0], distances[0], ids[0])
             distances /= 8.0 * queries.shape[1]
         return ids, distances
+
+
+def _refuse(search_params: dict[str, Any]) -> None:
+    if search_params:
+        raise ParameterError(f"brute_force has no search parameters; got {', '.join(search_params)}")
+
+
+def _named(places: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids of the rows at these places; -1 stays."""
+    return np.where(places < 0, -1, ids.take(places, mode="clip")) if len(ids) else places
 
 
 def _even_step(m: int, threads: int) -> int:

@@ -124,7 +124,7 @@ class In(_OnColumn):
             whole = [int(value) for value in numbers if value == int(value) and limits.min <= value <= limits.max]
             return np.isin(column.values, np.array(whole, np.int64))
         exact = [nearest for value in numbers for nearest in [_nearest_float(value)] if nearest == value]
-        return np.isin(column.values.astype(np.float64), np.array(exact, np.float64))
+        return np.isin(column.values, np.array(exact, np.float64))
 
     def document(self) -> dict[str, Any]:
         """Return the predicate as JSON would have it."""

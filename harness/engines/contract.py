@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -13,17 +12,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import PluginError
+from harness.data.attributes import Attributes
 from harness.data.metric import Metric
+from harness.data.predicates import Predicate
 from harness.data.truth import ExactNeighbors
 from harness.data.vectors import Data, Neighbors, PackedBits, Sets, Vectors
+from harness.engines.abilities import (
+    Closes,
+    Concurrent,
+    Deletes,
+    Evidence,
+    Explains,
+    FilteredSearch,
+    Filters,
+    Flushes,
+    Grows,
+    Saves,
+    Search,
+)
 
 __all__ = [
     "Algorithm",
+    "Attributes",
+    "Closes",
+    "Concurrent",
     "Data",
+    "Deletes",
+    "Evidence",
     "ExactNeighbors",
+    "Explains",
+    "FilteredSearch",
+    "Filters",
+    "Flushes",
     "Grows",
     "Neighbors",
     "PackedBits",
+    "Predicate",
     "Saves",
     "Search",
     "Sets",
@@ -34,9 +58,6 @@ __all__ = [
 _NONE = 2**64 - 1  # "no neighbour" in libraries whose ids are unsigned
 
 _SHAPE = "an algorithm's search must return an (m, k) integer array or m lists of integers"
-
-Search = Callable[[Any, int], Any]
-"""(queries (m, dim), k) -> ids: an (m, k) integer array, or lists of ints, as the library gives them."""
 
 
 class Algorithm(ABC):
@@ -67,26 +88,6 @@ class Algorithm(ABC):
     def counters(self) -> Mapping[str, int]:
         """Return counts since the last bind, e.g. `distance_computations`; empty where nothing is counted."""
         return {}
-
-
-class Saves(ABC):
-    """The ability to write an index to disk and read it back."""
-
-    @abstractmethod
-    def save(self, path: Path) -> None:
-        """Write the index to `path`, a file or folder that doesn't exist yet."""
-
-    @abstractmethod
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote, in place of `fit`."""
-
-
-class Grows(ABC):
-    """The ability to add vectors after `fit`."""
-
-    @abstractmethod
-    def add(self, vectors: Any, *, threads: int = 1) -> None:
-        """Add (m, dim) vectors; their ids go on from the highest so far."""
 
 
 def as_neighbors(answer: Any, m: int, k: int, n: int) -> Neighbors:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.core.errors import DatasetError, UnknownNameError
 from harness.data.attributes import Attributes, Categories, Floats, Integers, Tags
 from harness.data.predicate_json import from_json, to_json
-from harness.data.predicates import MAX_DEPTH, And, Contains, Equals, In, Not, Or, Predicate, Range
+from harness.data.predicates import BOUNDS, MAX_DEPTH, And, Contains, Equals, In, Not, Or, Predicate, Range
 
 # Numbers at which types differ: float32 holds 16777216 but not 16777217, float64 2^53 but not 2^53 + 1.
 ODD = (
@@ -36,7 +36,6 @@ ODD = (
 NUMBERS = st.sampled_from((*ODD, *(-value for value in ODD))) | st.integers(-3, 3) | st.floats(-3, 3)
 NAMES = st.sampled_from(["red", "blue", "green", ""])
 SIGNS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
-BOUNDS = ("at_least", "above", "at_most", "below")
 
 
 def _fits(value: Any, dtype: Any) -> bool:
@@ -118,7 +117,7 @@ def _has(asked: dict[str, Any], value: Any) -> bool:
     return all(SIGNS[sign](value, bound) for sign, bound in asked.items() if sign in SIGNS)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_rows(), PREDICATES)
 def test_the_mask_is_what_plain_python_says(
     rows: tuple[Attributes, list[dict[str, Any]]], predicate: Predicate
@@ -130,6 +129,21 @@ def test_the_mask_is_what_plain_python_says(
     assert mask.tolist() == [_matches(predicate.document(), row) for row in plain]
     kept = np.flatnonzero(np.arange(len(plain)) % 2)
     assert predicate.mask(attributes[kept]).tolist() == mask[kept].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint32, np.int64, np.uint64, np.float32, np.float64])
+def test_no_constant_is_rounded(dtype: type[np.generic]) -> None:
+    """Where types differ, or a constant lies between two floats, all comparisons are those of real numbers."""
+    edges = [*ODD, *(-value for value in ODD), 10**20 + 1, -(10**20) - 1, 2**53 + 3, -0.5]
+    held = [value for value in edges if _fits(value, dtype) and (np.dtype(dtype).kind == "f" or value < 2**63)]
+    values = np.array([float(value) if np.dtype(dtype).kind == "f" else int(value) for value in held], dtype)
+    column = Floats(values) if np.dtype(dtype).kind == "f" else Integers(values)
+    attributes, plain = Attributes({"x": column}), values.tolist()
+    for constant in edges:
+        assert Equals("x", constant).mask(attributes).tolist() == [value == constant for value in plain], constant
+        for sign, name in BOUNDS.items():
+            found = Range("x", **{name: constant}).mask(attributes).tolist()
+            assert found == [SIGNS[sign](value, constant) for value in plain], (sign, constant)
 
 
 @settings(max_examples=100, deadline=None)

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.core.errors import UnknownNameError
-from harness.engines.conformance import answers, edges, promises
+from harness.engines.conformance import abilities, answers, edges, promises
 from harness.engines.conformance.check import Check
 from harness.engines.conformance.subject import Subject
-from harness.engines.contract import ExactNeighbors, Grows, Saves
+from harness.engines.contract import (
+    Closes,
+    Concurrent,
+    Deletes,
+    ExactNeighbors,
+    Explains,
+    Filters,
+    Flushes,
+    Grows,
+    Saves,
+)
 
 _BUILT = ("builds",)
 _MADE = ("__init__",)
@@ -95,6 +105,17 @@ CHECKS: tuple[Check, ...] = (
         before_timing=False,
         applies=_can(Saves),
         about=("load",),
+    ),
+    *(
+        Check(name, examine, needs=needs, before_timing=False, applies=_can(ability), about=(method,))
+        for name, examine, needs, ability, method in (
+            ("deletes", abilities.deletes, _ANSWERS, Deletes, "delete"),
+            ("filters", abilities.filters, _ANSWERS, Filters, "filtered_searcher"),
+            ("flushes", abilities.flushes, _ANSWERS, Flushes, "flush"),
+            ("clients at once", abilities.concurrent, _REPEATABLE, Concurrent, "client"),
+            ("explains", abilities.explains, _ANSWERS, Explains, "evidence"),
+            ("closes", abilities.closes, _ANSWERS, Closes, "close"),
+        )
     ),
 )
 
