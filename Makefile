@@ -11,13 +11,19 @@ INSTALLED_EMBED := $(VENV)/.installed-embed
 INSTALLED_ENGINES := $(VENV)/.installed-engines
 INSTALLED_DOCS := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST := $(BIN)/python -m pytest -n auto -m "not slow"
+# Each worker begins with a half of the tests and takes from the other's end when it is done: tests of one file share
+# their fixtures, their imports and the kernels that they have compiled.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 # The tests that run kernels of ours; wrapped libraries have none. Those of whole indexes on odd data and odd parameters
 # run no kernel that others don't, and take ten minutes without the compiler.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py \
   --ignore=tests/algorithms/test_degenerate_data.py --ignore=tests/algorithms/test_bad_input.py
 
-.PHONY: help announced bench embeddings engines gallery peers codes test test-slow interpreted bounds simd lint coverage docs clean
+# What tests start by the hundred is only compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help announced bench embeddings engines gallery peers codes installed test test-slow interpreted bounds simd \
+  simd-avx2 simd-portable lint coverage docs wheel lowest portable clean
 
 help:
 	@echo "make bench        install, get real data, run the suite 'quick', draw plots and tables"
@@ -31,6 +37,9 @@ help:
 	@echo "make bounds       the tests of kernels with every index checked"
 	@echo "make simd         the tests of kernels as on processors with fewer instructions"
 	@echo "make lint         ruff and mypy --strict"
+	@echo "make wheel        the wheel alone: built, installed, and run from an empty folder"
+	@echo "make lowest       the tests that need no encoder, with the lowest versions that pyproject.toml allows"
+	@echo "make portable     the tests that don't need Linux"
 	@echo "make docs         the documentation, in build/site"
 	@echo "make coverage     the fast tests, and those of kernels interpreted so that coverage sees them"
 
@@ -90,6 +99,8 @@ announced:
 	@echo "make bench: after the install some 16 minutes by estimate on two cores, longer on busy ones; a page after ten"
 
 engines: $(INSTALLED_ENGINES)
+
+installed: $(INSTALLED_DEV) $(INSTALLED_DOCS)
 
 # The pictures and tables of the READMEs, drawn from the results of `make bench` and kept small.
 gallery: $(INSTALLED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,11 +62,22 @@ def candidates(request: Request) -> tuple[list[Candidate], dict[str, str]]:
 
 
 def _quickest_first(request: Request, found: list[Candidate]) -> list[Candidate]:
-    """Order engines by how long their first build should take: the more are known, the sooner others drop out."""
+    """Order engines by how long their first build should take: the more are known, the sooner others drop out.
+
+    Engines that compile come last, as their first build may take a minute longer than any estimate says.
+    """
     plan = Plan([candidate.builds[0].spec for candidate in found])
     expected = estimate(plan, request.header, request.suite, ResultStore(request.options.results)).builds
-    order = sorted(range(len(found)), key=lambda place: expected[place])
+    order = sorted(range(len(found)), key=lambda place: (_compiles(found[place].entry), expected[place]))
     return [found[place] for place in order]
+
+
+def _compiles(entry: Entry) -> int:
+    """Return 1 for an engine whose kernels are compiled and cached when first used, 2 for a library that compiles."""
+    if entry.config.origin == "from-scratch":
+        return 1
+    needed = [line for name in entry.config.requires for line in importlib.metadata.requires(name) or ()]
+    return 2 if any(line.startswith("numba") for line in needed) else 0
 
 
 def _builds(request: Request, entry: Entry, suites: list[Any]) -> Iterator[Build]:

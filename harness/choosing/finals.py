@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.choosing.request import Request, finals_folder
@@ -47,31 +47,57 @@ def hold_finals(
     jobs = [job_for("serve", one.entry, one.spec, request.suite, options) for one in finalists]
     cores = jobs[0].search_cores
     with watched(cores), contextlib.ExitStack() as stack:
-        running: list[tuple[Job, Child]] = []
+        running: list[_Running] = []
         for job in jobs:
             told("final", {"algorithm": job.build.algorithm})
-            child = stack.enter_context(started(job, limits, talking=True))
-            if child.follow(told, ("ready",)):
-                running.append((job, child))
+            one = _Running(job, stack.enter_context(started(job, limits, talking=True)), told)
+            if one.follow("ready"):
+                running.append(one)
             else:
-                told("note", {"text": f"{job.build.algorithm}: {child.outcome.reason or child.end()} in the finals"})
+                one.tell_end()
         for number in range(_MAX_ROUNDS):
             if number >= _MIN_ROUNDS and left(1 - _RESERVED) <= 0:
                 break
             told("round", {"number": number, "left": left(1 - _RESERVED)})
             # Each round begins with another one: who follows whom matters to the caches.
             shift = number % max(len(running), 1)
-            running = [one for one in [*running[shift:], *running[:shift]] if _passes(*one, told)]
-        for _, child in running:
-            child.close()
-            child.follow(told)
+            running = [one for one in [*running[shift:], *running[:shift]] if one.passes()]
+        for one in running:
+            one.child.close()
+            one.follow()
 
 
-def _passes(job: Job, child: Child, told: Told) -> bool:
-    """Have one pass made of each setting; say whether the child is still there."""
-    for number in range(len(job.build.searches)):
-        child.ask({"pass": number})
-        if not child.follow(told, ("pass", "search-failed")):
-            told("note", {"text": f"{job.build.algorithm}: {child.outcome.reason or child.end()} in the finals"})
-            return False
-    return True
+@dataclass
+class _Running:
+    """A finalist in its child. `failed` are the settings that failed; no further pass is made of them."""
+
+    job: Job
+    child: Child
+    told: Told
+    failed: set[int] = field(default_factory=set)
+
+    def follow(self, *until: str) -> bool:
+        """Pass events on until one of `until` comes; return whether one did."""
+
+        def listen(event: str, content: dict[str, Any]) -> None:
+            if event == "search-failed":
+                self.failed.add(content["search"])
+            self.told(event, content)
+
+        return self.child.follow(listen, until)
+
+    def passes(self) -> bool:
+        """Have one pass made of each setting; return whether the child is still there."""
+        for number in range(len(self.job.build.searches)):
+            if number in self.failed:
+                continue
+            self.child.ask({"pass": number})
+            if not self.follow("pass", "search-failed"):
+                self.tell_end()
+                return False
+        return True
+
+    def tell_end(self) -> None:
+        """Say how the child ended."""
+        reason = self.child.outcome.reason or self.child.end()
+        self.told("note", {"text": f"{self.job.build.algorithm}: {reason} in the finals"})

@@ -31,6 +31,8 @@ class Tried:
     """Time that the build was allowed, where it failed."""
     settled: list[float] = field(default_factory=list)
     """Recalls at which no other setting of it promises to be faster."""
+    rows: int = 0
+    """Rows of the sample that it was built on; 0 = all rows."""
 
     def at(self, target: float) -> Point | None:
         """Return its fastest setting that reaches a recall."""
@@ -51,9 +53,16 @@ class Journal:
     decided: dict[str, float] = field(default_factory=dict)
 
     def find(self, algorithm: str, build: dict[str, Any], stamp: str) -> Tried | None:
-        """Return what was tried of a build, by the present source and libraries."""
+        """Return what was tried of a build on all rows, by the present source and libraries."""
         for one in self.tried:
-            if (one.algorithm, one.build, one.stamp) == (algorithm, build, stamp):
+            if (one.algorithm, one.build, one.stamp, one.rows) == (algorithm, build, stamp, 0):
+                return one
+        return None
+
+    def on_sample(self, algorithm: str, stamp: str, rows: int) -> Tried | None:
+        """Return what was tried of an engine on a sample of so many rows; each has one build there."""
+        for one in self.tried:
+            if (one.algorithm, one.stamp, one.rows) == (algorithm, stamp, rows):
                 return one
         return None
 

@@ -25,6 +25,8 @@ _MIN_MISS = 1e-4
 _SLOPE, _DEPARTURE, _NOISE, _LENGTH = 1.5, 0.4, 0.03, 1.0
 # Measuring goes on while the gain that can be expected is more than this, in logs.
 _MIN_GAIN = 0.01
+# Shares of the misses that the target allows, for the settings that stand by in case that a rebuild falls short of it.
+_FEWER_MISSES = (0.8, 0.5)
 
 
 class Bounds(NamedTuple):
@@ -91,6 +93,67 @@ def next_setting(
     gain = reaches * _expected_improvement(speed - math.log(found.qps), speed_deviation)
     place = int(np.argmax(gain))
     return fresh[place] if gain[place] > _MIN_GAIN else None
+
+
+def ladder(
+    points: Sequence[Point], pool: Sequence[dict[str, Any]], target: float, banned: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return up to three settings of a build for the finals: recall may be lower when an index is built anew.
+
+    The first is the fastest that reached the target. The others are the fastest that have, or are predicted to have,
+    20% and 50% fewer misses than the target allows, so that a rebuild that falls just short costs little speed.
+    They come from what was measured, the pool, and the midpoint between the first and the next safer one measured.
+    """
+    best = best_point(points, target)
+    if best is None:
+        return []
+    safer = min(
+        (point for point in points if point.recall > best.recall and point.qps <= best.qps),
+        key=lambda point: point.recall,
+        default=None,
+    )
+    between = midpoint(best.params, safer.params) if safer is not None else None
+    done = [point.params for point in points]
+    fresh = [
+        setting
+        for setting in [*pool, *([between] if between is not None else [])]
+        if setting not in done and setting not in banned
+    ]
+    misses = np.log([max(1 - point.recall, _MIN_MISS) for point in points])
+    speeds = np.log([point.qps for point in points])
+    if fresh:
+        features = _features([*done, *fresh])
+        here, there = features[: len(done)], features[len(done) :]
+        misses = np.concatenate([misses, _predict(here, misses, there)[0]])
+        speeds = np.concatenate([speeds, _predict(here, speeds, there)[0]])
+    every, wanted = [*done, *fresh], math.log(max(1 - target, _MIN_MISS))
+    found = [best.params]
+    for share in _FEWER_MISSES:
+        reaching = np.where(misses <= wanted + math.log(share), speeds, -math.inf)
+        # With a target near 1 no setting can have so few misses: the one with the fewest is the safest.
+        place = int(np.argmax(reaching)) if np.isfinite(reaching).any() else int(np.argmin(misses))
+        if every[place] not in found:
+            found.append(every[place])
+    return found
+
+
+def midpoint(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the setting halfway between two, each integer by the geometric mean; None where there is none.
+
+    There is none where they differ in anything but positive integers.
+    """
+    if low.keys() != high.keys():
+        return None
+    found: dict[str, Any] = {}
+    for name, value in low.items():
+        other = high[name]
+        if value == other:
+            found[name] = value
+        elif all(type(one) is int and one > 0 for one in (value, other)):
+            found[name] = round(math.sqrt(value * other))
+        else:
+            return None
+    return None if found in (low, high) else found
 
 
 def _expected_improvement(ahead: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,7 +41,8 @@ class Decision:
 
     `doubt` says why nobody may be called the winner, `best` included. `tied` and `unsure` mean what they mean in a
     verdict; `lean` is the fastest index of at most half the winner's memory. `tried` holds every build that was
-    measured; `left_out` says which engines can't be and why, `not_tried` for which there was no time.
+    measured on all rows. `left_out` and `not_tried` give a reason for each other engine: those of `left_out` can't be
+    measured on the dataset, those of `not_tried` could have been.
     """
 
     request: Request
@@ -52,7 +53,7 @@ class Decision:
     doubt: str
     tried: tuple[Tried, ...]
     left_out: Mapping[str, str]
-    not_tried: tuple[str, ...]
+    not_tried: Mapping[str, str]
 
     def nearest(self) -> tuple[str, float]:
         """Return the engine with the highest recall that was measured, and that recall; ("", 0) for none."""
@@ -74,7 +75,9 @@ class Decision:
         return sorted(lost, key=lambda one: -one[1])
 
 
-def decide(request: Request, tried: Sequence[Tried], left_out: Mapping[str, str], not_tried: Sequence[str]) -> Decision:
+def decide(
+    request: Request, tried: Sequence[Tried], left_out: Mapping[str, str], not_tried: Mapping[str, str]
+) -> Decision:
     """Read the decision off the results of the finals: the rule and the verdicts are those of every other table."""
     target = request.wish.recall
     table = newest(tidy(ResultStore(finals_folder(request)).results()))
@@ -93,7 +96,7 @@ def decide(request: Request, tried: Sequence[Tried], left_out: Mapping[str, str]
         tied = tuple(fastest[one.algorithm] for one in found.tied)
         unsure = tuple(fastest[one.algorithm] for one in found.unsure)
         lean = _lean(indexes(rows), best, target)
-    return Decision(request, best, tied, unsure, lean, doubt, tuple(tried), left_out, tuple(not_tried))
+    return Decision(request, best, tied, unsure, lean, doubt, tuple(tried), left_out, not_tried)
 
 
 def _lean(rows: pd.DataFrame, best: Pick, target: float) -> Pick | None:

@@ -1,44 +1,47 @@
 """The search for an index: scout every engine, refine the best ones, and measure the finalists in turns.
 
-Scouting builds each engine once and measures two settings of its quick grid. Those bound its QPS at the recall
-(`model.bounds`): an engine whose upper bound is far below another's lower bound is dropped. The others are refined on
-the build that is there. Then, while time is left, the best three engines try their other builds. In the finals the best
-settings are built anew and measured pass by pass in turns, as `annbench compare` does it, with a reference workload
-around each pass.
+Scouting is successive halving. Every engine is first built on a sample of the rows and measured with two settings of
+its quick grid. The better half is then built on all rows, the best first. Two settings bound its QPS at the recall
+(`model.bounds`): an engine whose upper bound is far below another's lower bound is dropped at once; the others are
+refined on the build that is there. In both rounds an engine gets an equal share of the time that is left. Then, while
+time is left, the best three engines try their other builds. In the finals the best settings are built anew and measured
+pass by pass in turns, as `annbench compare` does it, with a reference workload around each pass.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness.choosing.candidates import Build, Candidate, candidates
 from harness.choosing.finals import Finalist, hold_finals
 from harness.choosing.journal import Tried, read_journal
-from harness.choosing.model import next_setting, scouts
+from harness.choosing.model import ladder, next_setting, scouts
 from harness.choosing.outcome import Decision, decide
 from harness.choosing.request import Request, scouted_folder
+from harness.choosing.sample import sampled
+from harness.choosing.standings import MIN_KEPT, Standings, hopeless
 from harness.core.errors import PluginError
 from harness.measure.child import Limits
 from harness.measure.session import alone, conformance, job_for
 from harness.tune.probe import Prober, Told, prober
 
-# Shares of the time: scouting ends here, refining there; the rest is for the finals and the page.
-_SCOUTING, _REFINING = 0.55, 0.75
-# An engine whose upper bound is below this share of the best lower bound is dropped: another build, or a pass that was
-# disturbed, doesn't make up for more.
-_HOPELESS = 0.7
+# Shares of the time at whose end a stage begins no further build; the rest is for the finals and the page. On the sample
+# the shares of the engines add up to less than the stage may take, as some compile kernels first.
+_SAMPLE_SHARED, _SAMPLE, _SCOUTING, _REFINING = 0.3, 0.45, 0.6, 0.75
 _MAX_SETTINGS = 12
 _REFINED = 3
-# Finalists: no slower than this share of the best, by one pass each.
-_CLOSE = 0.8
-_MAX_FINALISTS = 3
-# A build may take this share of the scouting time that is left, but is always given as long as the second figure.
+# A build may take this share of the scouting time that is left, but is always given as long as the second figure. On
+# the sample the figures are those below; there, compiling is bounded, too.
 _BUILD_SHARE, _MIN_BUILD_SECONDS = 0.35, 10.0
+_SAMPLE_BUILD_SECONDS, _COMPILE_SHARE, _MIN_COMPILE_SECONDS = 5.0, 0.3, 20.0
+# Searches of a build that is there have at least this long.
+_MIN_SEARCH_SECONDS = 2.0
 # What the finals need beside their builds.
 _FINAL_SECONDS = 20.0
 
@@ -60,9 +63,11 @@ class _Search:
         self._request, self._wish, self._told = request, request.wish, told
         self._journal = read_journal(request.folder / "journal.jsonl")
         self._candidates, self._left_out = candidates(request)
+        self._standings = Standings(self._journal, self._candidates, self._wish, request.header.n)
+        self._scouted = replace(request, options=replace(request.options, results=scouted_folder(request)))
         self._begun = begun
         # Another version of an engine is another choice.
-        stamps = hashlib.sha256("".join(one.stamp for one in self._candidates).encode()).hexdigest()[:8]
+        stamps = hashlib.sha256("".join(sorted(one.stamp for one in self._candidates)).encode()).hexdigest()[:8]
         self._name = f"{self._wish.name} of {stamps}"
         self._before = self._journal.spent.get(self._name, 0.0)
 
@@ -70,13 +75,14 @@ class _Search:
         """Do the stages that there is time for."""
         try:
             if self._journal.decided.get(self._name, 0.0) < self._wish.seconds:
+                self._scout_sample()
                 self._scout()
                 self._refine()
                 self._finals()
                 self._journal.decided[self._name] = self._wish.seconds
         finally:
             self._keep()
-        return decide(self._request, self._tried(), self._left_out, self._not_tried())
+        return decide(self._request, self._standings.tried(), self._left_out, self._standings.not_tried())
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -93,43 +99,90 @@ class _Search:
 
     # --- stages ---------------------------------------------------------------------------------------------------
 
+    def _scout_sample(self) -> None:
+        """Build every engine on a sample of the rows, and measure two settings of each."""
+        standings = self._standings
+        waiting = [one for one in self._candidates if standings.on_sample(one) is None]
+        waiting = [one for one in waiting if standings.known(one, one.builds[0]) is None]
+        if len(self._candidates) <= MIN_KEPT or not waiting or self._left(_SAMPLE) <= 0:
+            return
+        sample = sampled(self._request)
+        by_name = {one.entry.name: one for one in candidates(sample)[0]}
+        total = len(self._candidates)
+        for number, candidate in enumerate(waiting):
+            if self._left(_SAMPLE) <= 0:
+                break
+            found = by_name.get(candidate.entry.name)
+            if found is None:
+                continue  # it is built on all rows or not at all
+            place = total - len(waiting) + number + 1
+            self._told("sample", {"algorithm": found.entry.name, "number": place, "of": total, "rows": sample.header.n})
+            tried = Tried(found.entry.name, found.builds[0].params, found.stamp, rows=sample.header.n)
+            seconds = max(self._left(_SAMPLE_SHARED) / (len(waiting) - number), _MIN_SEARCH_SECONDS)
+            limits = self._limits(max(seconds, _SAMPLE_BUILD_SECONDS))
+            compiling = max(self._left(_SAMPLE) * _COMPILE_SHARE, _MIN_COMPILE_SECONDS)
+            limits = replace(limits, seconds=min(limits.seconds, compiling))
+            self._try(sample, found, found.builds[0], tried, limits, seconds)
+        # The journal keeps what came of it.
+        shutil.rmtree(sample.options.data, ignore_errors=True)
+
     def _scout(self) -> None:
-        for number, candidate in enumerate(self._candidates, 1):
+        """Build the better half of the sample on all rows, then, while time is left, others that aren't hopeless.
+
+        Until one reaches the recall, it goes on in the time for refining, too.
+        """
+        first, later = self._standings.in_order()
+        order = [*first, *later]
+        for number, candidate in enumerate(order):
             build = candidate.builds[0]
-            content = {"algorithm": candidate.entry.name, "number": number, "of": len(self._candidates)}
-            self._told("candidate", content)
-            if self._left(_SCOUTING) <= 0 and self._known(candidate, build) is None:
-                continue  # no time is left
-            seconds = max(self._left(_SCOUTING) * _BUILD_SHARE, _MIN_BUILD_SECONDS)
-            self._try(candidate, build, seconds, _SCOUTING)
+            left = self._left(_SCOUTING)
+            late = self._left(_REFINING) <= 0 or bool(self._standings.reaching())
+            if left <= 0 and late and self._standings.known(candidate, build) is None:
+                continue
+            self._told("candidate", {"algorithm": candidate.entry.name, "number": number + 1, "of": len(order)})
+            seconds = max(left / max(1, len(first) - number), _MIN_SEARCH_SECONDS)
+            self._try_whole(candidate, build, max(left * _BUILD_SHARE, _MIN_BUILD_SECONDS), seconds)
 
     def _refine(self) -> None:
         """Try other builds of the best engines, the best engine's first, in turns."""
-        queues = [
-            (candidate, [build for build in candidate.builds if self._known(candidate, build) is None])
-            for candidate in self._ranked()[:_REFINED]
-        ]
+        standings, wanted = self._standings, self._wish.recall
+        queues = []
+        for candidate in standings.reaching()[:_REFINED]:
+            known = [(build, standings.known(candidate, build)) for build in candidate.builds]
+            # Scouting may have stopped before a build was settled.
+            open_ = [build for build, tried in known if tried and not tried.failure and wanted not in tried.settled]
+            queues.append((candidate, [*open_, *(build for build, tried in known if tried is None)]))
         while any(queue for _, queue in queues):
             for candidate, queue in queues:
                 if not queue:
                     continue
                 left = self._left(_REFINING) - self._finals_need()
-                if left < min(_MIN_BUILD_SECONDS, 2 * self._best_of(candidate).build_seconds):
+                if left < min(_MIN_BUILD_SECONDS, 2 * standings.best_of(candidate).build_seconds):
                     return
                 self._told("refine", {"algorithm": candidate.entry.name, "build": queue[0].params})
-                self._try(candidate, queue.pop(0), left, _REFINING)
+                self._try_whole(candidate, queue.pop(0), left, left)
 
     def _finals(self) -> None:
         """Measure the finalists in turns, those that keep the contract."""
         finalists: list[Finalist] = []
-        for candidate, build, tried in self._finalists():
+        for candidate, build, tried in self._standings.finalists():
             if breaches := self._breaches(candidate, build):
                 tried.failure, tried.points = f"not conforming ({breaches[0]})", []
                 self._told("note", {"text": f"{tried.algorithm}: {tried.failure}"})
             else:
-                finalists.append(Finalist(candidate.entry, build.spec, self._settings(tried)))
+                settings = ladder(tried.points, build.pool, self._wish.recall, tried.banned)
+                finalists.append(Finalist(candidate.entry, build.spec, settings))
         if finalists:
             hold_finals(self._request, finalists, self._limits(self._wish.build_seconds), self._left, self._told)
+
+    def _finals_need(self) -> float:
+        """Return about how many seconds the finals take."""
+        return _FINAL_SECONDS + sum(tried.build_seconds + 3.0 for _, _, tried in self._standings.finalists())
+
+    def _breaches(self, candidate: Candidate, build: Build) -> Sequence[str]:
+        self._told("check", {"algorithm": candidate.entry.name})
+        suite = self._request.suite.model_copy(update={"group": "quick"})
+        return conformance(candidate.entry, build.spec, suite, self._request.options, self._limits(None))
 
     # --- one build ------------------------------------------------------------------------------------------------
 
@@ -138,36 +191,52 @@ class _Search:
         build = min(seconds or math.inf, self._wish.build_seconds or math.inf)
         return Limits(self._request.suite.timeout, self._request.options.limit, build)
 
-    def _try(self, candidate: Candidate, build: Build, seconds: float, share: float) -> None:
-        """Build, and measure settings for as long as they promise something; what is known already is gone on with."""
-        entry, limits = candidate.entry, self._limits(seconds)
-        tried = self._known(candidate, build)
+    def _try_whole(self, candidate: Candidate, build: Build, build_seconds: float, seconds: float) -> None:
+        """Try a build on all rows; what is known of it already is gone on with."""
+        tried, limits = self._standings.known(candidate, build), self._limits(build_seconds)
         if tried is not None and (
             self._wish.recall in tried.settled or (tried.failure and tried.limit >= limits.build)
         ):
             self._told("tried", {"tried": tried, "recall": self._wish.recall})
             return
-        if tried is None:
-            tried = Tried(entry.name, build.params, candidate.stamp)
+        tried = tried or Tried(candidate.entry.name, build.params, candidate.stamp)
+        self._try(self._scouted, candidate, build, tried, limits, seconds)
+
+    def _try(
+        self, terms: Request, candidate: Candidate, build: Build, tried: Tried, limits: Limits, seconds: float
+    ) -> None:
+        """Build under `terms`, and measure settings for so many seconds while they promise something."""
+        if all(tried is not one for one in self._journal.tried):
             self._journal.tried.append(tried)
         tried.failure = ""
-        options = replace(self._request.options, results=scouted_folder(self._request))
-        try:
-            job = job_for("serve", entry, build.spec, self._request.suite, options)
-            with prober(job, limits, self._told) as built:
-                self._measure(built, build, tried, share)
-        except PluginError as problem:
-            # An index that is slow to build fails at the limit of its time, and may have more of it later.
-            tried.failure, tried.limit = str(problem), limits.build
-        finally:
-            self._keep()
+        with self._keeping(tried):
+            try:
+                job = job_for("serve", candidate.entry, build.spec, terms.suite, terms.options)
+                with prober(job, limits, self._told) as built:
+                    self._measure(built, build, tried, seconds)
+            except PluginError as problem:
+                # An index that is slow to build fails at the limit of its time, and may have more of it later.
+                tried.failure, tried.limit = str(problem), limits.build
         self._told("tried", {"tried": tried, "recall": self._wish.recall})
 
-    def _measure(self, built: Prober, build: Build, tried: Tried, share: float) -> None:
-        wanted = self._wish.recall
-        while len(tried.points) < _MAX_SETTINGS and (self._left(share) > 0 or not tried.points):
+    @contextlib.contextmanager
+    def _keeping(self, tried: Tried) -> Iterator[None]:
+        """Write the journal whatever happens; a build that was interrupted before its first figure was not tried."""
+        try:
+            yield
+        finally:
+            if not (tried.points or tried.failure):
+                self._journal.tried = [one for one in self._journal.tried if one is not tried]
+            self._keep()
+
+    def _measure(self, built: Prober, build: Build, tried: Tried, seconds: float) -> None:
+        wanted, end = self._wish.recall, self._spent() + seconds
+        rivals = self._standings.sampled() if tried.rows else self._standings.tried()
+        while len(tried.points) < _MAX_SETTINGS and (self._spent() < end or not tried.points):
+            if hopeless(tried, rivals, wanted):
+                break
             setting = scouts(build.grid, tried.points, wanted)
-            if setting is None and not self._hopeless(tried):
+            if setting is None and not tried.rows:
                 setting = next_setting(tried.points, build.pool, wanted, tried.banned)
             if setting is None:
                 break
@@ -183,90 +252,8 @@ class _Search:
             if built.process is not None:
                 tried.build_seconds = built.process.build_seconds or 0.0
                 tried.index_bytes = built.process.index_bytes
-            if self._too_large(tried):
+            if self._standings.refusal(tried):
                 break
         else:
             return  # the time was up
         tried.settled.append(wanted)
-
-    def _hopeless(self, tried: Tried) -> bool:
-        best = max((one.bounds(self._wish.recall).low for one in self._tried() if one is not tried), default=0.0)
-        return tried.bounds(self._wish.recall).high < _HOPELESS * best
-
-    def _too_large(self, tried: Tried) -> bool:
-        return self._wish.memory is not None and (tried.index_bytes or 0) > self._wish.memory
-
-    def _too_slow(self, tried: Tried) -> bool:
-        return self._wish.build_seconds is not None and tried.build_seconds > self._wish.build_seconds
-
-    # --- what is known --------------------------------------------------------------------------------------------
-
-    def _known(self, candidate: Candidate, build: Build) -> Tried | None:
-        return self._journal.find(candidate.entry.name, build.params, candidate.stamp)
-
-    def _each(self) -> Iterator[tuple[Candidate, Build, Tried]]:
-        """Yield what was tried, by the present sources, and is within the limits."""
-        for candidate in self._candidates:
-            for build in candidate.builds:
-                tried = self._known(candidate, build)
-                if tried is not None and tried.points and not self._too_large(tried) and not self._too_slow(tried):
-                    yield candidate, build, tried
-
-    def _not_tried(self) -> list[str]:
-        """Return the engines that there was no time for."""
-        return [one.entry.name for one in self._candidates if self._known(one, one.builds[0]) is None]
-
-    def _tried(self) -> list[Tried]:
-        return [tried for _, _, tried in self._each()]
-
-    def _ranked(self) -> list[Candidate]:
-        """Return the engines that reach the recall, the fastest first."""
-        best: dict[str, float] = {}
-        for candidate, _, tried in self._each():
-            name = candidate.entry.name
-            best[name] = max(best.get(name, 0.0), tried.bounds(self._wish.recall).low)
-        reaching = [candidate for candidate in self._candidates if best.get(candidate.entry.name, 0.0) > 0]
-        return sorted(reaching, key=lambda candidate: -best[candidate.entry.name])
-
-    def _best_of(self, candidate: Candidate) -> Tried:
-        mine = [tried for one, _, tried in self._each() if one is candidate]
-        return max(mine, key=lambda tried: tried.bounds(self._wish.recall).low)
-
-    # --- finals ---------------------------------------------------------------------------------------------------
-
-    def _finalists(self) -> list[tuple[Candidate, Build, Tried]]:
-        """Return the best build of each of the fastest engines, and the fastest of half the winner's memory."""
-        wanted = self._wish.recall
-        ranked = sorted(self._each(), key=lambda one: -one[2].bounds(wanted).low)
-        ranked = [one for one in ranked if one[2].bounds(wanted).low > 0]
-        if not ranked:
-            return []
-        top = ranked[0][2]
-        found: list[tuple[Candidate, Build, Tried]] = []
-        for one in ranked:
-            close = one[2].bounds(wanted).low >= _CLOSE * top.bounds(wanted).low
-            if close and all(one[0] is not other[0] for other in found) and len(found) < _MAX_FINALISTS:
-                found.append(one)
-        half = (top.index_bytes or 0) / 2
-        lean = next((one for one in ranked if one[2].index_bytes and one[2].index_bytes <= half), None)
-        if lean is not None and all(lean[2] is not other[2] for other in found):
-            found.append(lean)
-        return found
-
-    def _finals_need(self) -> float:
-        """Return about how many seconds the finals take."""
-        return _FINAL_SECONDS + sum(tried.build_seconds + 3.0 for _, _, tried in self._finalists())
-
-    def _settings(self, tried: Tried) -> list[dict[str, Any]]:
-        """Return the best setting of a build and the next more thorough one: recall may be lower when built anew."""
-        wanted = self._wish.recall
-        best = tried.at(wanted)
-        assert best is not None  # noqa: S101 - finalists reach the recall
-        safer = [point for point in tried.points if point.recall > best.recall and point.qps <= best.qps]
-        next_up = min(safer, key=lambda point: point.recall, default=None)
-        return [best.params, *([next_up.params] if next_up is not None else [])]
-
-    def _breaches(self, candidate: Candidate, build: Build) -> Sequence[str]:
-        self._told("check", {"algorithm": candidate.entry.name})
-        suite = self._request.suite.model_copy(update={"group": "quick"})
-        return conformance(candidate.entry, build.spec, suite, self._request.options, self._limits(None))

@@ -37,9 +37,9 @@ def choose(
 ) -> None:
     """Choose an index for your vectors: the fastest at a recall, found within some minutes.
 
-    Every installed engine is built once and measured with two settings; those that can't win are dropped, the best are
-    refined, and the finalists are measured in turns. Ctrl-C loses nothing: the same command goes on, and one with more
-    minutes goes on from there.
+    Every installed engine is scouted on a sample of the rows. The better half is built on all rows and refined, and the
+    finalists are measured in turns. Ctrl-C loses nothing: the same command goes on, and one with more minutes goes on
+    from there.
 
     Example: annbench choose vectors.npy --metric angular --recall 0.95 --minutes 5
 
@@ -100,6 +100,7 @@ class _Display:
         # Preparing a dataset has a bar of its own: this one begins with the first event.
         self._progress.start()
         said = {
+            "sample": "{algorithm} on {rows:,} rows ({number} of {of})",
             "candidate": "{algorithm} ({number} of {of})",
             "refine": "refining {algorithm}",
             "check": "checking {algorithm}",
@@ -122,8 +123,10 @@ def _told_of(tried: Any, recall: float) -> str:
     from harness.store.spec import label
 
     name = f"{tried.algorithm} ({label(tried.build)})" if tried.build else tried.algorithm
+    if tried.rows:
+        name += f" on {tried.rows:,} rows"
     if tried.failure:
-        return f"{name}: {tried.failure}"
+        return f"{name}: {tried.failure.removeprefix(f'{tried.algorithm}: ')}"
     best = tried.at(recall)
     if best is not None:
         return f"{name}: built in {tried.build_seconds:.1f} s, {best.qps:,.0f} QPS at recall {best.recall:.4f}"

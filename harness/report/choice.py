@@ -128,8 +128,11 @@ def _others(decision: Decision) -> Iterator[str]:
         shown = ", ".join(f"{name} {qps:,.0f}" for name, qps in beaten[:_MAX_BEATEN])
         more = f" and {len(beaten) - _MAX_BEATEN} more" if len(beaten) > _MAX_BEATEN else ""
         yield f"slower, QPS of one pass: {shown}{more}"
-    if decision.not_tried:
-        yield f"not tried: {', '.join(decision.not_tried)} (no time was left; give more --minutes)"
+    reasons: dict[str, list[str]] = {}
+    for name, why in {**decision.not_tried, **decision.left_out}.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        yield f"not tried: {', '.join(names)} ({why})"
 
 
 def _named(pick: Pick) -> str:

@@ -1,10 +1,10 @@
 """A setting as an application would use it: lines of Python that build and search with that very library.
 
 An algorithm's lines are a template: `snippet` in its config.yml, or, without one, the plug-in contract. `${name}`
-stands for a value as Python writes it, of a parameter or of `k`, `metric`, `name`, `build` and `search` (both as
-dicts); `${name=200}` gives the value that holds where the parameter wasn't set. A line that ends in `#@ euclidean ip`
-stands under these metrics only. Names and values may come from anywhere: each place is filled once, with a literal, so
-that no value can become code.
+stands for a value as Python writes it, of a parameter or of `k`, `metric`, `name`, `plugins` (a list of paths), `build`
+and `search` (both as dicts); `${name=200}` gives the value that holds where the parameter wasn't set. A line that ends
+in `#@ euclidean ip` stands under these metrics only. Names and values may come from anywhere: each place is filled
+once, with a literal, so that no value can become code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.errors import AnnbenchError
-from harness.engines.registry import Entry, Registry, load_registry
+from harness.engines.registry import CONFIG_NAME, Entry, Registry, load_registry
 from harness.report.html.commands import literal
 
 _PLACE = re.compile(r"\$\{(\w+)(?:=([^}]*))?\}")
@@ -57,7 +57,12 @@ def application(registry: Registry, name: str, metric: str, k: int, build: Any, 
     """Return the lines that build an index with these parameters and search it, as the page shows them."""
     values = {**literals(build), **literals(search), **fixed(name, metric, k)}
     values |= {"build": literal(dict(build)), "search": literal(dict(search))}
-    return fill(template(registry.get(name), metric), values)
+    entry: Entry | None = registry.get(name)
+    if entry is not None and entry.plugin is not None:
+        # A folder stands for its config.yml; a config of another name is given itself.
+        path = entry.plugin if entry.file.name == CONFIG_NAME else entry.file
+        values["plugins"] = f"[Path({str(path)!r})]"
+    return fill(template(entry, metric), values)
 
 
 def template(entry: Entry | None, metric: str) -> str:
@@ -68,9 +73,10 @@ def template(entry: Entry | None, metric: str) -> str:
         return _VECTORS.replace("{imports}", imports) + "\n".join(["", *lines]) + "\n"
     head = _BITS if metric == "hamming" else _SETS if metric == "jaccard" else _VECTORS
     imports = _CONTRACT_IMPORTS
-    if entry is None:  # a plug-in that is not installed
+    installed = entry is not None and entry.plugin is None
+    if not installed:
         imports = f"\nfrom pathlib import Path\n{imports}"
-    plugin = '[Path("FOLDER/OF/THE/PLUG-IN")]' if entry is None else ""
+    plugin = "" if installed else '${plugins=[Path("FOLDER/OF/THE/PLUG-IN")]}'
     return head.replace("{imports}", imports) + "\n" + _CONTRACT.replace("{plugin}", plugin)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.choosing.model import best_point, bounds, next_setting, scouts
+from harness.choosing.model import best_point, bounds, ladder, midpoint, next_setting, scouts
 from harness.tune.probe import Point
 
 EF = [{"ef": ef} for ef in (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 160, 200, 300, 400, 600, 800)]
@@ -86,6 +86,49 @@ def test_nothing_is_measured_twice(done: list[dict[str, int]], target: float) ->
     banned = [EF[-1]]
     found = next_setting(points, EF, target, banned)
     assert found is None or (found not in done and found not in banned)
+
+
+@pytest.mark.parametrize("target", [0.5, 0.8, 0.9, 0.95, 0.99, 1.0])
+def test_a_final_is_held_with_settings_that_stand_by(target: float) -> None:
+    """First comes the fastest that reached the recall, then up to two others, each slower and with fewer misses."""
+    points = _search(EF, lambda setting: _graph(setting, 1.2), target)
+    best = best_point(points, target)
+    settings = ladder(points, EF, target)
+    if best is None:
+        assert settings == []
+        return
+    assert settings[0] == best.params
+    assert 1 < len(settings) <= 3
+    misses = [1 - _graph(setting, 1.2).recall for setting in settings]
+    assert misses == sorted(misses, reverse=True)
+    assert misses[1] <= 0.85 * (1 - target)
+    assert misses[-1] <= 0.55 * (1 - target)
+    assert misses[1] >= 0.4 * (1 - target)
+
+
+def test_a_gap_between_two_settings_is_closed_by_their_midpoint() -> None:
+    """Where the grid jumps from just the recall to far above it, the setting between them goes to the finals, too."""
+    pool = [{"ef": 40}, {"ef": 50}, {"ef": 800}]
+    points = [_graph(setting, 1.2) for setting in pool]
+    target = points[1].recall
+    assert ladder(points, pool, target)[:2] == [{"ef": 50}, {"ef": 200}]
+    assert {"ef": 200} not in ladder(points, pool, target, banned=[{"ef": 200}])
+    exact = [Point({"ef": 1}, 1.0, 100.0)]
+    assert ladder(exact, [{"ef": 1}], 0.95) == [{"ef": 1}]
+
+
+def test_a_midpoint_is_a_setting_of_integers() -> None:
+    """Values that agree stay; unlike words, floats and zeros, absent parameters and neighbours have no midpoint."""
+    assert midpoint({"a": 4, "b": "x"}, {"a": 9, "b": "x"}) == {"a": 6, "b": "x"}
+    for low, high in (
+        ({"a": 4}, {"a": 5}),
+        ({"a": 4, "b": "x"}, {"a": 9, "b": "y"}),
+        ({"a": 0.5}, {"a": 2.0}),
+        ({"a": 0}, {"a": 9}),
+        ({"a": False}, {"a": True}),
+        ({"a": 4}, {"a": 9, "b": 1}),
+    ):
+        assert midpoint(low, high) is None
 
 
 def test_words_and_absent_parameters_are_axes_too() -> None:

@@ -31,8 +31,8 @@ class Bench:
         """Return the store that runs write to."""
         return ResultStore(self.folder / "results")
 
-    def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=True, **changes) -> Summary:
-        """Measure algorithms on the small dataset, and the floor: two passes in one round, unless told otherwise."""
+    def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=False, **changes) -> Summary:
+        """Measure algorithms on the small dataset, and the floor if asked: two passes in one round, unless told more."""
         fields = {
             "queries": 20,
             "passes": 2,

@@ -35,19 +35,19 @@ def only(name, *settings):
 def test_a_build_survives_that_all_its_settings_failed(bench):
     """Where every setting fails only they are filed, also by older versions, and the next setting is measured."""
     grids = only("raises-in-search", 2)
-    assert bench.run("raises-in-search", grids=grids, floor=False).failed == 1
+    assert bench.run("raises-in-search", grids=grids).failed == 1
     (failure,) = bench.store.failures()
     assert failure.spec["search"] == {"setting": 2}
     (build,) = [content["spec"] for event, content in bench.events if event == "build"]
     before = replace(failure, spec=build.identity(None), stage="search")
     bench.store.write_failure(bench.store.path(build.folder, build.stem(None), FAILURE_SUFFIX), before)
-    summary = bench.run("raises-in-search", grids=only("raises-in-search", 2, 3), floor=False)
+    summary = bench.run("raises-in-search", grids=only("raises-in-search", 2, 3))
     assert (summary.measured, summary.failed_before) == (1, 1)
 
 
 def test_a_fault_of_annbench_is_filed_under_nobody(bench):
     """What goes wrong in annbench's own code in the child is told with its place, and no plug-in is blamed."""
-    assert bench.run("tampers", floor=False).failed == 3
+    assert bench.run("tampers").failed == 3
     assert bench.reasons("tampers") == {}
     (reason,) = [content["reason"] for event, content in bench.events if event == "build-failed"]
     assert reason.startswith("a fault in annbench itself, at harness/measure/worker.py:")
@@ -56,7 +56,7 @@ def test_a_fault_of_annbench_is_filed_under_nobody(bench):
 
 def test_limits_of_a_check_and_changed_data_are_no_fault_of_the_index(bench):
     """A check that took too long is made again under a larger limit; data that are gone say nothing of an index."""
-    assert bench.run("exact", floor=False, timeout=0.001).failed == 3
+    assert bench.run("exact", timeout=0.001).failed == 3
     assert "timeout" in bench.reasons("exact")[None]
     (record,) = bench.store.failures()
     record.path.unlink()
@@ -65,7 +65,7 @@ def test_limits_of_a_check_and_changed_data_are_no_fault_of_the_index(bench):
         if event == "build":
             (bench.folder / "datasets" / "small-8-euclidean.hdf5").unlink()
 
-    assert bench.run("exact", floor=False, listener=vanish).failed == 3
+    assert bench.run("exact", listener=vanish).failed == 3
     assert bench.reasons("exact") == {}
 
 
@@ -73,7 +73,7 @@ def test_a_full_disk_is_filed_under_nobody(bench):
     """Where the system refuses a plug-in something, that is told, and the next run tries again."""
     names = [f"fills-the-disk-in-{where}" for where in ("fit", "search", "a-check")]
     grids = {name: grid for name in names for name, grid in only(name, 1).items()}
-    assert bench.run(*names, grids=grids, floor=False).failed == 3
+    assert bench.run(*names, grids=grids).failed == 3
     assert list(bench.store.failures()) == []
     said = [c.get("reason", c.get("message")) for event, c in bench.events if event.endswith("-failed")]
     assert ["No space left on device" in text for text in said] == [True] * 3
@@ -88,10 +88,10 @@ def test_a_plugin_that_can_be_imported_by_now_is_measured(bench, monkeypatch):
     (folder / "config.yml").write_text(CONFIG)
     bench.plugins = (*bench.plugins, folder)
     monkeypatch.setenv("PYTHONPATH", f"{libraries}:{bench.plugins[0].parent}")
-    bench.run("needy", passes=1, floor=False)
+    bench.run("needy", passes=1)
     assert "needed_by_the_plugin" in bench.reasons("needy")[None]
     (libraries / "needed_by_the_plugin.py").touch()
-    assert bench.run("needy", passes=1, floor=False).measured == 1
+    assert bench.run("needy", passes=1).measured == 1
     assert bench.reasons("needy") == {}
 
 

@@ -46,7 +46,7 @@ def test_builds_come_in_rounds_and_in_other_processes(bench):
 
     Times of building and saving are those of the process that did so, and nothing saved stays on the disk.
     """
-    bench.run("exact", "saves", floor=False, **ROUNDS)
+    bench.run("exact", "saves", **ROUNDS)
     order = builds(bench)
     assert set(order[:2]) == set(order[2:4]) == {"exact", "saves"}
     for result in results(bench, "saves"):
@@ -68,7 +68,7 @@ def test_builds_come_in_rounds_and_in_other_processes(bench):
 @pytest.mark.parametrize("name", [pytest.param("loads-nothing", marks=pytest.mark.slow), "crashes-at-loading"])
 def test_what_cannot_be_loaded_is_built_again(bench, name):
     """An index whose load raises, or ends the process, costs a build and no figure."""
-    summary = bench.run(name, floor=False, **ROUNDS)
+    summary = bench.run(name, **ROUNDS)
     assert (summary.measured, summary.failed) == (1, 0)
     (result,) = results(bench, name)
     assert all(one.loaded_seconds is None for one in result.document.processes)
@@ -78,24 +78,24 @@ def test_what_cannot_be_loaded_is_built_again(bench, name):
 
 def test_what_an_earlier_run_measured_counts(bench):
     """A run that goes on makes only the passes that are missing, and skips rounds that have none."""
-    bench.run("exact", floor=False, passes=2, rounds=1)
+    bench.run("exact", passes=2, rounds=1)
     done = {one.path: one.passes for one in results(bench, "exact")}
-    bench.run("exact", floor=False, passes=3, rounds=2)
+    bench.run("exact", passes=3, rounds=2)
     made = [content for event, content in bench.events if event == "pass"]
     for result in results(bench, "exact"):
         assert result.latencies_ns.shape[0] > 0
         assert result.passes >= 3
     after = sum(one.passes for one in results(bench, "exact"))
     assert len(made) == after - sum(done.values())
-    assert bench.run("exact", floor=False, passes=3, rounds=2).measured == 0
+    assert bench.run("exact", passes=3, rounds=2).measured == 0
 
 
 @pytest.mark.slow
 def test_force_measures_all_rounds_anew(bench):
     """With --force old passes go, and those of both rounds stay."""
-    bench.run("saves", floor=False, **ROUNDS)
+    bench.run("saves", **ROUNDS)
     old = {one.document.processes[0].pid for one in results(bench, "saves")}
-    bench.run("saves", floor=False, force=True, **ROUNDS)
+    bench.run("saves", force=True, **ROUNDS)
     for result in results(bench, "saves"):
         assert old.isdisjoint(one.pid for one in result.document.processes)
         assert set(result.pass_process[:3]) == {0, 1}
@@ -103,7 +103,7 @@ def test_force_measures_all_rounds_anew(bench):
 
 def test_a_setting_that_fails_is_left_out_of_later_rounds(bench):
     """A setting that crashes does so once; the others have all their passes."""
-    summary = bench.run("segfault-in-search", floor=False, **ROUNDS)
+    summary = bench.run("segfault-in-search", **ROUNDS)
     assert (summary.measured, summary.failed) == (2, 1)
     assert bench.reasons("segfault-in-search") == {2: "crashed (SIGSEGV)"}
     failures = [content["search"] for event, content in bench.events if event == "search-failed"]

@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from harness.data.metric import normalise
 from harness.engines.contract import as_neighbors
-from harness.engines.registry import load_registry
+from harness.engines.registry import Registry, load_registry, plugin_entries
 from harness.report.html.commands import literal
 from harness.report.snippet import application, fill, literals, template
 
@@ -45,6 +46,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 _RUN = """
 import json, sys
 import numpy as np
+from dataclasses import replace
 from pathlib import Path
 for name, lines in json.loads(Path("lines.json").read_text()).items():
     space = {}
@@ -136,6 +138,18 @@ def test_lines_name_every_parameter_of_the_library() -> None:
             assert f"${{{parameter.name}={literal(parameter.default)}}}".replace("'", '"') in REGISTRY[
                 name
             ].config.snippet.replace("'", '"'), (name, parameter.name)
+
+
+def test_the_lines_of_a_plugin_load_it_from_its_path() -> None:
+    """A plug-in that was given by hand is loaded from its folder; a config of another name is given itself."""
+    folder = Path(__file__).parents[1] / "plugins" / "contest"
+    (entry, *_) = plugin_entries(folder)
+    lines = application(Registry([entry]), entry.name, "euclidean", K, {}, {"share": 0.5})
+    assert f"load_registry([Path({str(folder)!r})])[{entry.name!r}]" in lines
+    assert "from pathlib import Path" in lines
+    compile(lines, "lines", "exec")
+    other = replace(entry, file=folder / "other.yml")
+    assert str(folder / "other.yml") in application(Registry([other]), entry.name, "euclidean", K, {}, {})
 
 
 def test_no_value_becomes_code() -> None:
