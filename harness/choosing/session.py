@@ -31,8 +31,8 @@ from harness.measure.child import Limits
 from harness.measure.session import alone, conformance, job_for
 from harness.tune.probe import Prober, Told, prober
 
-# Shares of the time at whose end a stage begins no further build; the rest is for the finals and the page. On the sample
-# the shares of the engines add up to less than the stage may take, as some compile kernels first.
+# Shares of the time at whose end a stage begins no further build; the rest is for the finals and the page. On the
+# sample the engines' shares add up to less than the stage may take, as some compile kernels first.
 _SAMPLE_SHARED, _SAMPLE, _SCOUTING, _REFINING = 0.3, 0.45, 0.6, 0.75
 _MAX_SETTINGS = 12
 _REFINED = 3
