@@ -32,7 +32,7 @@ class Bench:
         return ResultStore(self.folder / "results")
 
     def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=False, **changes) -> Summary:
-        """Measure algorithms on the small dataset, and the floor if asked: two passes in one round, unless told more."""
+        """Measure algorithms on the small dataset, and the floor if asked: two passes in one round, unless told."""
         fields = {
             "queries": 20,
             "passes": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,14 +85,21 @@ def registry():
     return load_registry([STAND_INS])
 
 
-@pytest.fixture
-def tiny(registry, tmp_path):
-    """Return a function that runs a study at its tiny size, in folders that are kept for the test."""
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory):
+    """Return a folder for studies that several tests read: the first one measures, the others find the rows there."""
+    return tmp_path_factory.mktemp("studies")
 
-    def run(name, *, force=False, listener=None, study=None, **changes):
+
+@pytest.fixture
+def tiny(registry, tmp_path, kept):
+    """Return functions that run a study at its tiny size: `run` in the test's own folders, `read` in shared ones."""
+
+    def run(name, *, folder=tmp_path, force=False, listener=None, study=None, **changes):
         study = study or find_study(name)
         settings = settings_for(study, changes={**TINY.get(name, {}), **changes})
-        folders = {"data": tmp_path / "data", "results": tmp_path / "results"}
+        folders = {"data": folder / "data", "results": folder / "results"}
         return run_study(study, settings, registry, **folders, force=force, listener=listener)
 
-    return SimpleNamespace(run=run, results=tmp_path / "results", sizes=TINY, plugin=STAND_INS)
+    read = functools.partial(run, folder=kept)
+    return SimpleNamespace(run=run, read=read, results=tmp_path / "results", sizes=TINY, plugin=STAND_INS)

@@ -71,7 +71,7 @@ def test_more_bits_lose_less(tiny, dataset):
 
 def test_codes_are_explained_with_their_numbers(tiny):
     """The finding and the table quote the rows, and the picture has a line for each kind beside the bound."""
-    outcome = tiny.run("quantisation")
+    outcome = tiny.read("quantisation")
     said = outcome.explain()
     scalar = outcome.table[outcome.table["method"] == codes.SCALAR].iloc[-1]
     assert said.tables[0].rows[1][3] == f"{100 * scalar['distortion']:.3g}%"
@@ -113,7 +113,7 @@ def test_the_score_aware_loss_finds_more(tiny):
 
 def test_what_leaves_meet_grows_with_what_is_scanned(tiny):
     """More leaves meet more; with second leaves about twice as many vectors are scanned for as many leaves."""
-    table = tiny.run("score-aware-loss").table
+    table = tiny.read("score-aware-loss").table
     spills = table[table["part"] == aware.SPILL]
     for _, side in spills.groupby("spill"):
         assert (side["met"].diff().dropna() > 0).all()
@@ -150,7 +150,7 @@ def test_losses_are_explained_with_their_numbers(tiny):
 def test_the_finding_is_no_more_than_sure(tiny, gain, expected):
     """The finding names a direction where the interval of the difference has one."""
     study = aware.ScoreAwareLoss()
-    table = tiny.run("score-aware-loss").table
+    table = tiny.read("score-aware-loss").table
     table = table.assign(**{"gain 1@1": gain, "gain 1@1 low": gain - 0.05, "gain 1@1 high": gain + 0.05})
     assert expected in study.explain(table, aware.Settings(thresholds=(0.4,))).finding
 
@@ -158,7 +158,7 @@ def test_the_finding_is_no_more_than_sure(tiny, gain, expected):
 @pytest.mark.parametrize("part", [aware.LOSS, aware.SPILL])
 def test_one_comparison_is_explained_alone(tiny, part):
     """Either half of the rows gives a finding and a picture."""
-    table = tiny.run("score-aware-loss").table
+    table = tiny.read("score-aware-loss").table
     said = aware.ScoreAwareLoss().explain(table[table["part"] == part], aware.Settings(thresholds=(0.4,)))
     assert said.finding
     assert len(said.picture.panels) == 2

@@ -31,8 +31,8 @@ TRAINS = {"contrastive-training"}  # takes a minute and more
 def test_what_is_counted_does_not_change(tiny, name):
     """A second measurement of the same study gives the same rows, all but the times."""
     timed = ["qps", "speedup", "speedup_low", "speedup_high", "minutes"]
-    first = tiny.run(name).table.drop(columns=timed, errors="ignore")
-    again = tiny.run(name, force=True).table.drop(columns=timed, errors="ignore")
+    first = tiny.read(name).table.drop(columns=timed, errors="ignore")
+    again = tiny.run(name).table.drop(columns=timed, errors="ignore")
     assert first.equals(again)
     assert len(first)
 
@@ -42,7 +42,7 @@ def test_what_is_counted_does_not_change(tiny, name):
 
 def test_the_scan_is_as_fast_as_itself_and_visits_all(tiny):
     """The scan's speed-up is 1 in every round; a tree's share is what it counted, and grows with the dimension."""
-    table = tiny.run("curse-of-dimensionality").table
+    table = tiny.read("curse-of-dimensionality").table
     scan = table[table["algorithm"] == curse.SCAN]
     assert (scan[["speedup", "speedup_low", "speedup_high", "visited"]] == 1.0).all(axis=None)
     assert len(table) == 3 * 4
@@ -54,7 +54,7 @@ def test_the_scan_is_as_fast_as_itself_and_visits_all(tiny):
 
 def test_the_curse_is_explained_with_its_numbers(tiny):
     """Sentences and tables quote the rows; the picture has a line for each tree and a mark for the scan."""
-    outcome = tiny.run("curse-of-dimensionality")
+    outcome = tiny.read("curse-of-dimensionality")
     said = outcome.explain()
     rows = outcome.table.set_index(["data", "ambient", "algorithm"]).sort_index()
     seen = float(rows.loc[(curse.UNIFORM, 8, "stand-in-tree"), "visited"])
@@ -77,7 +77,7 @@ def test_the_curse_is_explained_with_whatever_was_measured(tiny):
 
 def test_a_tree_that_visits_all_points_does_not_pay(tiny):
     """A tree that prunes nothing owes its speed to another layout, and the finding doesn't call that paying."""
-    outcome = tiny.run("curse-of-dimensionality")
+    outcome = tiny.read("curse-of-dimensionality")
     tree = outcome.table["algorithm"] != curse.SCAN
     for visited, expected in ((1.0, "In no dimension"), (0.1, "beats a scan in all dimensions")):
         table = outcome.table.assign(
@@ -285,7 +285,7 @@ def test_growth_is_recognised():
 
 def test_hops_are_counted_with_and_without_upper_layers(tiny):
     """Each size has a row for either way; sizes beyond the data are left out, and the table tells what was counted."""
-    outcome = tiny.run("small-world")
+    outcome = tiny.read("small-world")
     table = outcome.table
     assert sorted(set(table["n"])) == [50, 100, 200]
     assert table.groupby("upper_layers").size().tolist() == [3, 3]
