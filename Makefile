@@ -13,7 +13,8 @@ INSTALLED_DOCS := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Each worker begins with a half of the tests and takes from the other's end when it is done: tests of one file share
 # their fixtures, their imports and the kernels that they have compiled.
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+PYTEST_OPTIONS := -n auto --dist worksteal -m "not slow"
+PYTEST := $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 # The tests that run kernels of ours; wrapped libraries have none. Those of whole indexes on odd data and odd parameters
 # run no kernel that others don't, and take ten minutes without the compiler.
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py \
@@ -149,6 +150,31 @@ simd: $(INSTALLED_DEV)
 
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow
+
+# What a checkout has and the wheel lacks shows in an environment of its own and an empty folder.
+wheel:
+	rm -rf build/wheel
+	mkdir -p build/wheel/empty
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt build/wheel/annbench-*.whl
+	cd build/wheel/empty && ../venv/bin/annbench run -d digits-64-euclidean -a brute_force --group quick
+	cd build/wheel/empty && ../venv/bin/annbench report
+
+# The lower bounds of what annbench itself needs; the tests' own tools are those that are pinned.
+lowest:
+	rm -rf build/lowest
+	mkdir -p build/lowest
+	sed -nE '/^dependencies/,/^]/s/^  "([A-Za-z0-9_.-]+)>=([0-9.]+)(.*)",$$/\1==\2\3/p' pyproject.toml > build/lowest/lowest.txt
+	grep -E '^(pytest|pytest-timeout|pytest-xdist|hypothesis)==' constraints.txt > build/lowest/tools.txt
+	$(PYTHON) -m venv build/lowest/venv
+	build/lowest/venv/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt \
+	  --requirement build/lowest/tools.txt --editable .
+	build/lowest/venv/bin/python -m pytest $(PYTEST_OPTIONS) tests --ignore=tests/embedding --ignore=tests/docs
+
+# The measuring process is held to cores, cgroups and /proc of Linux; elsewhere it goes without.
+portable: $(INSTALLED_DEV)
+	$(PYTEST) tests --ignore=tests/measure --ignore=tests/docs
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
