@@ -89,13 +89,13 @@ def _kind(annotation: Any) -> str:
 
 
 def _config() -> str:
-    from harness.engines.registry import AlgorithmConfig
+    from harness.engines.config import AlgorithmConfig
 
     return fields(AlgorithmConfig)
 
 
 def _grid() -> str:
-    from harness.engines.registry import GroupConfig
+    from harness.engines.config import GroupConfig
 
     return fields(GroupConfig)
 

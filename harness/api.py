@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import ConfigError, UnstatedMetricError
 from harness.core.folders import data_folder, plots_folder, results_folder
-from harness.store.results import FAILURE_SUFFIX, RESULT_SUFFIX
+from harness.store.failures import FAILURE_SUFFIX
+from harness.store.results import RESULT_SUFFIX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,15 +35,14 @@ def suite_for(
     from pydantic import ValidationError
 
     from harness.core.validation import describe
-    from harness.plan.suites import Suite, find_suite
+    from harness.plan.suites import find_suite
 
-    base = find_suite(name or "default")
-    fields = {key: value for key, value in changes.items() if value is not None}
+    fields = dict(changes)
     for key, value in (("datasets", dataset), ("algorithms", algorithm)):
         if value is not None and value != []:
             fields[key] = (value,) if isinstance(value, str) else tuple(value)
     try:
-        return Suite.model_validate({**base.model_dump(), **fields})
+        return find_suite(name or "default").changed(**fields)
     except ValidationError as problem:
         raise ConfigError(describe(problem)) from None
 

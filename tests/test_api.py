@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import harness
-from harness.store.results import ResultStore, read_result
+from harness.store.envelope import read_result
+from harness.store.results import ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store.results import Result
+from harness.store.result import Result
 
 Clock = Literal["wall", "cpu"]
 
@@ -31,7 +31,7 @@ def time_factors(result: Result, clock: Clock) -> NDArray[np.float64]:
     for record in result.document.passes:
         number = record.get("pass")
         if isinstance(number, int) and 0 <= number < len(factors):
-            factors[number] = _cpu_share(record, str(result.spec["mode"]))
+            factors[number] = _cpu_share(record, str(result.spec.get("mode", "single")))
     return factors
 
 

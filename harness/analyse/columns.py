@@ -31,14 +31,14 @@ def with_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort rows by dataset, k, mode, algorithm and parameters, numbers by their size; the index counts anew."""
-    rows = table[["dataset", "k", "mode", "algorithm", "build", "search"]].to_dict("records")
+    """Sort rows by dataset, workload, terms, algorithm and parameters, numbers by their size; the index counts anew."""
+    rows = table[["dataset", "workload", "terms", "k", "mode", "algorithm", "build", "search"]].to_dict("records")
     order = sorted(range(len(rows)), key=lambda place: _rank(rows[place]))
     return table.iloc[order].reset_index(drop=True)
 
 
 def _rank(row: Mapping[Any, Any]) -> tuple[Any, ...]:
-    plain = (row["dataset"], row["k"], row["mode"], row["algorithm"])
+    plain = (row["dataset"], row["workload"], row["k"], row["terms"], row["mode"], row["algorithm"])
     return (*plain, _parameters(row["build"]), _parameters(row["search"]))
 
 

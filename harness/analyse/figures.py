@@ -15,16 +15,12 @@ from numpy.typing import NDArray
 
 from harness.analyse.clock import Clock, time_factors
 from harness.store.document import Process
-from harness.store.results import Result
+from harness.store.result import Result
+from harness.workloads.catalogue import workload_of
 
 # Below three quiet passes a median over them says less than one over all passes does.
 MIN_UNDISTURBED = 3
 
-# Recomputed distances are sums in float64: two equal ones differ by rounding only. The same relative slack is ours for
-# `recall`; the floor (1e-6 * 1e-6) is for distances of 0, where a relative slack is none.
-_RECALL_SLACK = 1e-6
-_LEAST_SLACK = 1e-12
-_ANNB_SLACK = 1e-3
 _WORST_SHARE = 0.05
 
 # Several figures of a result rest on the same arrays; a table takes one result at a time, so that the last few suffice.
@@ -34,47 +30,9 @@ _LAST = 4
 
 
 @lru_cache(maxsize=_LAST)
-def hits_within(result: Result, slack: float) -> NDArray[np.float64]:
-    """Return each query's share of returned ids no farther than `d_k + slack |d_k|`, (q,) float64, read-only.
-
-    `d_k` is the exact distance of the true k-th neighbour, so that ties count and negative inner products work.
-    Padding (inf) is a miss. Where fewer than k true neighbours exist, `d_k` is inf: then every real id counts, and the
-    denominator is the number of rows there are (`environment["train_rows"]`), or k where the file doesn't say.
-    """
-    k = int(result.spec["k"])
-    bound = result.kth_distance.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        limit = bound + np.maximum(slack * np.abs(bound), _LEAST_SLACK)
-    hits = (result.distances[:, :k] <= limit[:, None]) & (result.neighbors[:, :k] >= 0)
-    exist = np.full(len(bound), float(k))
-    rows = train_rows(result)
-    if 0 < rows < k:
-        exist[np.isposinf(bound)] = rows
-    shares: NDArray[np.float64] = np.minimum(_counted(hits) / exist, 1.0)
-    # An import without its dataset doesn't know the true distances: that is no recall of 0.
-    shares[np.isnan(bound)] = np.nan
-    shares.flags.writeable = False
-    return shares
-
-
-def _counted(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Count the hits of each row of (q, k), in a fourth of the time that numpy's sum over a short axis takes."""
-    return hits @ np.ones(hits.shape[1])
-
-
 def query_recall(result: Result) -> NDArray[np.float64]:
-    """Return recall@k of each query, (q,) float64: `d <= d_k + 1e-6 max(|d_k|, 1e-6)`."""
-    return hits_within(result, _RECALL_SLACK)
-
-
-def recall_annb(result: Result) -> float:
-    """Return mean recall as ann-benchmarks defines it; nan where the dataset's own distances are not known."""
-    # numpy: a float32 array plus a Python float stays float32, as the single row does in ann-benchmarks' own loop.
-    k = int(result.spec["k"])
-    if np.isnan(result.kth_distance_file).any():
-        return math.nan
-    limit = result.kth_distance_file + _ANNB_SLACK
-    return mean(_counted(result.distances[:, :k] <= limit[:, None])) / k
+    """Return the recall of each query, (q,) float64, as its workload defines it; nan where the truth isn't known."""
+    return workload_of(result).query_recall(result)
 
 
 def recall_worst(result: Result) -> float:
@@ -107,7 +65,7 @@ def pass_latencies(result: Result) -> NDArray[np.float64]:
     if len(starts) < len(order):
         latencies = np.add.reduceat(latencies, starts, axis=0)
     out = latencies / counts[:, None]
-    if result.spec["mode"] == "batch":
+    if result.spec.get("mode") == "batch":
         out /= max(result.queries, 1)
     out *= 1e-9
     out.flags.writeable = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.core.library_kernels import in_words
-from harness.store.results import Result
+from harness.store.result import Result
 
 
 def kernels_of(result: Result) -> str:

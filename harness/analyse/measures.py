@@ -1,139 +1,32 @@
 """The one table of measures: name, unit, direction, formatter and function of each figure that a result gives.
 
 The command line, the pictures, the export and the HTML report all read `MEASURES`, so that a figure is called, rounded
-and ranked the same everywhere. A *measure* is a figure; a distance is a *metric* (`harness.data.metric`).
+and ranked the same everywhere. Time, build and memory are measured of every workload; what else there is each workload
+declares. The recall of any of them is `recall`: what frontiers are drawn over.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
 from harness.analyse import figures
 from harness.core.errors import UnknownNameError
-from harness.store.results import Result
-from harness.store.spec import Mode
+from harness.store.result import Result
+from harness.workloads.catalogue import WORKLOADS, find_workload
+from harness.workloads.measure import SINGLE, Measure, format_bytes, format_count, format_seconds, format_share
 
-_MISSING = "-"
+RECALL = Measure(
+    name="recall",
+    title="Recall",
+    unit="",
+    better="higher",
+    formatter=format_share,
+    function=lambda result: figures.mean(figures.query_recall(result)),
+    about="share of what should be found that was: of the k nearest (ties count), or of all rows within the radius",
+)
 
-BOTH: frozenset[Mode] = frozenset({"single", "batch"})
-SINGLE: frozenset[Mode] = frozenset({"single"})
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A figure: what it is called, in what unit, which way is better, how it is written and how it is computed.
-
-    `better` is None where neither direction is; `modes` are those in which the figure exists; `function` gives a float,
-    nan where the result doesn't say.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: Literal["higher", "lower"] | None
-    formatter: Callable[[float], str]
-    function: Callable[[Result], float]
-    about: str
-    modes: frozenset[Mode] = BOTH
-
-    def __call__(self, result: Result) -> float:
-        """Compute the figure; nan where it is not defined for the result."""
-        if result.spec.get("mode") not in self.modes:
-            return math.nan
-        return float(self.function(result))
-
-    def format(self, value: float) -> str:
-        """Write a value without its unit; `-` where there is none."""
-        return _MISSING if math.isnan(value) else self.formatter(value)
-
-    @property
-    def heading(self) -> str:
-        """Return the title with its unit, for an axis or a column."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-
-# --- how figures are written -------------------------------------------------------------------------------------
-
-
-def format_share(value: float) -> str:
-    """Write a share in 0..1 with four decimals, so that .9994 and 1 stay apart."""
-    return f"{value:.4f}"
-
-
-def format_count(value: float) -> str:
-    """Write a number with three significant digits or more, in groups of three: `0.0123`, `12.3`, `12,345`."""
-    if not math.isfinite(value):
-        return "inf" if value > 0 else "-inf"
-    if value == 0:
-        return "0"
-    if abs(value) >= 99.95:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def format_seconds(value: float) -> str:
-    """Write seconds with the precision that a reader needs: `0.0042`, `1.23`, `123`."""
-    return format_count(value)
-
-
-def format_bytes(value: float) -> str:
-    """Write bytes in binary units: `183 MiB`."""
-    size, units = float(value), ("B", "KiB", "MiB", "GiB", "TiB")
-    for unit in units:
-        if abs(size) < 1023.5 or unit == units[-1]:
-            return (
-                f"{size:.0f} {unit}"
-                if unit == "B"
-                else f"{size:.3g} {unit}"
-                if abs(size) < 99.95
-                else f"{size:.0f} {unit}"
-            )
-        size /= 1024
-    raise AssertionError  # the last unit always returns
-
-
-# --- the table -----------------------------------------------------------------------------------------------------
-
-_ALL = (
-    Measure(
-        name="recall",
-        title="Recall@k",
-        unit="",
-        better="higher",
-        formatter=format_share,
-        function=lambda result: figures.mean(figures.query_recall(result)),
-        about="share of the k returned ids that are no farther than the true k-th neighbour; ties count",
-    ),
-    Measure(
-        name="recall_annb",
-        title="Recall@k (ann-benchmarks)",
-        unit="",
-        better="higher",
-        formatter=format_share,
-        function=figures.recall_annb,
-        about="the definition of ann-benchmarks: no farther than the dataset's own k-th distance + 0.001",
-    ),
-    Measure(
-        name="eps0.01",
-        title="Recall within 1%",
-        unit="",
-        better="higher",
-        formatter=format_share,
-        function=lambda result: figures.mean(figures.hits_within(result, 0.01)),
-        about="share of the k returned ids that are at most 1% farther than the true k-th neighbour",
-    ),
-    Measure(
-        name="eps0.1",
-        title="Recall within 10%",
-        unit="",
-        better="higher",
-        formatter=format_share,
-        function=lambda result: figures.mean(figures.hits_within(result, 0.1)),
-        about="share of the k returned ids that are at most 10% farther than the true k-th neighbour",
-    ),
+_COMMON = (
     Measure(
         name="recall_worst5",
         title="Recall of the worst 5%",
@@ -275,8 +168,10 @@ _ALL = (
     ),
 )
 
-MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
-"""Every measure by its name, in the order of a table's columns."""
+_OWN = [replace(measure, workload=name) for name in WORKLOADS for measure in find_workload(name).measures]
+
+MEASURES: dict[str, Measure] = {RECALL.name: RECALL, **{measure.name: measure for measure in (*_OWN, *_COMMON)}}
+"""Every measure by its name, in the order of a table's columns: recall, what workloads have beside it, and the rest."""
 
 
 def measure(name: str) -> Measure:

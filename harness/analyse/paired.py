@@ -38,7 +38,7 @@ from harness.analyse.statistics import (
 from harness.analyse.trimmed import LEAST_COUNT, critical_value, levels_of, trimmed_mean
 from harness.analyse.verdict import Verdict, judge
 from harness.core.errors import AnnbenchError
-from harness.store.results import Result
+from harness.store.result import Result
 
 # How far beyond its most thorough setting a side is read in a replicate whose queries happen to be hard.
 _MOST_BEYOND = 0.02
@@ -206,7 +206,7 @@ def _figures(side: Sequence[Result], rounds: NDArray[np.intp], counts: NDArray[n
         * _known_factors(result, rounds, clock)[:, None]
         for result in side
     ]
-    if side[0].spec["mode"] == "batch":  # one call answered all: no query has a time of its own
+    if side[0].spec.get("mode") == "batch":  # one call answered all: no query has a time of its own
         logs = [np.log(result.queries * 1e9 / mine[:, 0]) for result, mine in zip(side, times, strict=True)]
     else:
         times = [mine[:, :queries] for mine in times]

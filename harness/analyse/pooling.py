@@ -9,7 +9,7 @@ from typing import Any
 from harness.analyse.drift import Spread, pooled_drift
 from harness.analyse.statistics import percentile_range, with_drift
 
-GROUP_KEY = ["dataset", "k", "mode", "threads", "machine"]
+GROUP_KEY = ["dataset", "workload", "terms", "k", "mode", "threads", "machine"]
 """The columns that rows must share to be compared."""
 
 

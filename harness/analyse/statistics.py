@@ -33,7 +33,7 @@ from harness.analyse.drift import Drift, Spread, leverage, own_drift
 from harness.analyse.figures import pass_latencies, query_recall, quoted_passes, sorted_quantiles
 from harness.analyse.resampling import query_counts, redrawn_means
 from harness.core.errors import AnnbenchError
-from harness.store.results import Result
+from harness.store.result import Result
 
 DEFAULT_LEVEL = 0.95
 DEFAULT_REPLICATES = 1000
@@ -109,7 +109,7 @@ def redraw_all(results: Sequence[Result], *, replicates: int = DEFAULT_REPLICATE
         means = redrawn_means(np.concatenate(rows), query_counts(queries, replicates, seed))
         for place, part in zip(mine, np.split(means, np.cumsum([len(one) for one in rows])[:-1]), strict=True):
             result, seconds = results[place], part[1:]
-            if result.spec["mode"] != "single":
+            if result.spec.get("mode") == "batch":
                 seconds = np.repeat(pass_latencies(result), replicates, axis=1)
             samples, spread = _qps_samples(result, seconds, np.random.default_rng((seed, 1)))
             # A mean of shares is a share: rounding may put it beyond 0 or 1 by the last digit.
@@ -201,7 +201,7 @@ def _figures_by_query(result: Result) -> NDArray[np.float64]:
     Misses are summed, not hits: a recall of exactly 1 then stays exactly 1.
     """
     misses = 1.0 - query_recall(result)
-    latencies = pass_latencies(result) if result.spec["mode"] == "single" else np.empty((0, 0))
+    latencies = np.empty((0, 0)) if result.spec.get("mode") == "batch" else pass_latencies(result)
     return np.vstack([misses, latencies]) if latencies.size else misses[None]
 
 

@@ -1,4 +1,4 @@
-"""The tidy table, a row a setting, and what is read off it: groups that may be compared, and QPS at a recall."""
+"""The tidy table, a row a setting, and the groups of it that may be compared."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analyse.at_recall import fastest_reaching
-from harness.analyse.frontier import ROUNDING, Relation, skyline
+from harness.analyse.frontier import skyline
 from harness.analyse.kernels import kernels_of
 from harness.analyse.measures import MEASURES
 from harness.analyse.pooling import GROUP_KEY, with_drift_of_groups
@@ -24,13 +23,14 @@ from harness.analyse.statistics import (
     redraw,
 )
 from harness.core.library_kernels import in_words
-from harness.store.results import Failure, Result
-from harness.store.spec import label, measured_on
+from harness.store.failures import Failure
+from harness.store.result import Result
+from harness.store.spec import FIRST_WORKLOAD, label, measured_on
+from harness.workloads.catalogue import find_workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_TARGETS = (0.9, 0.95, 0.99)
 MEASURED = "measured"
 FLOOR = "floor"
 
@@ -38,7 +38,8 @@ FLOOR = "floor"
 FLOOR_FACTOR = 2.0
 
 _TEXT = [
-    "dataset", "metric", "mode", "machine", "machine_name", "kernels", "algorithm", "origin", "purpose", "status",
+    "dataset", "metric", "workload", "terms", "mode", "machine", "machine_name", "kernels", "algorithm", "origin",
+    "purpose", "status",
     "detail", "stage", "label", "build_label", "search_label", "dataset_sha256", "created", "path",
 ]  # fmt: skip
 _COUNTS = [
@@ -46,25 +47,6 @@ _COUNTS = [
 ]  # fmt: skip
 _BOUNDS = ["qps_low", "qps_high", "recall_low", "recall_high"]
 _OBJECTS = ["build", "search", "versions", "notes", "qps_samples", "recall_samples"]
-
-# What the table of targets says of a setting, and the column of the tidy table that it is of.
-_AT_FIGURES = {
-    "qps": "qps", "low": "qps_low", "high": "qps_high", "recall": "recall", "build_seconds": "build_seconds",
-    "index_bytes": "index_bytes", "passes": "passes", "disturbed": "disturbed",
-}  # fmt: skip
-_AT = (
-    "qps",
-    "low",
-    "high",
-    "relation",
-    "recall",
-    "near_floor",
-    "setting",
-    "build_seconds",
-    "index_bytes",
-    "passes",
-    "disturbed",
-)
 
 _PLAIN = (*_TEXT, *_COUNTS, *MEASURES, *_BOUNDS)
 COLUMNS = (*_PLAIN, "near_floor", *_OBJECTS)
@@ -75,6 +57,8 @@ class GroupKey(NamedTuple):
     """What results must share to be compared."""
 
     dataset: str
+    workload: str
+    terms: str
     k: int
     mode: str
     threads: int
@@ -156,6 +140,8 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "dataset": str(spec.get("dataset", "")),
         "metric": str(spec.get("metric", "")),
+        "workload": str(spec.get("workload", FIRST_WORKLOAD)),
+        "terms": label(other_terms(spec)),
         "k": int(spec.get("k", 0)),
         "mode": str(spec.get("mode", "single")),
         "threads": int(spec.get("threads", 1)),
@@ -170,6 +156,12 @@ def _spec_cells(spec: Mapping[str, Any]) -> dict[str, Any]:
         "search_label": label(search),
         "label": label({**build, **search}),
     }
+
+
+def other_terms(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the workload's own fields of a spec but k and mode, which have columns of their own."""
+    fields = find_workload(str(spec.get("workload", FIRST_WORKLOAD))).terms.model_fields
+    return {name: spec[name] for name in fields if name in spec and name not in ("k", "mode")}
 
 
 def result_row(
@@ -240,6 +232,13 @@ def failure_row(failure: Failure) -> dict[str, Any]:
     return cells
 
 
+def asked_for(table: pd.DataFrame, workload: str, terms: Mapping[str, Any]) -> pd.Series[bool]:
+    """Mark the rows of a workload under its own terms, such as `{"k": 10, "mode": "single"}`: (rows,) bool."""
+    cells = _spec_cells({"workload": workload, **terms})
+    names = ["workload", "terms", "k", "mode"]
+    return (table[names] == [cells[name] for name in names]).all(axis=1)
+
+
 def _whole(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
@@ -272,7 +271,13 @@ def groups(table: pd.DataFrame) -> list[Group]:
 def _group_key(rows: pd.DataFrame) -> GroupKey:
     first = rows.iloc[0]
     return GroupKey(
-        str(first["dataset"]), int(first["k"]), str(first["mode"]), int(first["threads"]), str(first["machine"])
+        str(first["dataset"]),
+        str(first["workload"]),
+        str(first["terms"]),
+        int(first["k"]),
+        str(first["mode"]),
+        int(first["threads"]),
+        str(first["machine"]),
     )
 
 
@@ -329,61 +334,3 @@ def on_frontier(rows: pd.DataFrame) -> NDArray[np.bool_]:
         mine = np.flatnonzero(usable & (names == name))
         out[mine[skyline(recall[mine], qps[mine])]] = True
     return out
-
-
-def targets_table(
-    data: pd.DataFrame | Iterable[Result],
-    targets: Sequence[float] = DEFAULT_TARGETS,
-    *,
-    level: float = DEFAULT_LEVEL,
-) -> pd.DataFrame:
-    """Give of each algorithm the fastest measured setting that reaches each recall.
-
-    A row for each group and algorithm. Columns: those of `GroupKey`, `algorithm`, `origin`, `settings` (how many were
-    measured), `best_recall`, and for each target `t` of that setting: `qps@t` with its interval `low@t` and `high@t`,
-    `recall@t`, `near_floor@t`, `setting@t`, `build_seconds@t`, `index_bytes@t`, `passes@t` and of these `disturbed@t`;
-    and `relation@t`: "=", "not reached", or ">=" where even the least thorough setting lies above the recall, so that
-    more speed may be had. Within a group the fastest at the first target comes first; those that don't reach it follow,
-    by the next target, then by their best recall.
-    """
-    import pandas as pd
-
-    table = data if isinstance(data, pd.DataFrame) else tidy(data, level=level)
-    out: list[dict[str, Any]] = []
-    for key, rows in groups(table):
-        floor = floor_qps(rows)
-        found = [
-            {**key._asdict(), **_targets_row(str(name), mine, targets, floor)}
-            for name, mine in indexes(rows).groupby("algorithm", sort=True)
-        ]
-        out += sorted(found, key=lambda row: _rank(row, targets))
-    columns = [*GROUP_KEY, "algorithm", "origin", "settings", "best_recall"]
-    columns += [f"{name}@{target:g}" for target in targets for name in _AT]
-    return pd.DataFrame(out, columns=columns)
-
-
-def _targets_row(name: str, mine: pd.DataFrame, targets: Sequence[float], floor: float) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "algorithm": name,
-        "origin": mine["origin"].iloc[0],
-        "settings": len(mine),
-        "best_recall": float(mine["recall"].max()),
-    }
-    for target in targets:
-        chosen = fastest_reaching(mine, target)
-        at = chosen.iloc[0] if len(chosen) else None
-        above = bool(mine["recall"].min() > target + ROUNDING)
-        relation: Relation = "not reached" if at is None else ">=" if above else "="
-        figures = {figure: math.nan if at is None else float(at[column]) for figure, column in _AT_FIGURES.items()}
-        row |= {f"{figure}@{target:g}": value for figure, value in figures.items()}
-        row |= {
-            f"relation@{target:g}": relation,
-            f"near_floor@{target:g}": bool(figures["qps"] > floor / FLOOR_FACTOR),
-            f"setting@{target:g}": "" if at is None else str(at["label"]),
-        }
-    return row
-
-
-def _rank(row: Mapping[str, Any], targets: Sequence[float]) -> tuple[Any, ...]:
-    speeds = [row[f"qps@{target:g}"] for target in targets]
-    return (*(math.inf if math.isnan(qps) else -qps for qps in speeds), -row["best_recall"], row["algorithm"])

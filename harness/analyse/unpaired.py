@@ -20,7 +20,7 @@ from harness.analyse.paired import Comparison, Standing, read_at, relation_to
 from harness.analyse.statistics import DEFAULT_LEVEL, DEFAULT_REPLICATES, Range, nested_samples, percentile_range
 from harness.analyse.verdict import judge
 from harness.core.errors import AnnbenchError
-from harness.store.results import Result
+from harness.store.result import Result
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analyse.at_recall import fastest_reaching
 from harness.analyse.statistics import Range
-from harness.analyse.table import groups, indexes, newest, targets_table, tidy
+from harness.analyse.table import groups, indexes, newest, tidy
+from harness.analyse.targets import targets_table
 from harness.analyse.winners import winner
 from harness.choosing.journal import Tried
 from harness.choosing.request import Request, finals_folder

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.core.errors import ConfigError
 from harness.data.dataset import Header
@@ -64,7 +65,12 @@ class Request:
     @property
     def folder(self) -> Path:
         """Return where what was measured is kept: it depends on the data, the terms and the machine."""
-        terms = [self.header.sha256, self.suite.k, self.suite.queries, self.settings.machine]
+        terms: list[Any] = [
+            self.header.sha256,
+            self.suite.terms.model_dump(),
+            self.suite.queries,
+            self.settings.machine,
+        ]
         terms += [self.settings.build_threads, self.suite.pass_seconds, self.suite.least_pass_seconds]
         digest = hashlib.sha256(json.dumps(terms).encode()).hexdigest()[:8]
         return self.options.results / FOLDER / f"{self.header.name}-{digest}"

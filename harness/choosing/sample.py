@@ -43,9 +43,8 @@ def _write(request: Request, name: str, rows: int) -> None:
     dataset = open_dataset(request.options.data, request.header.name)
     chosen = np.random.default_rng(_SEED).choice(request.header.n, rows, replace=False, shuffle=False)
     train, test = dataset.train[np.sort(chosen)], dataset.test[:_QUERIES]
-    neighbors, distances = exact_neighbors(
-        dataset.metric, train, test, request.suite.k, dimension=dataset.dimension, progress=False
-    )
+    k = int(request.suite.terms.model_dump()["k"])
+    neighbors, distances = exact_neighbors(dataset.metric, train, test, k, dimension=dataset.dimension, progress=False)
     folder = request.folder / "sample"
     folder.mkdir(parents=True, exist_ok=True)
     write_dataset(

@@ -138,12 +138,12 @@ def compare(
         memory=parse_bytes(memory),
     )
     wanted = dataset or (DEFAULT_DATASET if len(live) == len(sides) else "*")
-    asked = Asked(k, None if mode is None else mode.value, threads, queries)
+    own = {"k": k, "mode": None if mode is None else mode.value}
+    asked = Asked({name: value for name, value in own.items() if value is not None}, threads, queries)
     suite = compare_suite(
         wanted,
         group=str(group),
-        k=asked.k,
-        mode=asked.mode,
+        **asked.own,
         queries=asked.queries,
         passes=passes,
         timeout=parse_seconds(timeout),

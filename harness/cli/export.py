@@ -15,7 +15,8 @@ from harness.core.errors import ConfigError, StoreError, UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.store.results import Result, ResultStore
+    from harness.store.result import Result
+    from harness.store.results import ResultStore
 
 
 class Format(StrEnum):

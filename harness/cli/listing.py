@@ -110,11 +110,11 @@ def _suites() -> Listing:
     from harness.plan.suites import load_suites
 
     rows = [
-        (name, s.group, s.k, s.queries or "all", s.passes, s.about, " ".join(s.datasets), " ".join(s.algorithms))
+        (name, s.group, s.words, s.queries or "all", s.passes, s.about, " ".join(s.datasets), " ".join(s.algorithms))
         for name, s in load_suites().items()
     ]
     columns = (
-        *(Column("suite"), Column("group"), Column("k", right=True), Column("queries", right=True)),
+        *(Column("suite"), Column("group"), Column("asks for"), Column("queries", right=True)),
         *(Column("passes", right=True), Column("about", prose=True), Column("datasets"), Column("algorithms")),
     )
     return columns, rows, []

@@ -56,12 +56,13 @@ def say_shorter(console: Console, registry: Registry, asked: Suite, options: Opt
 
     if whole.seconds < _LONG_SECONDS:
         return
-    quick = suite_for("quick", dataset=asked.datasets, algorithm=asked.algorithms, k=asked.k, mode=asked.mode)
+    own = {"workload": asked.workload, **asked.terms.model_dump()}
+    quick = suite_for("quick", dataset=asked.datasets, algorithm=asked.algorithms, **own)
     took = together(estimates(plan_run(quick, registry, options), quick, options)).seconds
     if took * _LONGER > whole.seconds:
         return
     named = "" if asked.algorithms == ("core",) else "".join(f" -a {name}" for name in asked.algorithms)
-    terms = (f" --k {asked.k}" if asked.k != 10 else "") + (f" --mode {asked.mode}" if asked.mode != "single" else "")
+    terms = "".join(f" --{name} {value}" for name, value in asked.terms.model_dump(exclude_defaults=True).items())
     command = f"annbench run quick{''.join(f' -d {name}' for name in asked.datasets)}{named}{terms}"
     console.print(f"{command} takes {in_words(took)}", markup=False)
 

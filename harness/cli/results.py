@@ -71,7 +71,7 @@ def show(patterns: Patterns, results: Results = None) -> None:
     Example: annbench results show '*hnswlib*ef-40*'
     """
     from harness.interop.tables import CSV_SUFFIX
-    from harness.store.results import FAILURE_SUFFIX, read_failure
+    from harness.store.failures import FAILURE_SUFFIX, read_failure
 
     store = _store(results)
     for path in _matching(store, patterns):

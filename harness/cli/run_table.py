@@ -21,7 +21,8 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
     The fastest few algorithms are shown, and what can be said of them: the words are those of the report.
     What is derived of the store for that is kept for the next report.
     """
-    from harness.analyse.table import DEFAULT_TARGETS, groups, newest, targets_table
+    from harness.analyse.table import asked_for, groups, newest
+    from harness.analyse.targets import DEFAULT_TARGETS, targets_table
     from harness.core.console import Column, print_table
     from harness.measure.machine import describe_machine
     from harness.report.derived import derive
@@ -33,14 +34,16 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
         *(Column("95% interval", kept=True), Column("disturbed", right=True), Column("setting", prose=True)),
     )
     table = derive(ResultStore(options.results)).table
-    asked = table[(table["k"] == suite.k) & (table["mode"] == suite.mode) & table["algorithm"].isin(list(algorithms))]
+    asked = table[
+        asked_for(table, suite.workload, suite.terms.model_dump()) & table["algorithm"].isin(list(algorithms))
+    ]
     for dataset in suite.datasets:
         for key, rows in groups(newest(asked[asked["dataset"] == dataset])):
             if key.machine != here or key.threads not in (1, options.threads):
                 continue
             targets = targets_table(rows, DEFAULT_TARGETS)
             lines = [line for target in DEFAULT_TARGETS for line in _at(targets, rows, target)]
-            title = f"{dataset}: the fastest measured setting of each algorithm that reaches a recall@{suite.k}"
+            title = f"{dataset}: the fastest measured setting of each algorithm that reaches a recall ({suite.words})"
             if lines:
                 print_table(columns, lines, title=title)
             for line in (*_verdicts(targets, rows), *_notes(targets, rows)):
@@ -49,7 +52,8 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
 
 def _verdicts(targets: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
     """Say who is fastest at each recall, or why that can't be said; and how many algorithms the table leaves out."""
-    from harness.analyse.table import DEFAULT_TARGETS, indexes
+    from harness.analyse.table import indexes
+    from harness.analyse.targets import DEFAULT_TARGETS
     from harness.analyse.winners import banner, telling, winner
 
     if warning := banner(indexes(rows)):
@@ -80,7 +84,8 @@ def _at(targets: pd.DataFrame, rows: pd.DataFrame, target: float) -> Iterator[tu
 
 def _notes(targets: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
     """Say how many passes were disturbed, who stays below the lowest recall, and what failed."""
-    from harness.analyse.table import DEFAULT_TARGETS, MEASURED
+    from harness.analyse.table import MEASURED
+    from harness.analyse.targets import DEFAULT_TARGETS
 
     measured = rows[rows["status"] == MEASURED]
     passes, disturbed = int(measured["passes"].sum()), int(measured["disturbed"].sum())

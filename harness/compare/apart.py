@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from harness.analyse.table import DEFAULT_TARGETS
+from harness.analyse.targets import DEFAULT_TARGETS
 from harness.analyse.unpaired import compare_speeds
 from harness.compare.choose import check, matches
 from harness.compare.live import FOLDER, measure_alone
@@ -22,7 +22,7 @@ from harness.data.dataset import read_header
 from harness.measure.duel import Told
 from harness.measure.machine import describe_machine
 from harness.measure.session import alone
-from harness.store.results import Result
+from harness.store.result import Result
 from harness.store.spec import label, measured_on
 
 
@@ -90,8 +90,8 @@ def _measured(request: Request, side: LiveSide, others: list[Stored], told: Told
         )
     theirs = terms.pop()
     against = content_key(one for one in others if one.terms == theirs)
-    suite = request.suite.model_copy(
-        update={"datasets": (theirs.dataset,), "k": theirs.k, "mode": theirs.mode, "queries": theirs.queries}
+    suite = request.suite.changed(
+        datasets=(theirs.dataset,), workload=theirs.workload, queries=theirs.queries, **theirs.own
     )
     options = replace(request.options, threads=theirs.threads)
     halved = theirs.half is not None

@@ -19,9 +19,10 @@ from harness.data.dataset import Header
 from harness.measure.child import Limits, Listener
 from harness.measure.runner import run_build
 from harness.measure.session import Options, conformance, job_for
-from harness.plan.expand import Settings, builds_of, check_depth, unusable
+from harness.plan.expand import Settings, builds_of, check_terms, unusable
 from harness.plan.suites import Suite
-from harness.store.results import FAILURE_SUFFIX, RESULT_SUFFIX, ResultStore
+from harness.store.failures import FAILURE_SUFFIX
+from harness.store.results import RESULT_SUFFIX, ResultStore
 from harness.store.spec import BuildSpec, SearchSpec
 
 _PROBE_PASSES = 1
@@ -50,8 +51,8 @@ class Match:
 
 
 def builds(side: LiveSide, suite: Suite, header: Header, settings: Settings) -> list[BuildSpec]:
-    """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there, with such a k."""
-    check_depth(suite, header)
+    """Expand a side's grids over a dataset; raise ConfigError where it can't be measured there, under such terms."""
+    check_terms(suite, header)
     name = side.entry.name
     chosen = suite.model_copy(update={"algorithms": (name,), "grids": {name: list(side.grids)}})
     if why := unusable(side.entry, header, chosen):

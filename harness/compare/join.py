@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.store.results import Result
+from harness.store.result import Result
 
 
 def join(results: Sequence[Result]) -> Result:

@@ -22,7 +22,8 @@ from harness.measure.runner import run_build
 from harness.measure.session import Options, job_for
 from harness.plan.expand import on_half
 from harness.plan.suites import Suite
-from harness.store.results import Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec
 
 FOLDER = ".compare"

@@ -12,6 +12,7 @@ from harness.compare.stored import Stored, Terms, differences, read_stored
 from harness.core.errors import ConfigError, DatasetError
 from harness.data.dataset import read_header
 from harness.plan.expand import queries_of
+from harness.store.spec import label
 
 _Pair = tuple[Stored, Stored]
 
@@ -51,8 +52,7 @@ def read_asked(side: StoredSide, request: Request) -> list[Stored]:
 def _fits(terms: Terms, request: Request) -> bool:
     asked = request.asked
     return (
-        asked.k in (None, terms.k)
-        and asked.mode in (None, terms.mode)
+        all(terms.own.get(name) == value for name, value in asked.own.items())
         # One query a call is asked by one thread, whatever --threads says: so it is for what is measured, too.
         and (terms.mode == "single" or asked.threads in (None, terms.threads))
         and (asked.queries in (None, terms.queries) or _all_there_are(terms, request))
@@ -74,7 +74,8 @@ def _all_there_are(terms: Terms, request: Request) -> bool:
 def in_words(terms: Terms) -> str:
     """Say under which terms results were measured, the dataset and the machine apart."""
     threads = f", {terms.threads} threads" if terms.mode == "batch" else ""
-    return f"k={terms.k}, {terms.mode}{threads}, {_queries(terms)}"
+    own = [value if name == "mode" else f"{name}={value}" for name, value in terms.own.items()]
+    return f"{', '.join(own)}{threads}, {_queries(terms)}"
 
 
 def _queries(terms: Terms) -> str:
@@ -123,7 +124,7 @@ def meet(first: Sequence[Stored], second: Sequence[Stored], request: Request) ->
 def _key(one: Stored, *, by_name: bool) -> tuple[object, ...]:
     """Return what two must share to be compared at all."""
     terms = one.terms
-    return (one.algorithm if by_name else "", terms.dataset, terms.k, terms.mode, terms.threads)
+    return (one.algorithm if by_name else "", terms.dataset, terms.workload, label(terms.own), terms.threads)
 
 
 def _expected(one: Stored, others: Sequence[Stored], other: Side, *, by_name: bool) -> bool:

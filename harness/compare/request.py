@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from harness.core.validation import describe
 from harness.data.dataset import Half
 from harness.measure.session import Options
 from harness.plan.suites import Suite
-from harness.store.spec import Mode
 
 DEFAULT_PAIRS = 5
 DEFAULT_PASSES = 7
@@ -56,14 +56,15 @@ def compare_suite(dataset: str, **changes: Any) -> Suite:
 class Asked:
     """Terms that were asked for by name (None = left open): of results that are there they choose those that fit."""
 
-    k: int | None = None
-    mode: Mode | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """The workload's own fields that were asked for, such as k."""
     threads: int | None = None
     queries: int | None = None
 
     def options(self) -> list[str]:
         """Return them as they were given on the command line."""
-        return [f"--{name} {value}" for name, value in vars(self).items() if value is not None]
+        given = {**self.own, "threads": self.threads, "queries": self.queries}
+        return [f"--{name} {value}" for name, value in given.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Request:
     other_machine: bool = False
     save: Path | None = None
     clock: Clock = "wall"
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import ConfigError
-from harness.engines.registry import CONFIG_NAME, Entry, GroupConfig, Registry, plugin_entries
+from harness.engines.config import GroupConfig
+from harness.engines.registry import CONFIG_NAME, Entry, Registry, plugin_entries
 from harness.plan.selection import Selection, grids_of, read_selection
 
 BASELINE_SUFFIX = ".json"

@@ -7,11 +7,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from harness.analyse.clock import Clock
 from harness.analyse.frontier import skyline
@@ -23,10 +31,13 @@ from harness.core.errors import ConfigError, StoreError
 from harness.core.validation import describe
 from harness.core.version import __version__
 from harness.data.dataset import Half
-from harness.store.results import Result, ResultStore
-from harness.store.spec import label, measured_on
+from harness.store.result import Result
+from harness.store.results import ResultStore
+from harness.store.spec import FIRST_WORKLOAD, Mode, label, measured_on
+from harness.workloads.catalogue import find_workload
 
-BASELINE_SCHEMA = 1
+BASELINE_SCHEMA = 2
+"""1: `k` and `mode` among the terms; 2: the workload, and its own fields apart. Both are read."""
 
 # Files are edited by hand: what would only fail in a logarithm, or as an index, is refused where it is read.
 _Speed = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,13 +51,29 @@ class Terms(BaseModel):
 
     dataset: str
     dataset_sha256: str
-    k: int = Field(ge=1)
-    mode: Literal["single", "batch"]
+    workload: str = FIRST_WORKLOAD
+    own: dict[str, Any] = Field(default_factory=dict)
+    """The workload's own fields, such as k."""
     threads: int = Field(ge=1)
     queries: int = Field(ge=1)
     half: Half | None = None
     machine: str
     machine_name: str = ""
+
+    def __hash__(self) -> int:
+        """Hash all of them: a dict has no hash of its own."""
+        return hash(self.model_dump_json())
+
+    @property
+    def mode(self) -> Mode:
+        """Return whether queries are asked one a call or all in one."""
+        return "batch" if self.own.get("mode") == "batch" else "single"
+
+    @field_validator("own")
+    @classmethod
+    def _known(cls, own: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Check the fields by their workload."""
+        return find_workload(info.data["workload"]).terms.model_validate(own).model_dump()
 
 
 class Setting(BaseModel):
@@ -154,8 +181,8 @@ def terms_of(result: Result) -> Terms:
     return Terms(
         dataset=str(spec["dataset"]),
         dataset_sha256=str(spec["dataset_sha256"]),
-        k=int(spec["k"]),
-        mode=spec["mode"],
+        workload=result.document.workload,
+        own={name: spec[name] for name in find_workload(result.document.workload).terms.model_fields if name in spec},
         threads=int(spec["threads"]),
         queries=result.queries,
         half=spec.get("half"),
@@ -191,16 +218,25 @@ def read_baseline(path: Path) -> Baseline:
     try:
         text = path.read_bytes()
         version = _Format.model_validate_json(text).schema_version
-        if version != BASELINE_SCHEMA:
+        if not 1 <= version <= BASELINE_SCHEMA:
             raise StoreError(
-                f"{path}: schema {version}, but this annbench reads {BASELINE_SCHEMA}; make it anew with: "
-                "annbench compare ALGORITHM --save-baseline FILE"
+                f"{path}: schema {version}, but this annbench reads 1 to {BASELINE_SCHEMA}; upgrade with: "
+                "pip install -U annbench, or make it anew with: annbench compare ALGORITHM --save-baseline FILE"
             )
-        return Baseline.model_validate_json(text)
+        return Baseline.model_validate(_upgraded(json.loads(text), version))
     except OSError as refused:
         raise StoreError(f"{path}: could not be read ({reason(refused)})") from None
     except ValidationError as problem:
         raise StoreError(f"{path}: is no baseline of annbench: {describe(problem):.300}") from None
+
+
+def _upgraded(content: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return the content of a baseline file in the newest form."""
+    if version > 1:
+        return content
+    terms = dict(content.get("terms") or {})
+    own = {name: terms.pop(name) for name in ("k", "mode") if name in terms}
+    return {**content, "schema_version": BASELINE_SCHEMA, "terms": {**terms, "own": own}}
 
 
 def content_key(stored: Iterable[Stored]) -> str:

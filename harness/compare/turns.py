@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.analyse.figures import query_recall
 from harness.analyse.paired import compare_pairs
-from harness.analyse.table import DEFAULT_TARGETS
+from harness.analyse.targets import DEFAULT_TARGETS
 from harness.analyse.verdict import Verdict
 from harness.compare.choose import Choice, Match, builds, check, enclosing, matches, probe
 from harness.compare.join import join
@@ -21,7 +21,7 @@ from harness.compare.stored import terms_of, write_baseline
 from harness.data.dataset import Half, read_header
 from harness.measure.duel import Told
 from harness.measure.session import alone, settings_for
-from harness.store.results import Result
+from harness.store.result import Result
 from harness.store.spec import BuildSpec, label
 
 

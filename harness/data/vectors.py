@@ -83,3 +83,8 @@ def _members(given: Any) -> NDArray[np.int32]:
 
 Data = Vectors | PackedBits | Sets
 """What `fit` and a searcher get: float32 rows, packed bits (hamming) or sets (jaccard)."""
+
+
+def contiguous(rows: Any) -> Any:
+    """Return rows as they must be for an engine: contiguous in memory, without a copy where they are."""
+    return rows if isinstance(rows, Sets) else np.ascontiguousarray(rows)

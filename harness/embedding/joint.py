@@ -15,7 +15,7 @@ from harness.analyse.statistics import Range, interval, mean_range
 from harness.embedding.judged import Judged
 from harness.embedding.measures.intervals import SURE, compare, holm
 from harness.embedding.measures.ranking import ndcg
-from harness.store.results import Result
+from harness.store.result import Result
 
 AT = 10
 
@@ -92,9 +92,9 @@ def together(rows: Iterable[JointRow]) -> list[JointRow]:
 
 def _row(result: Result, judged: Judged) -> JointRow:
     count = result.queries
-    answered = _ndcg(judged, result.neighbors)
+    answered = _ndcg(judged, result.arrays["neighbors"])
     # Where a query is a document itself, 10 neighbours are 9 without it, exact search's as any index's.
-    exact = _ndcg(judged, judged.exact[:count, : result.neighbors.shape[1]])
+    exact = _ndcg(judged, judged.exact[:count, : result.arrays["neighbors"].shape[1]])
     difference = compare(exact, answered)
     speed = interval(result)
     within = mean_range(answered)

@@ -24,9 +24,13 @@ from harness.core.atomic import reason
 from harness.core.errors import AnnbenchError, StoreError, UnknownNameError
 from harness.data.dataset import Dataset, dataset_path, read_dataset
 from harness.data.metric import Metric
-from harness.store.document import Document, Process
-from harness.store.results import RESULT_SUFFIX, SCHEMA_VERSION, Result, ResultStore, is_ours, read_result
+from harness.store.document import SCHEMA_VERSION, Document, Process
+from harness.store.envelope import is_ours, read_result
+from harness.store.result import Result
+from harness.store.results import RESULT_SUFFIX, ResultStore
 from harness.store.spec import BuildSpec, Mode, Provenance, SearchSpec, freeze
+from harness.workloads.knn.companion import companion
+from harness.workloads.knn.workload import Knn, Terms
 
 if TYPE_CHECKING:
     import h5py
@@ -135,7 +139,7 @@ def import_folder(folder: Path, store: ResultStore, data_folder: Path) -> Counts
         if _has(target, at_hand[1]):
             known += 1
         else:
-            store.write(target, result)
+            store.write(target, result, companion(result))
             imported += 1
     if not imported + known + len(refused):
         raise StoreError(f"{folder}: holds no {RESULT_SUFFIX} file to import")
@@ -238,6 +242,7 @@ def _value(text: str) -> Any:
 
 def _spec(foreign: _Foreign, dataset: Dataset | None) -> BuildSpec:
     build, search = parameters(foreign.name)
+    terms = Terms(k=foreign.neighbors.shape[1], mode=foreign.mode)
     # Nothing in the file says which version of what was run: the measurement itself is the key.
     digest = hashlib.sha256(foreign.name.encode())
     for array in (foreign.seconds, foreign.neighbors):
@@ -245,8 +250,9 @@ def _spec(foreign: _Foreign, dataset: Dataset | None) -> BuildSpec:
     return BuildSpec(
         dataset=foreign.dataset,
         metric=str(foreign.metric),
-        k=foreign.neighbors.shape[1],
-        mode=foreign.mode,
+        workload=Knn.name,
+        terms=freeze(terms.model_dump()),
+        folder=Knn().folder(foreign.dataset, foreign.algorithm, terms),
         threads=1,
         build_threads=1,
         queries=len(foreign.neighbors),
@@ -295,6 +301,8 @@ def _result(foreign: _Foreign, dataset: Dataset | None) -> Result:
     computations = foreign.number("dist_comps")
     document = Document(
         schema_version=SCHEMA_VERSION,
+        workload=Knn.name,
+        queries=q,
         spec=spec.identity(spec.searches[0]),
         origin=ORIGIN,
         machine={"key": MACHINE},
@@ -309,10 +317,12 @@ def _result(foreign: _Foreign, dataset: Dataset | None) -> Result:
         repetition_pass=np.zeros(1, np.int32),
         pass_disturbed=np.zeros(1, np.bool_),
         pass_process=np.zeros(1, np.int32),
-        neighbors=foreign.neighbors,
-        distances=distances,
-        kth_distance=kth,
-        kth_distance_file=kth_file,
+        arrays={
+            "neighbors": foreign.neighbors,
+            "distances": distances,
+            "kth_distance": kth,
+            "kth_distance_file": kth_file,
+        },
     )
 
 

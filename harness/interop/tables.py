@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analyse.figures import recall_annb
 from harness.analyse.measures import MEASURES
 from harness.analyse.table import FLOOR, summaries
 from harness.core.atomic import reason, replacing, write_text
 from harness.core.errors import StoreError, UnknownNameError
 from harness.data.metric import Metric
 from harness.interop.ann_benchmarks import MACHINE, ORIGIN, Counts, parameters
-from harness.store.results import Result, ResultStore, best_times, is_ours, read_result, skipping_damage
+from harness.store.envelope import is_ours, read_result
+from harness.store.result import Result
+from harness.store.results import ResultStore, skipping_damage
 from harness.store.spec import label
+from harness.workloads.knn import Knn
+from harness.workloads.knn.companion import best_times
+from harness.workloads.knn.recall import recall_annb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +69,11 @@ def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
 
 
 def _comparable(results: Iterable[Result]) -> Iterator[Result]:
-    return (r for r in results if r.spec["mode"] == "single" and r.document.purpose != FLOOR)
+    return (
+        r
+        for r in results
+        if r.document.workload == Knn.name and r.spec["mode"] == "single" and r.document.purpose != FLOOR
+    )
 
 
 def _annb_row(result: Result) -> dict[str, Any]:
@@ -84,7 +92,7 @@ def _annb_row(result: Result) -> dict[str, Any]:
         **{name: float(np.percentile(times, share)) * 1000.0 for name, share in _PERCENTILES.items()},
         "distcomps": MEASURES["distance_computations"](result),
         "build": MEASURES["build_seconds"](result),
-        "candidates": float((result.neighbors >= 0).sum(axis=1).mean()),
+        "candidates": float((result.arrays["neighbors"] >= 0).sum(axis=1).mean()),
         "indexsize": size,
         "queriessize": size / qps,
         "dataset": result.spec["dataset"],

@@ -11,13 +11,14 @@ from typing import Any, Literal
 from harness.core.cores import usable_cores
 from harness.core.errors import ConfigError, HarnessFault
 from harness.core.places import place_printed
+from harness.engines.config import GroupConfig
 from harness.engines.conformance import CHECKS, Check, Verdict
-from harness.engines.registry import Entry, GroupConfig
+from harness.engines.registry import Entry
 from harness.measure.child import Limits, Outcome
 from harness.measure.job import Job
 from harness.measure.limits import memory_allowance
 from harness.measure.runner import run_child
-from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.store.spec import FIRST_WORKLOAD, BuildSpec, Provenance, SearchSpec, freeze
 
 # One check may take so long, and so may the build of the index that most of them look at.
 CHECK_SECONDS = 300.0
@@ -123,8 +124,9 @@ def check_job(entry: Entry, metric: str, preferred: Sequence[GroupConfig], check
     build = BuildSpec(
         dataset="check",
         metric=metric,
-        k=10,
-        mode="single",
+        workload=FIRST_WORKLOAD,
+        terms=(),
+        folder="",
         threads=1,
         build_threads=1,
         queries=1,

@@ -3,73 +3,48 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.errors import PluginError
 from harness.data.dataset import Dataset
-from harness.data.metric import pair_distances
-from harness.engines.contract import Sets, as_neighbors
+from harness.data.exact_distances import ExactDistances
 from harness.engines.registry import Entry
 from harness.measure.blame import calling
 from harness.measure.job import Job
 from harness.measure.machine import describe_libraries
 from harness.measure.timing import MOST_FOREIGN_CPU, Pass, is_disturbed
-from harness.store.document import Document, Process
-from harness.store.results import FAILURE_SUFFIX, SCHEMA_VERSION, Result, ResultStore
+from harness.store.document import SCHEMA_VERSION, Document, Process
+from harness.store.failures import FAILURE_SUFFIX
+from harness.store.result import Result
+from harness.store.results import ResultStore
 from harness.store.spec import SearchSpec
-
-# Bits of mantissa that a recorded distance keeps. Recall allows for 1e-6 of a distance; 2^-33 is 1e-10, and the twenty
-# bits below it are noise that fills a third of a result file.
-_DISTANCE_BITS = 32
-
-
-def rounded(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round distances to 32 bits of mantissa: equal ones stay equal, no two change their order, inf and nan stay."""
-    mantissa, exponent = np.frexp(distances)
-    kept = np.ldexp(np.round(np.ldexp(mantissa, _DISTANCE_BITS)), -_DISTANCE_BITS)
-    out: NDArray[np.float64] = np.ldexp(kept, exponent)
-    return out
-
-
-class ExactDistances:
-    """Distances of (query, id) pairs, computed once in float64: the settings of a build find mostly the same ones."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        # Known pairs, as query * n + id, ascending; and their distances.
-        self._pairs = np.empty(0, np.int64)
-        self._known = np.empty(0, np.float64)
-
-    def of(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the distances of neighbours (q, k), inf where the id is -1; row i is query i."""
-        n = len(self._dataset.train)
-        rows, columns = np.nonzero(ids >= 0)
-        pairs = rows * n + ids[rows, columns]
-        new = np.setdiff1d(pairs, self._pairs)
-        if new.size:
-            away = pair_distances(self._dataset.metric, self._dataset.test, self._dataset.train, new // n, new % n)
-            order = np.argsort(merged := np.concatenate([self._pairs, new]), kind="stable")
-            self._pairs = merged[order]
-            self._known = np.concatenate([self._known, rounded(away * self._dataset.bit_scale)])[order]
-        out = np.full(ids.shape, np.inf)
-        out[rows, columns] = self._known[np.searchsorted(self._pairs, pairs)]
-        return out
+from harness.workloads.catalogue import find_workload
+from harness.workloads.workload import Arrays, Driver
 
 
 class Recorder:
     """One search setting: the passes so far, from this process and earlier ones, and where they are kept."""
 
     def __init__(
-        self, job: Job, entry: Entry, search: SearchSpec, dataset: Dataset, distances: ExactDistances, process: Process
+        self,
+        job: Job,
+        entry: Entry,
+        search: SearchSpec,
+        driver: Driver,
+        dataset: Dataset,
+        distances: ExactDistances,
+        process: Process,
     ) -> None:
         self.search = search
         self.failed = False
         self.quick = False  # done with its queries before a pass has lasted long enough
-        self._job, self._entry, self._dataset, self._distances = job, entry, dataset, distances
+        self._job, self._entry, self._driver = job, entry, driver
+        self._dataset, self._distances = dataset, distances
+        self._workload = find_workload(job.build.workload)
         self._store = ResultStore(Path(job.results))
         self._path = self._store.path(job.build.folder, job.build.stem(search))
         self._result: Result | None = None
@@ -105,32 +80,21 @@ class Recorder:
         return max(0, passes - self.passes)
 
     @calling("search")
-    def neighbors(self, answers: list[Any], queries: int) -> NDArray[np.int64]:
-        """Turn the answers of one round into (q, k) ids; raise Raised where they break the contract."""
-        k, n = self._job.build.k, len(self._dataset.train)
-        if self._job.build.mode == "batch":
-            return as_neighbors(answers[0], queries, k, n)
-        if all(isinstance(a, np.ndarray) and a.shape in ((1, k), (k,)) and a.dtype.kind in "iu" for a in answers):
-            return as_neighbors(np.concatenate([a.reshape(1, k) for a in answers]), queries, k, n)
-        rows = []
-        for i, answer in enumerate(answers):
-            try:
-                rows.append(as_neighbors(answer, 1, k, n))
-            except PluginError as problem:
-                raise PluginError(f"query {i}: {problem}") from None
-        return np.concatenate(rows)
+    def answers(self, given: list[Any], count: int) -> Arrays:
+        """Turn the answers of one round into arrays; raise Raised where they break the contract."""
+        return self._driver.answers(given, count)
 
     def add(self, timed: Pass, queries: int, usual_ns: float) -> None:
         """Add a pass and write the result file whole; `usual_ns` is the yardstick's median so far."""
-        ids = self.neighbors(timed.answers, queries)
+        answers = self.answers(timed.answers, queries)
         if self._result is None:
-            self._result = self._start(ids)
+            self._result = self._start(answers, queries)
         result = self._result
         document = result.document
         number, process = result.passes, len(document.processes) - 1
         record = {**timed.record(), "pass": number, "process": process}
         document.passes.append(record)
-        if self._entry.config.purpose == "index" and (ids != result.neighbors).any():
+        if self._entry.config.purpose == "index" and _differ(answers, result.arrays):
             _note(document, "answers differ between passes; recall is that of the first")
         if self._job.build.mode == "single" and timed.foreign_cpu > MOST_FOREIGN_CPU:
             _note(document, f"used {1 + timed.foreign_cpu:.1f} threads in single mode, where one is allowed")
@@ -142,12 +106,9 @@ class Recorder:
             repetition_pass=np.append(result.repetition_pass, np.full(len(timed.latencies_ns), number, np.int32)),
             pass_disturbed=np.append(result.pass_disturbed, is_disturbed(record, self._job.build.mode, usual_ns)),
             pass_process=np.append(result.pass_process, np.int32(process)),
-            neighbors=result.neighbors,
-            distances=result.distances,
-            kth_distance=result.kth_distance,
-            kth_distance_file=result.kth_distance_file,
+            arrays=result.arrays,
         )
-        self._store.write(self._path, self._result)
+        self.rewrite()
         # It works by now: what an earlier run said of it no longer holds.
         self._path.with_suffix(FAILURE_SUFFIX).unlink(missing_ok=True)
 
@@ -163,13 +124,14 @@ class Recorder:
     def rewrite(self) -> None:
         """Write the file again, with what became known of the process after its last pass."""
         if self._result is not None:
-            self._store.write(self._path, self._result)
+            self._store.write(self._path, self._result, self._workload.companion(self._result))
 
-    def _start(self, ids: NDArray[np.int64]) -> Result:
-        job, data, q = self._job, self._dataset, len(ids)
-        k = job.build.k
+    def _start(self, answers: Arrays, q: int) -> Result:
+        job, data = self._job, self._dataset
         document = Document(
             schema_version=SCHEMA_VERSION,
+            workload=job.build.workload,
+            queries=q,
             spec=job.build.identity(self.search),
             origin=self._entry.config.origin,
             purpose=self._entry.config.purpose,
@@ -189,27 +151,21 @@ class Recorder:
         )
         if q < job.build.queries:
             document.notes.append(f"slow: {q} of {job.build.queries} queries, to keep a pass within the suite's bound")
-        calls = 1 if job.build.mode == "batch" else q
         return Result(
             document=document,
-            latencies_ns=np.empty((0, calls), np.int64),
+            latencies_ns=np.empty((0, self._driver.calls(q)), np.int64),
             repetition_pass=np.empty(0, np.int32),
             pass_disturbed=np.empty(0, np.bool_),
             pass_process=np.empty(0, np.int32),
-            neighbors=ids,
-            distances=self._distances.of(ids),
-            kth_distance=self._distances.of(data.neighbors[:q, k - 1 : k].astype(np.int64))[:, 0],
-            kth_distance_file=data.distances[:q, k - 1],
+            arrays=self._driver.recorded(answers, self._distances),
         )
+
+
+def _differ(answers: Arrays, before: Mapping[str, NDArray[Any]]) -> bool:
+    return any(not np.array_equal(values, before[name]) for name, values in answers.items())
 
 
 def _note(document: Document, text: str) -> None:
     subject = text.split(" ", 1)[0]
     if not any(note.startswith(subject) for note in document.notes):
         document.notes.append(text)
-
-
-def prefix(data: Any, count: int) -> Any:
-    """Return the first `count` rows of vectors or sets."""
-    part = data[:count]
-    return part if isinstance(part, Sets) else np.ascontiguousarray(part)

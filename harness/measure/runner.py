@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.measure.child import Limits, Listener, Outcome, started, watched
 from harness.measure.job import Job
-from harness.store.results import FAILURE_SUFFIX, Failure, ResultStore
+from harness.store.failures import FAILURE_SUFFIX, Failure
+from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec
 
 _BEFORE_THE_PLUGIN = ("start", "load")

@@ -19,7 +19,8 @@ from harness.core.errors import ConfigError, HarnessFault, StoreError
 from harness.core.library_kernels import kernel_variables
 from harness.core.lock import held_alone
 from harness.data.dataset import Half, read_header
-from harness.engines.registry import Entry, GroupConfig, Registry
+from harness.engines.config import GroupConfig
+from harness.engines.registry import Entry, Registry
 from harness.measure.cgroups import allowed
 from harness.measure.checking import breaches_before_timing, rules_source
 from harness.measure.child import Limits, Listener
@@ -30,7 +31,8 @@ from harness.measure.rounds import Turn, passes_so_far, round_ends, shelf, shuff
 from harness.measure.runner import run_build
 from harness.plan.expand import Plan, Settings, check_names, chosen, expand_suite
 from harness.plan.suites import Suite
-from harness.store.results import FAILURE_SUFFIX, Failure, ResultStore
+from harness.store.failures import FAILURE_SUFFIX, Failure
+from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec
 
 

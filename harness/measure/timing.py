@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.engines.contract import Search
-from harness.measure.blame import calling
 from harness.measure.cgroups import throttled_ns
 from harness.measure.machine import steal_ticks
 from harness.store.spec import Mode
@@ -97,33 +95,9 @@ class Pass:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in kept.items()}
 
 
-@calling("search")
-def call_once(
-    search: Search, queries: Any, k: int, mode: Mode, latencies: NDArray[np.int64], answers: list[Any]
-) -> None:
-    """Answer the queries once: one call a query in single mode, one call for all in batch mode.
-
-    Writes the time of each call, in ns, to `latencies` (calls,), and what it returned to `answers`, a list as long.
-    """
-    if mode == "batch":
-        started = perf_counter_ns()
-        answer = search(queries, k)
-        latencies[0] = perf_counter_ns() - started
-        answers[0] = answer
-        return
-    clock = perf_counter_ns
-    for i in range(len(latencies)):
-        query = queries[i : i + 1]
-        started = clock()
-        answer = search(query, k)
-        latencies[i] = clock() - started
-        answers[i] = answer
-
-
 def run_pass(
-    search: Search,
-    queries: Any,
-    k: int,
+    ask: Callable[[NDArray[np.int64], list[Any]], None],
+    calls: int,
     *,
     mode: Mode,
     least_seconds: float,
@@ -133,9 +107,10 @@ def run_pass(
 ) -> Pass:
     """Time one pass: the queries once, or over and over until the calls took `least_seconds` together.
 
+    `ask` makes the `calls` of one round; it writes the time of each in ns, and what it returned.
+
     Garbage collection is off already; at most MOST_ROUNDS rounds and about MOST_CALLS calls are made.
     """
-    calls = 1 if mode == "batch" else len(queries)
     max_rounds = min(MOST_ROUNDS, max(1, MOST_CALLS // max(calls, 1)))
     rounds: list[NDArray[np.int64]] = []
     spent = 0
@@ -146,7 +121,7 @@ def run_pass(
     process, thread, started = time.process_time_ns(), time.thread_time_ns(), perf_counter_ns()
     while not rounds or (spent < least_seconds * 1e9 and len(rounds) < max_rounds):
         latencies = np.zeros(calls, np.int64)
-        call_once(search, queries, k, mode, latencies, answers)
+        ask(latencies, answers)
         rounds.append(latencies)
         spent += int(latencies.sum())
     wall = perf_counter_ns() - started

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.data.dataset import Dataset
-from harness.engines.contract import Algorithm, Search
+from harness.engines.contract import Algorithm
 from harness.measure.blame import Raised, calling
 from harness.measure.job import Events, Job
 from harness.measure.limits import peak_memory, reset_peak_memory
-from harness.measure.recorder import Recorder, prefix
-from harness.measure.timing import Yardstick, call_once, run_pass
+from harness.measure.recorder import Recorder
+from harness.measure.timing import Yardstick, run_pass
 from harness.store.document import Process
 from harness.store.spec import SearchSpec
+from harness.workloads.workload import Driver
 
 # Queries answered, untimed, after each bind: the passes of other settings came in between.
 REBIND_QUERIES = 20
@@ -30,11 +31,17 @@ class Turns:
     """The search settings of one index; each is warmed up once, when it is added."""
 
     def __init__(
-        self, job: Job, events: Events, algorithm: Algorithm, dataset: Dataset, process: Process, record: Record
+        self,
+        job: Job,
+        events: Events,
+        algorithm: Algorithm,
+        driver: Driver,
+        process: Process,
+        record: Record,
     ) -> None:
         self.recorders: list[Recorder] = []
         self._job, self._events, self._record = job, events, record
-        self._algorithm, self._dataset, self._process = algorithm, dataset, process
+        self._algorithm, self._driver, self._process = algorithm, driver, process
         self._yardstick = Yardstick()
         self._counts: list[int] = []
 
@@ -77,16 +84,13 @@ class Turns:
         spec, yardstick = self._job.build, self._yardstick
         recorder, count = self.recorders[number], self._counts[number]
         self._events.send("stage", name="search", search=number)
-        queries = prefix(self._dataset.test, count)
         try:
             search = self._bind(recorder.search)
-            warm = prefix(queries, min(count, REBIND_QUERIES if recorder.quick else 1))
-            self._call_once(search, warm)
+            self._ask(search, 0, min(count, REBIND_QUERIES if recorder.quick else 1))
             reset_peak_memory()
             timed = run_pass(
-                search,
-                queries,
-                spec.k,
+                calling("search")(functools.partial(self._driver.ask, search, 0, count)),
+                self._driver.calls(count),
                 mode=spec.mode,
                 least_seconds=self._job.least_pass_seconds,
                 cores=list(self._job.search_cores),
@@ -104,48 +108,48 @@ class Turns:
         self._events.send("pass", search=number, qps=qps, disturbed=recorder.disturbed)
 
     def _warm_up(self, number: int) -> int:
-        """Run a setting untimed, and from that choose how many queries and rounds its passes have."""
-        job, spec, limit = self._job, self._job.build, self._job.pass_seconds
-        recorder, test = self.recorders[number], self._dataset.test
+        """Run a setting untimed; from how long that took, return how many queries its passes have. 0: it failed."""
+        recorder, spec = self.recorders[number], self._job.build
         self._events.send("stage", name="search", search=number)
+        asked = recorder.queries or spec.queries
         try:
-            asked = recorder.queries or spec.queries
-            first = min(asked, REBIND_QUERIES) if spec.mode == "batch" else 1
-            search = self._bind(recorder.search, prefix(test, first))
-            count, spent, step = 0, 0.0, 1
-            while count < asked and (spent < limit or count < LEAST_QUERIES):
-                step = min(asked - count, max(1, step))
-                part = test[count : count + step]
-                answers, latencies = self._call_once(search, part)
-                recorder.neighbors(answers, step)
-                count += step
-                spent += latencies.sum() / 1e9
-                # The next step takes what the time left allows, at the speed so far, and at most twice this one.
-                left = max(0.0, limit - spent) * count / max(spent, 1e-9)
-                step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
-            if recorder.queries is not None:
-                count = recorder.queries
+            search = self._bind(recorder.search)
+            if spec.mode == "batch":  # the first call of many threads starts them
+                self._ask(search, 0, min(asked, REBIND_QUERIES))
+            count, spent = self._answer_within(search, recorder, asked)
             self._yardstick.read()  # so that its median is known by the first pass
         except Raised as problem:
             self._failed(recorder, number, problem)
             return 0
-        recorder.quick = spent < job.least_pass_seconds
-        return count
+        recorder.quick = spent < self._job.least_pass_seconds
+        return count if recorder.queries is None else recorder.queries
+
+    def _answer_within(self, search: Any, recorder: Recorder, asked: int) -> tuple[int, float]:
+        """Answer up to `asked` queries within the time of a pass; return how many, and the seconds that it took."""
+        limit = self._job.pass_seconds
+        count, spent, step = 0, 0.0, 1
+        while count < asked and (spent < limit or count < LEAST_QUERIES):
+            step = min(asked - count, max(1, step))
+            answers, latencies = self._ask(search, count, count + step)
+            recorder.answers(answers, step)
+            count += step
+            spent += latencies.sum() / 1e9
+            # The next step takes what the time left allows, at the speed so far, and at most twice this one.
+            left = max(0.0, limit - spent) * count / max(spent, 1e-9)
+            step = int(min(2 * step + 16, max(left, LEAST_QUERIES - count)))
+        return count, spent
 
     @calling("search")
-    def _bind(self, search: SearchSpec, queries: Any = None) -> Any:
-        """Bind a setting, and answer `queries`, where there are any, in one call."""
-        bound = self._algorithm.searcher(threads=self._job.build.threads, **dict(search.params))
-        if queries is not None:
-            bound(queries, self._job.build.k)
-        return bound
+    def _bind(self, search: SearchSpec) -> Any:
+        return self._driver.bind(dict(search.params))
 
-    def _call_once(self, search: Search, queries: Any) -> tuple[list[Any], Any]:
+    @calling("search")
+    def _ask(self, search: Any, start: int, stop: int) -> tuple[list[Any], NDArray[np.int64]]:
         """Answer queries untimed; return the answers and the latencies all the same."""
-        spec = self._job.build
-        calls = 1 if spec.mode == "batch" else len(queries)
-        answers, latencies = [None] * calls, np.zeros(calls, np.int64)
-        call_once(search, queries, spec.k, spec.mode, latencies, answers)
+        calls = self._driver.calls(stop - start)
+        answers: list[Any] = [None] * calls
+        latencies = np.zeros(calls, np.int64)
+        self._driver.ask(search, start, stop, latencies, answers)
         return answers, latencies
 
     def _failed(self, recorder: Recorder, number: int, problem: Raised) -> None:

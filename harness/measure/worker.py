@@ -26,7 +26,9 @@ import numpy as np
 from harness.core.errors import HarnessFault, PluginError, StoreError, refused_by_system
 from harness.core.library_kernels import warning
 from harness.data.dataset import Dataset, open_dataset
+from harness.data.exact_distances import ExactDistances
 from harness.data.metric import Metric
+from harness.data.vectors import contiguous
 from harness.engines.conformance import Check, examine, find_checks, fingerprint
 from harness.engines.contract import Algorithm, Saves
 from harness.engines.registry import Entry
@@ -35,12 +37,13 @@ from harness.measure.child import WHERE_SIGNAL
 from harness.measure.job import Events, Job
 from harness.measure.limits import die_with_parent, peak_memory, pin_all_threads, reset_peak_memory, unique_memory
 from harness.measure.loaded import loaded_kernels
-from harness.measure.recorder import ExactDistances, Recorder, prefix
+from harness.measure.recorder import Recorder
 from harness.measure.saving import save
 from harness.measure.subject import subject_of
 from harness.measure.turns import Turns
 from harness.store.document import Process
-from harness.store.spec import SearchSpec, freeze
+from harness.store.spec import SearchSpec, freeze, thaw
+from harness.workloads.catalogue import find_workload
 
 COMPILE_ROWS = 256
 # A build that can't be saved and took longer than this, and than its passes, isn't made again for another round.
@@ -98,6 +101,7 @@ class _Build:
         self._job = job
         self._events = events
         self._spec = job.build
+        self._workload = find_workload(job.build.workload)
 
     def run(self) -> None:
         """Do the stages one after the other; each is announced before it starts, so that a crash can be placed."""
@@ -113,12 +117,14 @@ class _Build:
         self._check_provenance(entry, dataset)
         algorithm, process = self._obtain(entry, dataset, loaded)
         distances = ExactDistances(dataset)
+        terms = self._workload.terms.model_validate(thaw(self._spec.terms))
+        driver = self._workload.driver(algorithm, dataset, terms, threads=self._spec.threads)
 
         def record(search: SearchSpec) -> Recorder:
-            return Recorder(self._job, entry, search, dataset, distances, process)
+            return Recorder(self._job, entry, search, driver, dataset, distances, process)
 
         with self._quiet():
-            turns = Turns(self._job, self._events, algorithm, dataset, process, record)
+            turns = Turns(self._job, self._events, algorithm, driver, process, record)
             for search in self._spec.searches:
                 turns.add(search)
         if self._job.kind == "serve":
@@ -238,6 +244,11 @@ class _Build:
         self._stage("import")
         make = entry.load()
         self._stage("init")
+        needed = self._workload.ability
+        if needed is not None and not issubclass(make, needed):
+            raise PluginError(
+                f"{entry.name} can't serve the workload {self._workload.name}: it is no {needed.__name__}"
+            )
         with self._reporting("constructing it"):
             return make(Metric(self._spec.metric), **dict(self._spec.params))
 
@@ -256,7 +267,7 @@ class _Build:
         self._stage("compile")
         started = time.perf_counter()
         with self._reporting("compile"):
-            algorithm.compile(prefix(dataset.train, COMPILE_ROWS))
+            algorithm.compile(contiguous(dataset.train[:COMPILE_ROWS]))
         return time.perf_counter() - started
 
     def _fit(self, entry: Entry, algorithm: Algorithm, dataset: Dataset, loaded: float) -> Process:

@@ -17,7 +17,8 @@ from harness.core.errors import StoreError
 from harness.data.dataset import Header
 from harness.plan.expand import Plan
 from harness.plan.suites import Suite
-from harness.store.results import RESULT_SUFFIX, Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import RESULT_SUFFIX, ResultStore
 from harness.store.spec import BuildSpec, Params, SearchSpec, freeze
 
 # A child process starts, imports and opens the data; before that each algorithm is checked in a child of its own.
@@ -168,7 +169,7 @@ def _seen(result: Result) -> _Seen:
         size=int(environment.get("train_rows") or 1) * int(environment.get("dimension") or 1),
         build=freeze(spec["build"]),
         search=freeze(spec["search"] or {}),
-        mode=str(spec["mode"]),
+        mode=str(spec.get("mode", "single")),
         threads=int(spec["threads"]),
         build_seconds=median(built) if built else None,
         qps=result.queries / max(seconds, 1e-9),

@@ -11,8 +11,10 @@ from harness.engines.registry import Entry, Registry
 from harness.plan.grid import expand
 from harness.plan.parameters import check_grids
 from harness.plan.suites import Suite
-from harness.store.results import FAILURE_SUFFIX, ResultStore, read_failure, skipping_damage
-from harness.store.spec import BuildSpec, Provenance, SearchSpec
+from harness.store.failures import FAILURE_SUFFIX, read_failure
+from harness.store.results import ResultStore, skipping_damage
+from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.workloads.catalogue import find_workload
 
 WORDS = ("all", "from-scratch", "core", "ann-benchmarks")
 
@@ -87,9 +89,9 @@ def expand_suite(
 ) -> Plan:
     """Expand a suite over one dataset, and drop what `store` holds with enough passes or as a failure.
 
-    Raises ConfigError where k is beyond the ground truth, or no chosen algorithm can run.
+    Raises ConfigError where the dataset can't serve the terms, or no chosen algorithm can run.
     """
-    check_depth(suite, dataset)
+    check_terms(suite, dataset)
     plan = Plan()
     for entry in entries:
         why = unusable(entry, dataset, suite)
@@ -101,20 +103,17 @@ def expand_suite(
     return plan
 
 
-def check_depth(suite: Suite, dataset: Header) -> None:
-    """Raise ConfigError where k is beyond the ground truth of a dataset."""
-    depth = dataset.depth
-    if suite.k > depth:
-        way = f", or: annbench prepare {dataset.name} --neighbors {suite.k}" if depth < dataset.n else ""
-        raise ConfigError(
-            f"k = {suite.k}, but {dataset.name} has {depth} true neighbours a query; use --k {depth} or less{way}"
-        )
+def check_terms(suite: Suite, dataset: Header) -> None:
+    """Raise ConfigError where a dataset can't serve what a suite asks for, such as k beyond its ground truth."""
+    find_workload(suite.workload).check(suite.terms, dataset)
 
 
 def unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
     """Say why an algorithm can't be measured on a dataset; empty where it can."""
     if why := entry.why_not():
         return why
+    if suite.workload not in entry.config.workloads:
+        return f"serves {', '.join(entry.config.workloads)}, not {suite.workload}"
     if dataset.metric not in entry.config.metrics:
         return f"knows {', '.join(entry.config.metrics)}, not {dataset.metric}"
     if entry.name not in suite.grids and suite.group not in entry.config.groups:
@@ -126,7 +125,8 @@ def unusable(entry: Entry, dataset: Header, suite: Suite) -> str:
 
 def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -> list[BuildSpec]:
     """Expand the grids of one algorithm over a dataset: those of the suite for its name, else those of its group."""
-    variables = {"n": dataset.n, "dim": dataset.dimension, "k": suite.k}
+    workload = find_workload(suite.workload)
+    variables = {"n": dataset.n, "dim": dataset.dimension, **workload.variables(suite.terms)}
     provenance = Provenance(
         dataset.sha256, entry.source_hash(), tuple(sorted(entry.versions().items())), settings.machine, settings.kernels
     )
@@ -141,8 +141,9 @@ def builds_of(suite: Suite, dataset: Header, entry: Entry, settings: Settings) -
             build = BuildSpec(
                 dataset=dataset.name,
                 metric=str(dataset.metric),
-                k=suite.k,
-                mode=suite.mode,
+                workload=suite.workload,
+                terms=freeze(suite.terms.model_dump()),
+                folder=workload.folder(dataset.name, entry.name, suite.terms),
                 threads=settings.threads if suite.mode == "batch" else 1,
                 build_threads=settings.build_threads,
                 queries=queries,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import ConfigError, UnknownNameError
-from harness.engines.registry import Entry, GroupConfig
+from harness.engines.config import GroupConfig
+from harness.engines.registry import Entry
 from harness.plan.expression import VARIABLES, resolve
 
 Kind = Literal["build", "search"]

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from harness.core.errors import ConfigError
-from harness.engines.registry import Entry, GroupConfig
+from harness.engines.config import GroupConfig
+from harness.engines.registry import Entry
 from harness.plan.parameters import check_grids, names
 
 _KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from harness.core.errors import ConfigError, UnknownNameError
 from harness.core.validation import describe, read_yaml
-from harness.engines.registry import GroupConfig, KernelVariables, in_lists
+from harness.engines.config import GroupConfig, KernelVariables, in_lists
+from harness.store.spec import FIRST_WORKLOAD, Mode
+from harness.workloads.catalogue import find_workload
 
 Group = Literal["quick", "default", "full"]
-Mode = Literal["single", "batch"]
 
 _Grids = Annotated[list[GroupConfig], Field(min_length=1)]
 
@@ -43,10 +53,10 @@ class Suite(BaseModel):
     """Grids in place of an algorithm's own, by its name."""
     environment: dict[str, KernelVariables] = Field(default_factory=dict)
     """Variables that choose the kernels of an algorithm's libraries: `faiss-flat: {OPENBLAS_CORETYPE: Haswell}`."""
-    k: int = Field(default=10, ge=1)
-    """Neighbours that are asked for."""
-    mode: Mode = "single"
-    """`single`, one query a call, or `batch`, all in one."""
+    workload: str = FIRST_WORKLOAD
+    """What is measured: `knn`, or another of `harness.workloads`."""
+    terms: SerializeAsAny[BaseModel]
+    """The workload's own fields, such as `k` and `mode`; in a file they stand beside the others."""
     queries: int | None = Field(default=None, ge=1)
     """Only the first so many queries; all where it is left out."""
     passes: int = Field(default=DEFAULT_PASSES, ge=1)
@@ -59,6 +69,37 @@ class Suite(BaseModel):
     """Least time of a pass: a fast setting answers its queries several times over."""
     timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0)
     """Longest time of a build, or of a pass, in seconds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_terms(cls, given: Any) -> Any:
+        """Put the workload's own fields, which stand beside the others, into `terms`."""
+        if not isinstance(given, Mapping):
+            return given
+        kind = find_workload(str(given.get("workload", FIRST_WORKLOAD))).terms
+        terms = given.get("terms", {})
+        terms = terms.model_dump() if isinstance(terms, BaseModel) else dict(terms)
+        own = {name: given[name] for name in kind.model_fields if name in given}
+        rest = {name: value for name, value in given.items() if name not in own}
+        return {**rest, "terms": kind.model_validate({**terms, **own})}
+
+    @property
+    def mode(self) -> Mode:
+        """Return whether queries are asked one a call or all in one."""
+        return "batch" if getattr(self.terms, "mode", "single") == "batch" else "single"
+
+    @property
+    def words(self) -> str:
+        """Write the workload's own fields for people: `k = 10`."""
+        return find_workload(self.workload).words(self.terms)
+
+    def changed(self, **fields: Any) -> Suite:
+        """Return the suite with other fields, the workload's own among them; None = no change."""
+        changes = {name: value for name, value in fields.items() if value is not None}
+        kept = self.model_dump()
+        if changes.get("workload", self.workload) != self.workload:
+            del kept["terms"]
+        return Suite.model_validate({**kept, **changes})
 
 
 @cache

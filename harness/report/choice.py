@@ -91,7 +91,7 @@ def _lines(choice: Choice) -> Iterator[str]:
     header = request.header
     yield (
         f"{header.name}: {header.n:,} x {header.dimension}, {header.metric}; recall {request.wish.recall:g} at "
-        f"k = {request.suite.k}, one query a call, one thread"
+        f"{request.suite.words}, one query a call, one thread"
     )
     if best is None:
         name, recall = decision.nearest()

@@ -12,6 +12,7 @@ from harness.analyse.paired import Standing
 from harness.analyse.statistics import DEFAULT_LEVEL
 from harness.analyse.verdict import Verdict
 from harness.compare.request import DEFAULT_PAIRS, Report, Row
+from harness.compare.stored import Terms
 from harness.report import tables
 
 Format = Literal["table", "markdown", "csv", "json"]
@@ -69,6 +70,7 @@ def _terms(row: Row, among: Sequence[Row]) -> str:
     """Say on what a row was measured: the dataset and k, and whatever else its terms differ in from other rows."""
     terms = row.terms
     more = {
+        "workload": terms.workload,
         "mode": terms.mode,
         "threads": f"{terms.threads} threads",
         "queries": f"{terms.queries} queries",
@@ -77,7 +79,12 @@ def _terms(row: Row, among: Sequence[Row]) -> str:
         "dataset_sha256": f"version {terms.dataset_sha256:.8}",
     }
     said = [text for name, text in more.items() if len({getattr(other.terms, name) for other in among}) > 1]
-    return ", ".join([terms.dataset, f"k={terms.k}", *said])
+    return ", ".join([terms.dataset, *_own(terms), *said])
+
+
+def _own(terms: Terms) -> list[str]:
+    """Write the workload's own fields, the mode apart."""
+    return [f"{name}={value}" for name, value in terms.own.items() if name != "mode"]
 
 
 def _speed(side: Standing) -> str:
@@ -209,7 +216,8 @@ def _row(row: Row) -> dict[str, Any]:
         else None
     )
     return {
-        **row.terms.model_dump(),
+        **row.terms.model_dump(exclude={"own"}),
+        **row.terms.own,
         "target": comparison.target,
         "passes": comparison.passes,
         "disturbed": comparison.disturbed,

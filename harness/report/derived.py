@@ -31,7 +31,8 @@ from harness.core.errors import DamagedResult, UnknownNameError
 from harness.core.folders import cache_folder
 from harness.core.programs import import_path
 from harness.report.detail import Detail, describe, describe_failure
-from harness.store.results import ResultStore, read_ours, skipping_damage
+from harness.store.envelope import read_ours
+from harness.store.results import ResultStore, skipping_damage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness.analyse.figures import query_recall, sorted_latencies, sorted_quantiles
-from harness.store.results import Failure, Result
+from harness.store.failures import Failure
+from harness.store.result import Result
 
 LATENCY_SHARES = (
     *(0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99),

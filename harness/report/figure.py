@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analyse.measures import Measure
 from harness.analyse.table import MEASURED, GroupKey
 from harness.core.atomic import replacing
 from harness.core.errors import AnnbenchError
 from harness.report.style import SOFT, plain
+from harness.workloads.measure import Measure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analyse.measures import MEASURES
-from harness.analyse.table import DEFAULT_TARGETS, MEASURED, indexes, on_frontier, targets_table
+from harness.analyse.table import MEASURED, indexes, on_frontier
+from harness.analyse.targets import DEFAULT_TARGETS, targets_table
 from harness.analyse.winners import banner, telling, winner
 from harness.report.style import plain
 

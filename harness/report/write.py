@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analyse.at_recall import RULE
 from harness.analyse.caveats import caveats, medians_of
-from harness.analyse.table import Group, groups, newest, targets_table
+from harness.analyse.table import Group, groups, newest
+from harness.analyse.targets import targets_table
 from harness.analyse.winners import MEANING
 from harness.core.atomic import write_text
 from harness.core.errors import AnnbenchError

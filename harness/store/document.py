@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SCHEMA_VERSION = 2
+
 # NaN and infinity are written as such: as null they could not be read back.
 _EXTENSIBLE = ConfigDict(extra="allow", ser_json_inf_nan="constants")
 
@@ -60,8 +62,14 @@ class Document(BaseModel):
 
     schema_version: int
     """Version of the format."""
+    workload: str
+    """What was measured: `knn`, `range`, ..."""
     spec: dict[str, Any]
-    """What was asked for: dataset, metric, k, mode, algorithm, build and search parameters, hashes."""
+    """What was asked for: dataset, metric, the workload's own fields, algorithm, parameters, hashes."""
+    queries: int
+    """How many queries were measured, which may be fewer than were asked for."""
+    arrays: list[str] = Field(default_factory=list)
+    """The arrays in the file that the workload recorded, by name."""
     origin: str = "library"
     """`from-scratch` or `library`."""
     purpose: str = "index"

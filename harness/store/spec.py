@@ -13,6 +13,9 @@ from harness.core.errors import ConfigError
 from harness.data.dataset import Half
 
 Mode = Literal["single", "batch"]
+FIRST_WORKLOAD = "knn"
+"""The workload of every spec and file from before there were others: their keys don't name it."""
+
 Params = tuple[tuple[str, Any], ...]
 
 _SLUG_LENGTH = 80
@@ -64,15 +67,17 @@ class Provenance(NamedTuple):
 class BuildSpec:
     """One index to build and the settings to search it with.
 
+    `terms` are the workload's own fields, such as k; `folder` is where its results are kept, relative to the store.
     `queries` counts the queries asked for (a prefix of the test set, or of every other one of it: `half`), `threads`
-    those of a search, `build_threads` those of the build. `environment`
-    are variables that choose the kernels of this algorithm's libraries, over those that are set for all.
+    those of a search, `build_threads` those of the build. `environment` holds variables that choose the kernels of this
+    algorithm's libraries, over those that are set for all.
     """
 
     dataset: str
     metric: str
-    k: int
-    mode: Mode
+    workload: str
+    terms: Params
+    folder: str
     threads: int
     build_threads: int
     queries: int
@@ -85,10 +90,9 @@ class BuildSpec:
     environment: tuple[tuple[str, str], ...] = ()
 
     @property
-    def folder(self) -> str:
-        """Return the folder of its results, relative to the store: dataset/k/algorithm[-batch]."""
-        batch = "-batch" if self.mode == "batch" else ""
-        return f"{self.dataset}/{self.k}/{self.algorithm}{batch}"
+    def mode(self) -> Mode:
+        """Return whether one thread asks query by query; `single` for workloads that know no other way."""
+        return "batch" if dict(self.terms).get("mode") == "batch" else "single"
 
     @property
     def slug(self) -> str:
@@ -100,8 +104,7 @@ class BuildSpec:
         return {
             "dataset": self.dataset,
             "metric": self.metric,
-            "k": self.k,
-            "mode": self.mode,
+            **thaw(self.terms),
             "threads": self.threads,
             "build_threads": self.build_threads,
             "queries": self.queries,
@@ -113,8 +116,9 @@ class BuildSpec:
             "plugin_hash": self.provenance.plugin_hash,
             "versions": dict(self.provenance.versions),
             "machine": self.provenance.machine,
+            # Only where they say something new, so that keys of results from before them stay as they are.
+            **({} if self.workload == FIRST_WORKLOAD else {"workload": self.workload}),
             **({} if self.half is None else {"half": self.half}),
-            # Only where there are any, so that keys of results from before there were stay as they are.
             **({"kernels": dict(self.provenance.kernels)} if self.provenance.kernels else {}),
             **({"environment": dict(self.environment)} if self.environment else {}),
         }
@@ -133,15 +137,21 @@ class BuildSpec:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: the form in which a spec crosses to the child process."""
         identity = self.identity(None)
-        del identity["search"]
-        return {**identity, "searches": [thaw(s.params) for s in self.searches]}
+        for name in ("search", *dict(self.terms)):
+            del identity[name]
+        own = {"workload": self.workload, "terms": thaw(self.terms), "folder": self.folder}
+        return {**identity, **own, "searches": [thaw(s.params) for s in self.searches]}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> BuildSpec:
         """Read what `to_json` wrote."""
-        plain = ("dataset", "metric", "k", "mode", "threads", "build_threads", "queries", "algorithm", "seed")
+        plain = (
+            *("dataset", "metric", "workload", "folder", "threads"),
+            *("build_threads", "queries", "algorithm", "seed"),
+        )
         return cls(
             **{key: document[key] for key in plain},
+            terms=freeze(document["terms"]),
             params=freeze(document["build"]),
             provenance=Provenance(
                 document["dataset_sha256"],

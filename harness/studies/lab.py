@@ -27,7 +27,8 @@ from harness.data.sources.synthetic import PREFIX, generate, parse
 from harness.data.truth import exact_neighbors
 from harness.engines.contract import Algorithm, Neighbors, Search, Vectors
 from harness.engines.registry import Entry, Registry
-from harness.measure.timing import MOST_ROUNDS, call_once
+from harness.measure.timing import MOST_ROUNDS
+from harness.workloads.calls import call_once
 
 _SAMPLE = 256  # rows that `compile` may have, by the contract
 _FEWEST_QUERIES = 10

@@ -16,11 +16,12 @@ from harness.analyse.statistics import interval
 from harness.core.atomic import reason, write_text
 from harness.core.errors import StoreError
 from harness.data.dataset import Header
-from harness.engines.registry import GroupConfig
+from harness.engines.config import GroupConfig
 from harness.measure.session import Options
 from harness.plan.expand import Settings
 from harness.plan.suites import Suite
-from harness.store.results import Result
+from harness.store.result import Result
+from harness.store.spec import FIRST_WORKLOAD
 from harness.tune.trials import Trial
 
 
@@ -87,8 +88,8 @@ def write_suite(path: Path, tuned: Sequence[Tuned], terms: Terms) -> None:
             f"{terms.header.name}, {terms.seconds / 60:g} minutes an algorithm",
             "datasets": [terms.header.name],
             "algorithms": [found.name for found in tuned],
-            "k": terms.suite.k,
-            "mode": terms.suite.mode,
+            **({} if terms.suite.workload == FIRST_WORKLOAD else {"workload": terms.suite.workload}),
+            **terms.suite.terms.model_dump(),
             "grids": {
                 found.name: [grid.model_dump(exclude_none=True, exclude_defaults=True) for grid in group_of(found)]
                 for found in tuned

@@ -20,13 +20,14 @@ from harness.core.errors import ConfigError, PluginError
 from harness.engines.registry import Entry
 from harness.measure.child import Limits
 from harness.measure.session import alone, conformance, job_for
-from harness.plan.expand import builds_of, check_depth, unusable
+from harness.plan.expand import builds_of, check_terms, unusable
 from harness.store.spec import BuildSpec, SearchSpec, freeze, label
 from harness.tune.clock import Clock
 from harness.tune.outcome import Terms, Tuned, builds_chosen, choose
 from harness.tune.probe import Point, Prober, Told, prober
 from harness.tune.space import Space, defaults, spaces
 from harness.tune.trials import Trial, read_trials, score, useful, worth, write_trials
+from harness.workloads.catalogue import find_workload
 
 if TYPE_CHECKING:
     import optuna
@@ -76,14 +77,15 @@ class _Search:
 
     def __init__(self, entry: Entry, terms: Terms, told: Told) -> None:
         header, metric = terms.header, str(terms.header.metric)
-        variables = {"n": header.n, "dim": header.dimension, "k": terms.suite.k}
+        workload = find_workload(terms.suite.workload)
+        variables = {"n": header.n, "dim": header.dimension, **workload.variables(terms.suite.terms)}
         self._entry, self._terms, self._told = entry, terms, told
         self._builds, self._searches = spaces(entry, metric, variables)
         self._first_builds = defaults(entry, metric, variables, "build")
         self._first_searches = defaults(entry, metric, variables, "search")
         group = next(name for name in ("default", "quick", "full") if name in entry.config.groups)
         suite = terms.suite.model_copy(update={"group": group})
-        check_depth(suite, header)
+        check_terms(suite, header)
         if why := unusable(entry, header, suite):
             raise ConfigError(f"{entry.name}: {why}")
         self._example = builds_of(suite, header, entry, replace(terms.settings, half=CHOOSING))[0]

@@ -8,8 +8,9 @@ import pytest
 
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances, normalise, pack_bits
+from harness.engines.config import GROUPS
 from harness.engines.contract import Grows, Saves, as_neighbors
-from harness.engines.registry import GROUPS, load_registry
+from harness.engines.registry import load_registry
 from harness.plan.grid import expand
 
 K = 10

@@ -15,7 +15,7 @@ from harness.analyse.measures import MEASURES
 from harness.analyse.paired import Pair, compare_pairs
 from harness.compare.join import join
 from harness.core.errors import AnnbenchError
-from harness.store.results import Result
+from harness.store.result import Result
 
 
 def on_a_core(result: Result, shares: list[float], *, old: bool = False) -> Result:

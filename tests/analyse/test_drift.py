@@ -20,7 +20,8 @@ from harness.analyse.drift import (
     shrinkage,
 )
 from harness.analyse.statistics import percentile_range, with_drift
-from harness.analyse.table import targets_table, tidy
+from harness.analyse.table import tidy
+from harness.analyse.targets import targets_table
 from harness.analyse.winners import winner
 
 SIZES = (4, 3)

@@ -28,10 +28,10 @@ def messy(factory: Any, seed: int, *, sign: float = 1.0, width: type = np.float3
     kth = sign * rng.choice([0.0, 1e-9, 0.5, 3.0, 200.0], q)
     offsets = rng.choice([0.0, 1e-13, 5e-7, 5e-6, 9e-4, 2e-3, 0.05, -0.1], (q, k))
     distances = kth[:, None] + offsets * np.maximum(np.abs(kth[:, None]), rng.choice([0.0, 1.0], (q, k)))
-    neighbors = result.neighbors.copy()
+    neighbors = result.arrays["neighbors"].copy()
     padding = rng.random((q, k)) < 0.1
     neighbors[padding], distances[padding] = -1, np.inf
-    return replace(
+    return factory.with_arrays(
         result, neighbors=neighbors, distances=distances, kth_distance=kth, kth_distance_file=kth.astype(width)
     )
 
@@ -41,9 +41,10 @@ def plain_recall(result: Any, slack: float) -> list[float]:
     k = result.spec["k"]
     shares = []
     for row in range(result.queries):
-        bound = result.kth_distance[row]
+        bound = result.arrays["kth_distance"][row]
         limit = bound + max(slack * abs(bound), 1e-12)
-        hits = sum(1 for i in range(k) if result.neighbors[row, i] >= 0 and result.distances[row, i] <= limit)
+        ids, distances = result.arrays["neighbors"][row], result.arrays["distances"][row]
+        hits = sum(1 for i in range(k) if ids[i] >= 0 and distances[i] <= limit)
         shares.append(hits / k)
     return shares
 
@@ -64,7 +65,7 @@ def test_recall_slack_is_the_designs_formula(factory: Any) -> None:
     inside = kth + 0.99e-6 * np.maximum(np.abs(kth), 1e-6)
     outside = kth + 1.01e-6 * np.maximum(np.abs(kth), 1e-6)
     for distances, expected in ((inside, 1.0), (outside, 0.0)):
-        changed = replace(result, distances=distances[:, None], kth_distance=kth)
+        changed = factory.with_arrays(result, distances=distances[:, None], kth_distance=kth)
         assert MEASURES["recall"](changed) == expected
 
 
@@ -75,8 +76,8 @@ def test_recall_annb_is_ann_benchmarks_own(factory: Any, seed: int, width: type,
     """`recall_annb` agrees with a literal copy of their loop, dtype arithmetic included."""
     result = messy(factory, seed, sign=sign, width=width)
     count, epsilon = result.spec["k"], 1e-3
-    dataset_distances = np.repeat(result.kth_distance_file[:, None], count, axis=1)
-    run_distances = result.distances
+    dataset_distances = np.repeat(result.arrays["kth_distance_file"][:, None], count, axis=1)
+    run_distances = result.arrays["distances"]
     recalls = np.zeros(len(run_distances))
     for i in range(len(run_distances)):
         t = dataset_distances[i][count - 1] + epsilon
@@ -94,10 +95,10 @@ def test_recall_with_fewer_rows_than_k(factory: Any) -> None:
     result = factory.make_result(queries=2, k=5, environment={"train_rows": 3})
     neighbors = np.array([[0, 1, 2, -1, -1], [0, -1, -1, -1, -1]])
     distances = np.where(neighbors >= 0, 0.5, np.inf)
-    small = replace(result, neighbors=neighbors, distances=distances, kth_distance=np.full(2, np.inf))
+    small = factory.with_arrays(result, neighbors=neighbors, distances=distances, kth_distance=np.full(2, np.inf))
     assert query_recall(small).tolist() == [1.0, pytest.approx(1 / 3)]
     unknown = factory.make_result(queries=2, k=5, environment={})
-    small = replace(unknown, neighbors=neighbors, distances=distances, kth_distance=np.full(2, np.inf))
+    small = factory.with_arrays(unknown, neighbors=neighbors, distances=distances, kth_distance=np.full(2, np.inf))
     assert query_recall(small).tolist() == [pytest.approx(0.6), pytest.approx(0.2)]
 
 
@@ -202,12 +203,16 @@ def test_break_even(factory: Any) -> None:
 
 def test_nothing_measured_is_nan_not_an_error(factory: Any) -> None:
     """A result without queries or passes gives nan for every figure of time and recall."""
+    whole = factory.make_result(passes=0)
     empty = replace(
-        factory.make_result(passes=0),
-        neighbors=np.empty((0, 10), np.int64),
-        distances=np.empty((0, 10)),
-        kth_distance=np.empty(0),
-        kth_distance_file=np.empty(0, np.float32),
+        whole,
+        document=whole.document.model_copy(update={"queries": 0}),
+        arrays={
+            "neighbors": np.empty((0, 10), np.int64),
+            "distances": np.empty((0, 10)),
+            "kth_distance": np.empty(0),
+            "kth_distance_file": np.empty(0, np.float32),
+        },
         latencies_ns=np.empty((0, 0), np.int64),
     )
     for name in ("recall", "recall_annb", "recall_worst5", "qps", "qps_annb", "p50", "distance_computations"):

@@ -15,7 +15,7 @@ from harness.analyse.trimmed import looks_between
 from harness.analyse.unpaired import BUILD_SPREAD, compare_speeds, speeds_of
 from harness.analyse.verdict import TIE, judge, more_children
 from harness.core.errors import AnnbenchError
-from harness.store.results import Result
+from harness.store.result import Result
 
 QUERIES, K, ROUNDS = 60, 10, 7
 
@@ -48,7 +48,11 @@ def simulate(
             )
             result = factory.make_result(queries=QUERIES, k=K, passes=ROUNDS)
             sides.append(
-                replace(result, latencies_ns=latencies.round().astype(np.int64), distances=np.where(found, 0.5, 2.0))
+                replace(
+                    result,
+                    latencies_ns=latencies.round().astype(np.int64),
+                    arrays={**result.arrays, "distances": np.where(found, 0.5, 2.0)},
+                )
             )
         made.append(Pair([sides[0]], [sides[1]]))
     return made

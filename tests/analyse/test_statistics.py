@@ -36,7 +36,7 @@ def experiment(
         base,
         latencies_ns=latencies.round().astype(np.int64),
         pass_process=process.astype(np.int32),
-        distances=np.where(found, 0.5, 2.0),
+        arrays={**base.arrays, "distances": np.where(found, 0.5, 2.0)},
     )
     return result, 1000.0, (1 + 0.1 * 0.25) ** -4.0  # E[exp(-0.1 d)] of a gamma
 
@@ -101,7 +101,7 @@ def test_recall_and_qps_are_drawn_jointly(factory: Any) -> None:
     hard = np.arange(200) % 4 == 0
     latencies = np.where(hard, 5_000_000, 1_000_000) * np.ones((5, 1), np.int64)
     distances = np.where(hard[:, None], 2.0, 0.5) * np.ones((1, 10))
-    found = interval(replace(result, latencies_ns=latencies, distances=distances))
+    found = interval(replace(result, latencies_ns=latencies, arrays={**result.arrays, "distances": distances}))
     assert np.corrcoef(found.qps_samples, found.recall_samples)[0, 1] > 0.95
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES
-from harness.analyse.table import COLUMNS, floor_qps, groups, machine_name, newest, on_frontier, targets_table, tidy
-from harness.store.results import Failure
+from harness.analyse.table import COLUMNS, floor_qps, groups, machine_name, newest, on_frontier, tidy
+from harness.analyse.targets import targets_table
+from harness.store.failures import Failure
 
 
 def test_a_row_a_result(factory: Any, tmp_path: Any) -> None:

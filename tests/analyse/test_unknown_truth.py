@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -16,6 +15,6 @@ def test_recall_is_unknown_where_the_truth_is(factory, name):
     """Without true distances every recall is nan, not 0."""
     result = factory.make_result()
     unknown = np.full(result.queries, np.nan)
-    result = dataclasses.replace(result, kth_distance=unknown, kth_distance_file=unknown)
+    result = factory.with_arrays(result, kth_distance=unknown, kth_distance_file=unknown)
     assert math.isnan(MEASURES[name](result))
     assert MEASURES["qps"](result) > 0

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from harness.analyse.statistics import Range, ratio_range
-from harness.analyse.table import targets_table, tidy
+from harness.analyse.table import tidy
+from harness.analyse.targets import targets_table
 from harness.analyse.winners import banner, telling, winner
 
 

@@ -38,7 +38,8 @@ from harness.core.folders import data_folder
 from harness.data.sources.prepare import prepare
 from harness.engines.registry import load_registry
 from harness.measure.session import Options
-from harness.store.results import Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import ResultStore
 
 KINDS = {"itself": 0.0, "slowed by 5%": 0.05}
 

@@ -31,7 +31,8 @@ import numpy as np
 from scipy.stats import beta
 
 from harness.analyse.statistics import Range, ratio_range
-from harness.analyse.table import DEFAULT_TARGETS, targets_table, tidy
+from harness.analyse.table import tidy
+from harness.analyse.targets import DEFAULT_TARGETS, targets_table
 from harness.analyse.winners import telling, winner
 from harness.api import suite_for
 from harness.core.cores import usable_cores
@@ -39,7 +40,8 @@ from harness.core.folders import data_folder
 from harness.data.sources.prepare import prepare
 from harness.engines.registry import load_registry
 from harness.measure.session import Options, execute, plan_run
-from harness.store.results import Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -56,11 +56,11 @@ def test_a_baseline_edited_by_hand_is_refused_in_a_line(
 def test_a_baseline_of_a_later_version_is_told_by_its_version(annbench: Any, tmp_path: Path, factory: Any) -> None:
     """Whatever else it holds that this version doesn't know."""
     document = baseline(tmp_path / "base.json", factory)
-    later = {**document, "schema_version": 2, "weather": "fine"}
+    later = {**document, "schema_version": 3, "weather": "fine"}
     (tmp_path / "later.json").write_text(json.dumps(later), encoding="utf-8")
     status, _, err = annbench("compare", "base.json", "later.json")
     assert status == 2
-    assert "later.json: schema 2, but this annbench reads 1; make it anew with: annbench compare" in err
+    assert "later.json: schema 3, but this annbench reads 1 to 2; upgrade with" in err
 
 
 def with_passes(document: dict[str, Any], qps: float) -> dict[str, Any]:

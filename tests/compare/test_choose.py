@@ -23,7 +23,9 @@ _PROVENANCE = Provenance(*("",) * len(Provenance._fields))
 def points(*figures: tuple[float, float]) -> list[Point]:
     """Make settings of one build, `ef` counting them, of some recalls and QPS."""
     searches = tuple(SearchSpec((("ef", number),)) for number in range(len(figures)))
-    build = BuildSpec("made-up", "euclidean", 10, "single", 1, 1, 100, "hnsw", (), _PROVENANCE, searches)
+    build = BuildSpec(
+        "made-up", "euclidean", "knn", (("k", 10),), "made-up", 1, 1, 100, "hnsw", (), _PROVENANCE, searches
+    )
     return [Point(build, search, *one) for search, one in zip(searches, figures, strict=True)]
 
 

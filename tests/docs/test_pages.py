@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from harness.analyse.measures import MEASURES
+from harness.engines.config import AlgorithmConfig, GroupConfig
 from harness.engines.conformance import CHECKS
-from harness.engines.registry import AlgorithmConfig, GroupConfig
 from harness.plan.suites import Suite, load_suites
 from harness.store.document import Document, Process
 

@@ -16,7 +16,7 @@ from harness.analyse.statistics import Range
 from harness.embedding.joint import JointRow, joint_rows, onsets, together
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
-from harness.store.results import Result
+from harness.store.result import Result
 
 QUERIES, DOCUMENTS = 40, 120
 SHA = "d" * 64
@@ -52,7 +52,7 @@ def judged(*, own: bool = False, seed: int = 0) -> Judged:
 def answered(factory: ModuleType, neighbors: Any, **spec: Any) -> Result:
     """Return a result whose answers are these."""
     result = factory.make_result(dataset="some-data", queries=len(neighbors), k=neighbors.shape[1], **spec)
-    found: Result = replace(result, neighbors=np.asarray(neighbors, np.int64))
+    found: Result = replace(result, arrays={**result.arrays, "neighbors": np.asarray(neighbors, np.int64)})
     return found
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from harness.data.dataset import Dataset, read_dataset, write_dataset
 from harness.data.metric import Metric, neighbour_distances
-from harness.store.document import Document, Process
-from harness.store.results import SCHEMA_VERSION, Result
+from harness.store.document import SCHEMA_VERSION, Document, Process
+from harness.store.result import Result
 from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
+from harness.workloads.knn.workload import Knn, Terms
 
 NAME = "fashion-mnist-784-euclidean"
 
@@ -45,7 +46,9 @@ def measured(digits: Dataset) -> Callable[..., tuple[Path, Result]]:
     ) -> tuple[Path, Result]:
         rng = np.random.default_rng([ef, k, len(algorithm)])
         spec = BuildSpec(
-            dataset=digits.name, metric="euclidean", k=k, mode=mode, threads=1, build_threads=1, queries=queries,
+            dataset=digits.name, metric="euclidean", workload="knn", terms=freeze({"k": k, "mode": mode}),
+            folder=Knn().folder(digits.name, algorithm, Terms(k=k, mode=mode)),
+            threads=1, build_threads=1, queries=queries,
             algorithm=algorithm, params=freeze({"M": 16}), provenance=Provenance(digits.sha256, "0", (), "here"),
             searches=(SearchSpec(freeze({"ef": ef})),),
         )  # fmt: skip
@@ -58,7 +61,10 @@ def measured(digits: Dataset) -> Callable[..., tuple[Path, Result]]:
         result = Result(
             document=Document(
                 schema_version=SCHEMA_VERSION,
+                workload="knn",
+                queries=queries,
                 spec=spec.identity(spec.searches[0]),
+                arrays=["distances", "kth_distance", "kth_distance_file", "neighbors"],
                 processes=[Process(pid=1, started="", build_seconds=2.5, index_bytes=4_096_000)],
                 counters={"distance_computations": 30 * queries},
             ),
@@ -66,10 +72,12 @@ def measured(digits: Dataset) -> Callable[..., tuple[Path, Result]]:
             repetition_pass=np.repeat(np.arange(passes, dtype=np.int32), 2),
             pass_disturbed=np.zeros(passes, np.bool_),
             pass_process=np.zeros(passes, np.int32),
-            neighbors=ids,
-            distances=digits.distances_to(ids),
-            kth_distance=digits.distances_to(kth)[:, 0],
-            kth_distance_file=digits.distances[:queries, k - 1],
+            arrays={
+                "neighbors": ids,
+                "distances": digits.distances_to(ids),
+                "kth_distance": digits.distances_to(kth)[:, 0],
+                "kth_distance_file": digits.distances[:queries, k - 1],
+            },
         )
         return Path(spec.folder) / f"{spec.stem(spec.searches[0])}.hdf5", result
 

@@ -15,7 +15,10 @@ from harness.core.errors import StoreError
 from harness.data.dataset import Dataset
 from harness.data.metric import Metric
 from harness.interop.ann_benchmarks import MACHINE, ORIGIN, Counts, import_folder, parameters, read_foreign
-from harness.store.results import Result, ResultStore, read_result
+from harness.store.envelope import read_result
+from harness.store.result import Result
+from harness.store.results import ResultStore
+from harness.workloads.knn.companion import companion
 
 measures = pytest.importorskip("harness.analyse.measures").MEASURES
 
@@ -72,7 +75,7 @@ def test_their_definitions_give_our_figures(
     """By their definitions our files hold our recall to 1e-9 and our QPS, and stay readable with their `metrics`."""
     relative, result = measured(mode=mode, **setting)
     store = ResultStore(tmp_path)
-    store.write(store.folder / relative, result)
+    store.write(store.folder / relative, result, companion(result))
     assert digits.path is not None
     theirs = _their_figures(store.folder / relative, digits.path)
     assert theirs.pop("mean") == pytest.approx(1 / theirs["qps_annb"], rel=1e-9)
@@ -80,7 +83,7 @@ def test_their_definitions_give_our_figures(
         assert value == pytest.approx(measures[name].function(result), rel=1e-9, abs=1e-9)
     again = store.read(store.folder / relative)
     assert again.document == result.document
-    np.testing.assert_array_equal(again.distances, result.distances)
+    np.testing.assert_array_equal(again.arrays["distances"], result.arrays["distances"])
 
 
 def test_a_file_of_theirs_becomes_a_result(tmp_path: Path, digits: Dataset) -> None:
@@ -99,7 +102,7 @@ def test_a_file_of_theirs_becomes_a_result(tmp_path: Path, digits: Dataset) -> N
     assert (result.passes, result.latencies_ns.shape) == (1, (1, 200))
     with h5py.File(path) as file:
         np.testing.assert_allclose(result.latencies_ns[0] / 1e9, file["times"][:], rtol=0, atol=5.1e-10)
-        np.testing.assert_allclose(result.distances, file["distances"][:], rtol=1e-6)
+        np.testing.assert_allclose(result.arrays["distances"], file["distances"][:], rtol=1e-6)
         share = (file["distances"][:] <= (digits.distances[:, 9] + 1e-3)[:, None]).sum() / 2000
     assert measures["recall_annb"].function(result) == pytest.approx(share, abs=1e-12)
     assert 0.9 < measures["recall"].function(result) < 1.0
@@ -119,14 +122,14 @@ def test_a_batch_of_theirs_is_one_call(tmp_path: Path, digits: Dataset) -> None:
 def test_without_the_dataset_recall_is_unknown(tmp_path: Path, digits: Dataset) -> None:
     """Without its dataset a file keeps its own distances, and the true ones are NaN with a note that says why."""
     result = read_foreign(_write_theirs(tmp_path / "a.hdf5", digits), None)
-    assert np.isnan(result.kth_distance).all()
-    assert np.isnan(result.kth_distance_file).all()
+    assert np.isnan(result.arrays["kth_distance"]).all()
+    assert np.isnan(result.arrays["kth_distance_file"]).all()
     assert result.spec["dataset_sha256"] == "unknown"
     assert f"annbench prepare {digits.name}" in result.document.notes[-1]
-    assert np.isfinite(result.distances[result.neighbors >= 0]).all()
+    assert np.isfinite(result.arrays["distances"][result.arrays["neighbors"] >= 0]).all()
     shallow = replace(digits, neighbors=digits.neighbors[:, :5], distances=digits.distances[:, :5])
     result = read_foreign(tmp_path / "a.hdf5", shallow)
-    assert np.isnan(result.kth_distance).all()
+    assert np.isnan(result.arrays["kth_distance"]).all()
     assert "5 true neighbours a query, fewer than k = 10" in result.document.notes[-1]
 
 
@@ -232,11 +235,11 @@ def test_a_dataset_that_comes_later_completes_an_import(tmp_path: Path, digits: 
     assert digits.path is not None
     _write_theirs(theirs / "a.hdf5", digits)
     assert import_folder(theirs, store, tmp_path) == Counts(1, 0)
-    assert np.isnan(read_result(store.paths()[0]).kth_distance).all()
+    assert np.isnan(read_result(store.paths()[0]).arrays["kth_distance"]).all()
     assert import_folder(theirs, store, digits.path.parent) == Counts(1, 0)
     assert import_folder(theirs, store, tmp_path) == Counts(0, 1)
     (path,) = store.paths()
-    assert np.isfinite(read_result(path).kth_distance).all()
+    assert np.isfinite(read_result(path).arrays["kth_distance"]).all()
 
 
 def test_a_folder_of_which_all_is_refused_is_no_success(annbench: Any, tmp_path: Path, digits: Dataset) -> None:
@@ -272,5 +275,5 @@ def test_other_metrics_are_recomputed_too(tmp_path: Path, digits: Dataset, metri
     )
     result = read_foreign(path, data)
     assert result.spec["metric"] == str(metric)
-    np.testing.assert_array_equal(result.distances, distances)
-    np.testing.assert_array_equal(result.kth_distance, distances[:, -1])
+    np.testing.assert_array_equal(result.arrays["distances"], distances)
+    np.testing.assert_array_equal(result.arrays["kth_distance"], distances[:, -1])

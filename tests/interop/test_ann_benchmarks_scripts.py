@@ -21,7 +21,9 @@ from harness.analyse.measures import MEASURES
 from harness.data.dataset import Dataset
 from harness.interop.ann_benchmarks import MACHINE, import_folder, read_foreign
 from harness.interop.tables import annb_table, export_folder, import_csv
-from harness.store.results import Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import ResultStore
+from harness.workloads.knn.companion import companion
 
 VARIABLE = "ANNBENCH_ANN_BENCHMARKS"
 CHECKOUT, _, PYTHON = os.environ.get(VARIABLE, "").partition(os.pathsep)
@@ -53,7 +55,7 @@ def ours(checkout: Path, measured: Maker) -> dict[str, Result]:
     written = {}
     for setting in settings:
         path, result = measured(**setting)
-        store.write(store.folder / path, result)
+        store.write(store.folder / path, result, companion(result))
         written[f"{path.parent.name} {result.name} {result.spec['k']}"] = result
     return written
 
@@ -95,7 +97,7 @@ def test_their_export_agrees_with_our_measures(checkout: Path, ours: dict[str, R
     for name, result in again.items():
         assert result.document == ours[name].document
         assert (result.latencies_ns == ours[name].latencies_ns).all()
-        assert (result.distances == ours[name].distances).all()
+        assert (result.arrays["distances"] == ours[name].distances).all()
 
 
 def test_our_tables_are_theirs(checkout: Path, ours: dict[str, Result], tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_what_they_measure_is_read(checkout: Path, tmp_path: Path, digits: Datas
     assert MEASURES["recall"].function(result) == 1.0
     assert result.spec["machine"] == MACHINE
     assert result.spec["mode"] == ("batch" if batch else "single")
-    assert np.isnan(read_foreign(path, None).kth_distance).all()
+    assert np.isnan(read_foreign(path, None).arrays["kth_distance"]).all()
     store = ResultStore(tmp_path / "store")
     assert str(import_folder(folder, store, checkout / "data")) == "3 imported, 0 were here already"
     if batch:

@@ -31,7 +31,9 @@ from harness.interop.tables import (
     import_csv,
     vibe_table,
 )  # fmt: skip
-from harness.store.results import Result, ResultStore
+from harness.store.result import Result
+from harness.store.results import ResultStore
+from harness.workloads.knn.companion import companion
 
 Maker = Callable[..., tuple[Path, Result]]
 
@@ -44,7 +46,7 @@ def store(tmp_path: Path, measured: Maker) -> ResultStore:
         relative, result = measured(**setting)
         if setting == {"ef": 3}:
             result.document.purpose = "floor"
-        made.write(made.folder / relative, result)
+        made.write(made.folder / relative, result, companion(result))
     return made
 
 
@@ -89,7 +91,7 @@ def test_what_is_not_known_is_null(tmp_path: Path, measured: Maker) -> None:
     _, result = measured()
     result.document.counters.clear()
     result.document.processes[0].index_bytes = None
-    result = replace(result, kth_distance_file=np.full(result.queries, np.nan))
+    result = replace(result, arrays={**result.arrays, "kth_distance_file": np.full(result.queries, np.nan)})
     (row,) = annb_table([result]).to_dict("records")
     assert all(np.isnan(row[name]) for name in ("distcomps", "indexsize", "queriessize", "k-nn", "rel"))
     path = tmp_path / "summary.parquet"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.core.errors import refused_by_system
-from harness.store.results import FAILURE_SUFFIX, Failure
+from harness.store.failures import FAILURE_SUFFIX, Failure
 
 PLUGIN = """
 import needed_by_the_plugin

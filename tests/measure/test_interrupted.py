@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from harness.store.results import read_result
+from harness.store.envelope import read_result
 
 RUN = textwrap.dedent(
     """

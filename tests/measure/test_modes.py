@@ -44,7 +44,7 @@ def test_batch_mode(bench):
     for result in results:
         assert result.path.parent.name == "exact-batch"
         assert result.latencies_ns.shape[1] == 1
-        assert (result.distances <= result.kth_distance[:, None] + 1e-9).all()
+        assert (result.arrays["distances"] <= result.arrays["kth_distance"][:, None] + 1e-9).all()
         assert np.isnan(MEASURES["p99"](result))
         assert MEASURES["qps"](result) > 0
         assert result.spec["threads"] == 2

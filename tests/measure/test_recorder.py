@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.measure.recorder import rounded
+from harness.data.exact_distances import rounded
 
 ANY = arrays(np.float64, st.integers(0, 40), elements=st.floats(allow_nan=False, min_value=-1e300, max_value=1e300))
 

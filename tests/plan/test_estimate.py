@@ -22,7 +22,8 @@ SUITE = suite_for("default", dataset=HEADER.name)
 def build(algorithm="hnsw", settings=3, **params):
     """Return a build with some settings."""
     return BuildSpec(
-        dataset=HEADER.name, metric="euclidean", k=10, mode="single", threads=1, build_threads=1, queries=100,
+        dataset=HEADER.name, metric="euclidean", workload="knn", terms=freeze({"k": 10, "mode": "single"}),
+        folder=f"{HEADER.name}/10/{algorithm}", threads=1, build_threads=1, queries=100,
         algorithm=algorithm, params=freeze(params), provenance=Provenance("", "", (), ""),
         searches=tuple(SearchSpec(freeze({"ef": ef})) for ef in range(10, 10 * settings + 10, 10)),
     )  # fmt: skip

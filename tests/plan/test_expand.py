@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.core.errors import ConfigError, UnknownNameError
@@ -15,6 +17,10 @@ from harness.store.results import ResultStore
 
 DATA = {"n": 10_000, "dim": 32, "k": 10}
 HEADER = Header("some-32-euclidean", Metric.EUCLIDEAN, 10_000, 500, 100, 32, "0" * 64)
+
+
+def _suite(**fields: Any) -> Suite:
+    return Suite.model_validate(fields)
 
 
 def test_a_grid_is_a_product():
@@ -61,14 +67,14 @@ def test_a_suite_may_have_grids_of_its_own(tmp_path):
     """A grid under an algorithm's name stands for its group, others keep theirs, and unknown names are refused."""
     registry, store = load_registry(), ResultStore(tmp_path)
     grids = {"brute_force": {}, "hnswlib": {"build": {"M": [4, 5]}, "search": {"ef": [10, 20, 30]}}}
-    suite = Suite(datasets=(HEADER.name,), grids=grids, group="quick")
+    suite = _suite(datasets=(HEADER.name,), grids=grids, group="quick")
     plan = expand_suite(suite, HEADER, chosen(registry, ["hnswlib", "annoy"]), Settings(), store)
     found = {(b.algorithm, dict(b.params).get("M"), len(b.searches)) for b in plan.builds}
     assert {("hnswlib", 4, 3), ("hnswlib", 5, 3)} <= found
     (group,) = registry["annoy"].config.groups["quick"]
     assert [len(b.searches) for b in plan.builds if b.algorithm == "annoy"] == [len(expand(group.search, {}))]
     with pytest.raises(UnknownNameError, match="did you mean hnswlib"):
-        check_names(Suite(datasets=(HEADER.name,), grids={"hnswlb": {}}), registry)
+        check_names(_suite(datasets=(HEADER.name,), grids={"hnswlb": {}}), registry)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def test_a_suite_may_have_grids_of_its_own(tmp_path):
 def test_halves_have_the_queries_that_there_are(there, asked, even, odd):
     """Of an odd number the first half has one more, and a build that goes over to the second asks one less."""
     header, entry = HEADER._replace(queries=there), load_registry()["hnswlib"]
-    suite = Suite(datasets=(header.name,), group="quick", queries=asked)
+    suite = _suite(datasets=(header.name,), group="quick", queries=asked)
     build = builds_of(suite, header, entry, Settings(half="even"))[0]
     other = on_half(build, header, "odd")
     assert (build.queries, other.queries, other.half) == (even, odd, "odd")
@@ -88,7 +94,7 @@ def test_one_query_has_no_halves():
     """An empty half is refused before anything is built."""
     header, entry = HEADER._replace(queries=1), load_registry()["hnswlib"]
     with pytest.raises(ConfigError, match=r"some-32-euclidean has 1 query.*without --holdout"):
-        builds_of(Suite(datasets=(header.name,), group="quick"), header, entry, Settings(half="even"))
+        builds_of(_suite(datasets=(header.name,), group="quick"), header, entry, Settings(half="even"))
 
 
 def test_from_scratch_and_core_are_parts_of_all():
@@ -104,7 +110,7 @@ def test_from_scratch_and_core_are_parts_of_all():
 
 def plan(tmp_path, *algorithms, header=HEADER, **fields):
     """Expand a suite over a header."""
-    suite = Suite(datasets=(header.name,), algorithms=algorithms, group="quick", **fields)
+    suite = _suite(datasets=(header.name,), algorithms=algorithms, group="quick", **fields)
     entries = chosen(load_registry(), algorithms)
     return expand_suite(suite, header, entries, Settings(machine="m"), ResultStore(tmp_path))
 
@@ -130,9 +136,9 @@ def test_queries_are_a_prefix_no_longer_than_the_test_set(tmp_path):
 
 def test_threads_are_for_batches(tmp_path):
     """In single mode one thread searches, whatever is asked for."""
-    suite = Suite(datasets=(HEADER.name,), algorithms=("brute_force",), group="quick")
+    suite = _suite(datasets=(HEADER.name,), algorithms=("brute_force",), group="quick")
     entries = chosen(load_registry(), suite.algorithms)
     for mode, threads in (("single", 1), ("batch", 2)):
-        chosen_suite = suite.model_copy(update={"mode": mode})
+        chosen_suite = suite.changed(mode=mode)
         found = expand_suite(chosen_suite, HEADER, entries, Settings(threads=2, machine="m"), ResultStore(tmp_path))
         assert {b.threads for b in found.builds} == {threads}

@@ -9,7 +9,8 @@ import pytest
 
 from harness.api import suite_for
 from harness.core.errors import AnnbenchError
-from harness.engines.registry import Entry, GroupConfig, load_registry, read_config
+from harness.engines.config import GroupConfig
+from harness.engines.registry import Entry, load_registry, read_config
 from harness.plan.expand import check_names
 from harness.plan.parameters import check_grids, names, signature
 from harness.plan.selection import grids_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from harness.analyse.statistics import Range
 from harness.embedding.joint import JointRow
 from harness.store.document import Document, Process
-from harness.store.results import Failure, Result, ResultStore
+from harness.store.failures import Failure
+from harness.store.result import Result
+from harness.store.results import ResultStore
 from harness.store.spec import freeze, slug
 
 MACHINE = {"key": "5f2a9c01", "cpu": "AMD EPYC 7B13", "cores": 2}
@@ -65,7 +68,9 @@ def make_result(
     marks = np.zeros(passes, bool)
     marks[list(disturbed)] = True
     document = Document(
-        schema_version=1,
+        schema_version=2,
+        workload="knn",
+        queries=queries,
         spec={
             "dataset": dataset,
             "metric": "euclidean",
@@ -112,11 +117,18 @@ def make_result(
         repetition_pass=np.repeat(np.arange(passes, dtype=np.int32), repetitions),
         pass_disturbed=marks,
         pass_process=(np.arange(passes) * processes // max(passes, 1)).astype(np.int32),
-        neighbors=neighbors.astype(np.int64),
-        distances=distances,
-        kth_distance=np.ones(queries),
-        kth_distance_file=np.ones(queries, np.float32),
+        arrays={
+            "neighbors": neighbors.astype(np.int64),
+            "distances": distances,
+            "kth_distance": np.ones(queries),
+            "kth_distance_file": np.ones(queries, np.float32),
+        },
     )
+
+
+def with_arrays(result: Result, **arrays: Any) -> Result:
+    """Return a result with some of its arrays replaced."""
+    return replace(result, arrays={**result.arrays, **arrays})
 
 
 # name: (origin, top QPS, recall at the cheapest setting, closeness to 1 at the dearest, fall in QPS, builds)

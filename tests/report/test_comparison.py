@@ -15,7 +15,12 @@ from harness.report.comparison import footnotes, render
 
 QUERIES = 20
 TERMS = Terms(
-    dataset="digits-64-euclidean", dataset_sha256="0" * 64, k=10, mode="single", threads=1, queries=QUERIES, machine="-"
+    dataset="digits-64-euclidean",
+    dataset_sha256="0" * 64,
+    own={"k": 10, "mode": "single"},
+    threads=1,
+    queries=QUERIES,
+    machine="-",
 )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.analyse.table import targets_table, tidy
+from harness.analyse.table import tidy
+from harness.analyse.targets import targets_table
 from harness.analyse.winners import winner
 from harness.engines.registry import load_registry
 from harness.report.derived import derive

@@ -19,20 +19,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.core.errors import DamagedResult, StoreError
-from harness.store.document import Document, Process
-from harness.store.results import SCHEMA_VERSION, Failure, Result, ResultStore, read_result
+from harness.store.document import SCHEMA_VERSION, Document, Process
+from harness.store.envelope import read_result
+from harness.store.failures import Failure
+from harness.store.result import Result
+from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze, label, slug
+from harness.workloads.knn.companion import companion
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = "set/10/a/x.hdf5"
+TIMES = ("latencies_ns", "repetition_pass", "pass_disturbed", "pass_process")
+ARRAYS = ("neighbors", "distances", "kth_distance", "kth_distance_file")
 
 
 def _spec(params: dict[str, Any] | None = None, search: dict[str, Any] | None = None, **changed: Any) -> BuildSpec:
     fields: dict[str, Any] = {
         "dataset": "digits-64-euclidean",
         "metric": "euclidean",
-        "k": 3,
-        "mode": "single",
+        "workload": "knn",
+        "terms": freeze({"k": 3, "mode": "single"}),
+        "folder": "digits-64-euclidean/3/hnsw",
         "threads": 1,
         "build_threads": 2,
         "queries": 5,
@@ -48,32 +55,32 @@ def _result(spec: BuildSpec | None = None, passes: int = 2, q: int = 5, repeats:
     spec = spec or _spec()
     rng = np.random.default_rng(seed)
     columns = q if spec.mode == "single" else 1
-    distances = np.sort(rng.random((q, spec.k)), axis=1)
-    neighbors = np.argsort(rng.random((q, 50)), axis=1)[:, : spec.k].astype(np.int64)
+    k = dict(spec.terms)["k"]
+    distances = np.sort(rng.random((q, k)), axis=1)
+    neighbors = np.argsort(rng.random((q, 50)), axis=1)[:, :k].astype(np.int64)
     neighbors[-1, -1], distances[-1, -1] = -1, np.inf
     process = Process(pid=1, started="2025-01-01", build_seconds=1.5, index_bytes=2048)
+    said: Any = {"workload": "knn", "queries": q, "spec": spec.identity(spec.searches[0]), "arrays": sorted(ARRAYS)}
     return Result(
-        document=Document(
-            schema_version=SCHEMA_VERSION, spec=spec.identity(spec.searches[0]), processes=[process], notes=["ä"]
-        ),
+        document=Document(schema_version=SCHEMA_VERSION, **said, processes=[process], notes=["ä"]),
         latencies_ns=rng.integers(1, 10**9, (passes * repeats, columns)),
         repetition_pass=np.repeat(np.arange(passes, dtype=np.int32), repeats),
         pass_disturbed=rng.random(passes) < 0.5,
         pass_process=np.zeros(passes, np.int32),
-        neighbors=neighbors,
-        distances=distances,
-        kth_distance=distances[:, 0].copy(),
-        kth_distance_file=distances[:, 0].astype(np.float32),
+        arrays={
+            "neighbors": neighbors,
+            "distances": distances,
+            "kth_distance": distances[:, 0].copy(),
+            "kth_distance_file": distances[:, 0].astype(np.float32),
+        },
     )
 
 
-ARRAYS = ("latencies_ns", "repetition_pass", "pass_disturbed", "pass_process", "neighbors", "distances",
-          "kth_distance", "kth_distance_file")  # fmt: skip
-
-
 def _same(a: Result, b: Result) -> None:
-    for key in ARRAYS:
-        x, y = getattr(a, key), getattr(b, key)
+    assert set(a.arrays) == set(b.arrays) == set(ARRAYS)
+    pairs = {key: (getattr(a, key), getattr(b, key)) for key in TIMES}
+    pairs |= {key: (a.arrays[key], b.arrays[key]) for key in ARRAYS}
+    for key, (x, y) in pairs.items():
         np.testing.assert_array_equal(x, y)
         assert x.dtype == y.dtype, key
     assert a.document == b.document
@@ -91,8 +98,8 @@ def _same(a: Result, b: Result) -> None:
 def test_results_round_trip(tmp_path: Path, passes: int, repeats: int, q: int, k: int, mode: str, seed: int) -> None:
     """Every shape of result comes back as it was, and the tidy counts agree."""
     store = ResultStore(tmp_path)
-    written = _result(_spec(k=k, mode=mode), passes, q, repeats, seed)
-    store.write(tmp_path / PLACE, written)
+    written = _result(_spec(terms=freeze({"k": k, "mode": mode})), passes, q, repeats, seed)
+    store.write(tmp_path / PLACE, written, companion(written))
     read = store.read(tmp_path / PLACE)
     _same(read, written)
     assert (read.passes, read.queries, read.path) == (passes, q, tmp_path / PLACE)
@@ -193,7 +200,7 @@ def test_a_full_disk_leaves_the_old_result_whole(tmp_path: Path, room: int) -> N
         (json.dumps({"schema_version": SCHEMA_VERSION + 1}), "newer than this annbench's.*pip install -U annbench"),
         (json.dumps({"schema_version": 0}), "older than this annbench's.*annbench run --force"),
         (json.dumps({"schema_version": "2"}), "no version number"),
-        (json.dumps({"schema_version": SCHEMA_VERSION}), "damaged at spec: is missing"),
+        (json.dumps({"schema_version": SCHEMA_VERSION}), "damaged at workload: is missing"),
         ("{", "'annbench' is damaged; remove the file"),
         ("[1]", "'annbench' is damaged"),
         (b"\xff\xfe{", "damaged"),
@@ -385,8 +392,7 @@ def test_a_file_of_the_first_layout_is_read_alike(tmp_path: Path) -> None:
     ResultStore(tmp_path).write(tmp_path / PLACE, written)
     with h5py.File(tmp_path / PLACE, "r+") as file:
         assert file["latencies_ns"].compression == "gzip"
-        for name in ARRAYS:
-            values = np.asarray(getattr(written, name))
+        for name, values in [*((name, getattr(written, name)) for name in TIMES), *written.arrays.items()]:
             del file[name]
             file[name] = values.astype(np.int32) if name == "neighbors" else values
     _same(read_result(tmp_path / PLACE), written)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from harness.analyse.at_recall import RULE, fastest_reaching
 from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES, break_even
-from harness.analyse.table import DEFAULT_TARGETS, Group, floor_qps, indexes, on_frontier
+from harness.analyse.table import Group, floor_qps, indexes, on_frontier
+from harness.analyse.targets import DEFAULT_TARGETS
 from harness.analyse.verdict import TIE
 from harness.analyse.winners import MOST_DISTURBED
 from harness.report.detail import LATENCY_SHARES, Detail

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analyse.at_recall import RULE
 from harness.analyse.caveats import medians_of
-from harness.analyse.table import DEFAULT_TARGETS, Group, groups, indexes, newest, targets_table
+from harness.analyse.table import Group, groups, indexes, newest
+from harness.analyse.targets import DEFAULT_TARGETS, targets_table
 from harness.analyse.winners import MEANING
 from harness.core.atomic import reason, write_text
 from harness.core.errors import AnnbenchError

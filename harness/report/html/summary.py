@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.analyse.measures import MEASURES, format_bytes
-from harness.analyse.table import DEFAULT_TARGETS, MEASURED, Group, GroupKey, indexes
+from harness.analyse.measures import MEASURES
+from harness.analyse.table import MEASURED, Group, GroupKey, indexes
+from harness.analyse.targets import DEFAULT_TARGETS
 from harness.analyse.winners import Standing, Winner, banner, winner
 from harness.core.library_kernels import warning
 from harness.report.detail import Detail
 from harness.report.figure import machine_title
 from harness.report.plots import group_styles
 from harness.report.style import FROM_SCRATCH, plain
+from harness.workloads.measure import format_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

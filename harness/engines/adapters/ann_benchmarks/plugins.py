@@ -33,7 +33,8 @@ from harness.engines.adapters.ann_benchmarks.arguments import (
     written,
 )
 from harness.engines.adapters.ann_benchmarks.definitions import VARIABLES, Definition, read_definitions
-from harness.engines.registry import CONFIG_NAME, AlgorithmConfig, Entry, GroupConfig
+from harness.engines.config import AlgorithmConfig, GroupConfig
+from harness.engines.registry import CONFIG_NAME, Entry
 
 PREFIX = "annb-"
 ORIGIN: Literal["ann-benchmarks"] = "ann-benchmarks"
