@@ -6,7 +6,6 @@ loss of codes and codebooks weighs the two by what they do to the inner products
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from algorithms.anisotropic_vq.coder import AnisotropicCoder, soar
@@ -23,7 +22,9 @@ from algorithms.kernels.lists.index import (
     LeafIndex,
 )
 from algorithms.kernels.lists.inverted_file import Spill
+from algorithms.kernels.lists.partition import NARROW
 from algorithms.kernels.parameters import check_choice, check_flag, check_number, check_whole, is_auto, whole
+from algorithms.kernels.saved import Saved
 from harness.data.metric import Metric
 from harness.engines.contract import Search, Vectors
 
@@ -118,7 +119,7 @@ class AnisotropicVQ(LeafIndex):
             seed=self._seed,
         )
         index = build(rows, storage, quantizer, shape, self._coder(), self._spill(), threads)
-        self._hold(index, dim, self._query_length(rows, quantizer), storage.spare_factor(rows))
+        self._hold(index, dim, self._query_length(rows, quantizer), storage.rerank_factor(rows))
         self.effective = {"n_leaves": n_leaves, "dims_per_block": block, "threshold": self._threshold}
         if storage.n_components is not None:
             self.effective["n_components"] = storage.n_components
@@ -149,15 +150,24 @@ class AnisotropicVQ(LeafIndex):
     def _spill(self) -> Spill | None:
         return soar(self._lambda) if self._spilled else None
 
-    def _facts(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         return {
+            **super()._parameters(),
+            "n_leaves": self._n_leaves,
             "threshold": self._threshold,
+            "dims_per_block": self._block,
             "spill": self._spilled,
             "soar_lambda": self._lambda,
-            "coded_dim": self._coded_dim,
-            "scale": self._scale,
+            "spherical": self._spherical,
+            "storage": self._wanted,
+            "rerank": self._rerank,
         }
 
-    def _take(self, facts: Mapping[str, Any]) -> None:
-        self._threshold, self._spilled, self._lambda = facts["threshold"], facts["spill"], facts["soar_lambda"]
-        self._coded_dim, self._scale = facts["coded_dim"], facts["scale"]
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "coded_dim": self._coded_dim, "scale": self._scale}
+
+    def _restore(self, saved: Saved) -> None:
+        super()._restore(saved)
+        self._coded_dim, self._scale = saved.state.integer("coded_dim", 1), saved.state.number("scale")
+        if self._index.codebooks.shape[2] != NARROW:
+            raise ValueError(f"codebooks of {self._index.codebooks.shape[2]} words are not those of 4 bits")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from algorithms.hnsw.copies_kernels import hash_rows
 from algorithms.hnsw.room import with_room
 from algorithms.kernels.jit import read_only
-from algorithms.kernels.saved import check_array
+from algorithms.kernels.saved import check_array, check_permutation
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class Groups(NamedTuple):
 
     def check(self, n: int) -> None:
         """Raise ValueError where arrays can't be the groups of n nodes: for those that come from elsewhere."""
-        check_array("ids", self.ids, np.int32, (len(self.ids),))
+        check_permutation("ids", self.ids, len(self.ids))
         check_array("starts", self.starts, np.int64, (len(self.starts),))
         expected = np.arange(n + 1) if not len(self.starts) else self.starts
         if len(expected) != n + 1 or expected[0] or expected[-1] != len(self.ids) or (np.diff(expected) < 1).any():

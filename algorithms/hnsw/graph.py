@@ -36,7 +36,7 @@ def enlarge_graph(graph: Graph, n: int, levels: Levels, M: int) -> Graph:
     )
 
 
-def check_graph(graph: Graph, n: int, M: int, entry: int) -> None:
+def check_graph(graph: Graph, n: int, M: int, entry: int, top: int) -> None:
     """Raise ValueError where arrays can't be the graph of n nodes: for those that come from elsewhere."""
     check_array("ground", graph.ground, np.int32, (n, 2 * M))
     check_array("upper", graph.upper, np.int32, (len(graph.upper), M))
@@ -44,8 +44,20 @@ def check_graph(graph: Graph, n: int, M: int, entry: int) -> None:
     for array in (graph.ground, graph.upper):
         if not -1 <= array.min(initial=-1) <= array.max(initial=-1) < max(n, 1):
             raise ValueError(f"links lead to nodes that are not among the {n}")
-    if n and not (0 <= entry < n and graph.upper_row.min() >= 0 and graph.upper_row.max() <= len(graph.upper)):
+    rows = len(graph.upper)
+    if not n:
+        return
+    if not (entry < n and graph.upper_row.min() >= 0 and graph.upper_row.max() <= rows):
         raise ValueError(f"the entry point or an upper layer lies beyond the {n} nodes")
+    # The rows of a node go from its first to the next node's first. A search goes from a row of layer l to the rows of
+    # layer l of the nodes linked there: all of them must have so many.
+    starts = np.append(np.unique(graph.upper_row), rows)
+    levels = starts[np.minimum(np.searchsorted(starts, graph.upper_row, "right"), len(starts) - 1)] - graph.upper_row
+    row = np.arange(rows)
+    layers = row - starts[np.searchsorted(starts, row, "right") - 1] + 1
+    linked = graph.upper >= 0
+    if levels[entry] < top or (levels[graph.upper] < layers[:, None])[linked].any():
+        raise ValueError("links of an upper layer lead to nodes that are not part of it")
 
 
 def renumber(graph: Graph, places: NDArray[np.int32]) -> Graph:

@@ -7,7 +7,7 @@ rows are scaled to length 1 and compared by euclidean distance, which orders ali
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +23,19 @@ from algorithms.kernels.codes.scaling import length_limit, typical_length
 from algorithms.kernels.codes.storage import Storage
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.parameters import check_choice, check_components, check_flag, check_seed, check_whole, whole
-from algorithms.kernels.saved import opened, write_saved
+from algorithms.kernels.saved import Arrays, Saved, SavedIndex, named, part_of
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
+from harness.engines.contract import Grows, Search, Vectors
 
 _STORAGES = ("sq8", "float32")
 # A key has 31 bits for the node.
-_MOST_ROWS = 2**31 - 1
+MAX_ROWS = 2**31 - 1
 # Rows may be added before layer 0 is connected again, one for so many: to walk over all links takes its time.
 _LOOSE_SHARE = 100
-# The format of saved indexes.
-_FORMAT = 3
 
 
-class HNSW(Algorithm, Saves, Grows):
+class HNSW(SavedIndex, Grows):
     """Hierarchical navigable small worlds (Malkov & Yashunin 2018), under euclidean, angular and ip.
 
     `M` links a node and layer (twice as many on the ground), chosen among the `ef_construction` nearest found.
@@ -47,6 +45,8 @@ class HNSW(Algorithm, Saves, Grows):
     alone are kept. Data whose neighbours codes can't tell apart are held as float32 all the same; `effective` says so.
     One `seed` gives one index, whatever the number of threads.
     """
+
+    name = "hnsw"
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class HNSW(Algorithm, Saves, Grows):
         self._wanted, self._rerank = storage, rerank
         self._n_components = whole(n_components)
         self._workers: list[Worker] = []
+        self.effective: dict[str, Any] = {}
 
     def compile(self, sample: Vectors) -> None:
         """Compile all kernels that building and searching rows like the sample call."""
@@ -82,8 +83,8 @@ class HNSW(Algorithm, Saves, Grows):
     def fit(self, train: Vectors, *, threads: int = 1) -> None:
         """Build over `train` (n, dim) float32. Raises ParameterError where there are too many rows."""
         n, self._dim = train.shape
-        if n > _MOST_ROWS:
-            raise ParameterError(f"hnsw holds at most {_MOST_ROWS} rows, not {n}; split the data")
+        if n > MAX_ROWS:
+            raise ParameterError(f"hnsw holds at most {MAX_ROWS} rows, not {n}; split the data")
         rows, groups = group_copies(self._rows(train))
         # Rows of zeros, which angular puts at distance 1 from all, are in place under inner products only.
         self._zeros = self._metric is Metric.ANGULAR and not rows.any(axis=1).all()
@@ -196,51 +197,47 @@ class HNSW(Algorithm, Saves, Grows):
         """Return the links of layer 0 as sparse rows (indptr (n + 1,), indices), nodes named by their ids."""
         return links(self._graph, *self._groups.trimmed(self._n))
 
-    def save(self, path: Path) -> None:
-        """Write one file of NumPy arrays (.npz, whatever its name)."""
-        n = self._n
-        facts = {
-            "name": "hnsw",
-            "format": _FORMAT,
-            "metric": str(self._metric),
+    def _parameters(self) -> dict[str, Any]:
+        return {
             "M": self._M,
             "ef_construction": self._ef_construction,
+            "storage": self._wanted,
+            "rerank": self._rerank,
+            "n_components": self._n_components,
             "seed": self._seed,
-            "n": n,
-            "dim": self._dim,
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "n": self._n,
+            "loose": self._loose,
             "entry": self._entry,
             "top": self._top,
             "length": self._length,
             "zeros": bool(self._zeros),
-            "effective": self.effective,
+            "storage": self._storage.facts(),
         }
-        arrays = {
-            "ground": self._graph.ground[:n],
-            "upper": self._graph.upper,
-            "upper_row": self._graph.upper_row[:n],
-            **self._groups.trimmed(n)._asdict(),
-            **self._storage.arrays(n),
-        }
-        write_saved(path, facts, arrays)
 
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
-        with opened(path, {"name": "hnsw", "format": _FORMAT, "metric": str(self._metric)}) as (facts, arrays):
-            n, dim, M = facts["n"], facts["dim"], facts["M"]
-            graph = Graph(arrays.pop("ground"), arrays.pop("upper"), arrays.pop("upper_row"))
-            check_graph(graph, n, M, facts["entry"])
-            groups = Groups(arrays.pop("ids"), arrays.pop("starts"))
-            groups.check(n)
-            storage = Storage.of_arrays(arrays)
-            storage.check(n, dim)
-            efforts = facts["ef_construction"], facts["seed"]
-            place = facts["entry"], facts["top"], facts["length"], facts["zeros"]
-            effective = facts["effective"]
-        self._n, self._dim, self._M, self._loose = n, dim, M, 0
-        self._ef_construction, self._seed = efforts
-        self._entry, self._top, self._length, self._zeros = place
-        self._graph, self._groups, self._storage = graph, groups, storage
-        self.effective, self._workers = effective, []
+    def _arrays(self) -> Arrays:
+        n = self._n
+        graph = self._graph._replace(ground=self._graph.ground[:n], upper_row=self._graph.upper_row[:n])
+        return {
+            **named("graph", graph._asdict()),
+            **named("groups", self._groups.trimmed(n)._asdict()),
+            **named("storage", self._storage.arrays(n)),
+        }
+
+    def _restore(self, saved: Saved) -> None:
+        state = saved.state
+        self._n, self._loose = state.integer("n", most=MAX_ROWS), state.integer("loose")
+        self._entry, self._top = state.integer("entry"), state.integer("top")
+        self._length, self._zeros = state.number("length"), state.flag("zeros")
+        self._graph = Graph(**part_of(saved.arrays, "graph"))
+        check_graph(self._graph, self._n, self._M, self._entry, self._top)
+        self._groups = Groups(**part_of(saved.arrays, "groups"))
+        self._groups.check(self._n)
+        self._storage = Storage.restore(state.part("storage"), part_of(saved.arrays, "storage"))
+        self._storage.check(self._n, saved.dim)
 
     def _rows(self, vectors: Vectors) -> NDArray[np.float32]:
         """Return what is indexed: the vectors, under angular scaled to length 1."""

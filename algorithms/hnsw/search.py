@@ -40,7 +40,7 @@ class Worker:
         scratch = allocate_scratch(len(nodes.graph.ground), room, nodes.graph.upper.shape[1])
         settings = (nodes.entry, nodes.top, ef, room, storage.inner, exact_inner)
         scale = quantizer.scale if quantizer is not None else 1.0
-        factors = (nodes.length, storage.low, scale, 0.0 if exact_inner else storage.trust, storage.margin)
+        factors = (nodes.length, storage.low, scale, 0.0 if exact_inner else storage.bound_ratio, storage.bound_margin)
         parts = Parts(
             *nodes.graph,
             *scratch,

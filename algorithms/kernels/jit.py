@@ -3,8 +3,7 @@
 numba's own cache looks only at the file of the function that it compiles, not at the functions that this one calls,
 and not at how it was told to compile. So the cache folder carries a hash of all kernel sources and of those settings in
 its name: change one and all are compiled anew. The processor's name and features are numba's own business: it indexes
-by them. Kernels also have the constants of other modules compiled in, so whole folders are hashed, not just the files
-that define kernels.
+by them. Kernels have the constants of other modules compiled in, too, so the files that they import from count as well.
 
 ANNBENCH_SIMD in the environment holds kernels to less than the processor has: `avx2` compiles as for one without
 AVX-512, and `portable` leaves out every instruction that kernels ask for by name, for the loops that stand in
@@ -15,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +34,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 FASTMATH = {"reassoc", "contract", "nsz"}
 
 _ROOT = Path(__file__).parent.parent
+
+# Functions that numba compiles, and modules of ours that a text names.
+_COMPILED = re.compile(
+    r"^\s*@(?:\w+\.)*(?:kernel|n?jit|intrinsic|overload\w*|lower_\w+|register_\w+|typeof_impl|\w*vectorize|stencil)\b",
+    re.MULTILINE,
+)
+_NAMED = re.compile(r"\balgorithms\.([a-z_0-9]+(?:\.[a-z_0-9]+)*)")
 
 # The settings of numba, each read from the environment, that change the code which comes of one source.
 _SETTINGS = (
@@ -89,8 +96,21 @@ __kernels__ = "avx512" if target_has("avx512bw") else "avx2" if target_has("avx2
 
 
 def kernel_sources() -> list[Path]:
-    """Return the files whose content decides what kernels compile to: all of `algorithms` but wrappers of libraries."""
-    return sorted(file for file in _ROOT.rglob("*.py") if file.relative_to(_ROOT).parts[0] != "libraries")
+    """Return the files whose content decides what kernels compile to, sorted.
+
+    Those are all files with a function that numba compiles, and those of `algorithms` that they name, and so on.
+    """
+    texts = {file: file.read_text(encoding="utf-8") for file in _ROOT.rglob("*.py")}
+    found = {Path(__file__)} & texts.keys()
+    found |= {file for file, text in texts.items() if _COMPILED.search(text)}
+    reached = list(found)
+    while reached:
+        for name in _NAMED.findall(texts[reached.pop()]):
+            module = _ROOT.joinpath(*name.split("."))
+            named = {module.with_suffix(".py"), module / "__init__.py", *module.glob("*.py")} & texts.keys() - found
+            found |= named
+            reached += named
+    return sorted(found)
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,29 +19,27 @@ from algorithms.kernels.codes.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.codes.scaling import angle_limit
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.parameters import check_number, check_seed, check_whole, is_auto
-from algorithms.kernels.saved import check_array, opened, write_saved
+from algorithms.kernels.saved import Arrays, Saved, SavedIndex, named, part_of
 from algorithms.lsh import hash_kernels, kernels, tuning
 from algorithms.lsh.byte_rows import Rows, to_bytes
+from algorithms.lsh.checks import MAX_FUNCTIONS, check_parts
 from algorithms.lsh.hadamard import random_signs, rotation_size
 from algorithms.lsh.hash_kernels import Hashes
 from algorithms.lsh.kernels import Tables
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Saves, Search, Vectors
+from harness.engines.contract import Search, Vectors
 
 Auto = Literal["auto"]
 
 METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR, Metric.IP)
-# A bit set takes 64 functions; a directory of 2^24 slots is 64 MiB a table.
-MOST_FUNCTIONS = 64
-MOST_SLOT_BITS = 24
 # Rows hashed at a time by one thread.
 CHUNK = 8192
 # Step between the 16 levels at which rounding a Gaussian of variance 1 costs least (Max 1960).
 GAUSSIAN_STEP = 0.3352
 
 
-class LSH(Algorithm, Saves):
+class LSH(SavedIndex):
     """Locality-sensitive hashing with multi-probe, sketches and exact ranking.
 
     `n_tables` tables, keyed by `n_bits` functions each: the sides of hyperplanes under angular and ip, numbers of
@@ -51,6 +48,8 @@ class LSH(Algorithm, Saves):
     and `reach` of a search. Under ip, rows are lifted to equal length by one more coordinate (Neyshabur and Srebro
     2015), so that inner products rank as angles do.
     """
+
+    name = "lsh"
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class LSH(Algorithm, Saves):
         self._hyperplanes = self._metric is not Metric.EUCLIDEAN
         if not is_auto(n_tables):
             check_whole("lsh", "n_tables", n_tables, 1, "usually 1 to 16, or auto")
-        most = MOST_SLOT_BITS if self._hyperplanes else MOST_FUNCTIONS
+        most = tuning.MAX_SLOT_BITS if self._hyperplanes else MAX_FUNCTIONS
         if not is_auto(n_bits):
             check_whole("lsh", "n_bits", n_bits, 1, f"under {self._metric}, or auto", most)
         if not is_auto(bucket_width):
@@ -88,6 +87,7 @@ class LSH(Algorithm, Saves):
         self._sketch_dim = sketch_dim if sketch_dim == "auto" else int(sketch_dim)
         self._target, self._seed = target_recall, int(seed)
         self.effective: dict[str, Any] = {}
+        self._counts: list[NDArray[np.int64]] = []
 
     def compile(self, sample: Vectors) -> None:
         """Compile every kernel of `fit` and search on the sample."""
@@ -99,7 +99,7 @@ class LSH(Algorithm, Saves):
         """Hash `train` (n, dim) into the tables, and find what reaches the target recall on a sample of it."""
         rows = normalise(train) if self._metric is Metric.ANGULAR else train
         rows = read_only(rows)
-        n = len(rows)
+        n, self._dim = rows.shape
         self._radius = {Metric.EUCLIDEAN: 0.0, Metric.ANGULAR: 1.0}.get(self._metric, _largest_norm(rows))
         rng = np.random.default_rng(self._seed)
         self._hashes, positions = self._draw(rows, rng)
@@ -274,54 +274,61 @@ class LSH(Algorithm, Saves):
 
     def counters(self) -> Mapping[str, int]:
         """Return, since the last bind, exact distances, vectors met in buckets, and buckets opened."""
-        distances, candidates, probes = np.sum(self._counts, axis=0).tolist()
+        distances, candidates, probes = sum(self._counts, np.zeros(3, np.int64)).tolist()
         return {"distance_computations": distances, "candidates": candidates, "probes": probes}
 
-    def save(self, path: Path) -> None:
-        """Write one file of arrays, as `numpy.savez` does."""
-        parts: dict[str, Any] = {"hashes": self._hashes, "tables": self._tables, "rows": self._rows}
-        arrays = {
-            f"{name}.{key}": np.asarray(value) for name, part in parts.items() for key, value in part._asdict().items()
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "n_tables": self._n_tables,
+            "n_bits": self._n_bits,
+            "bucket_width": self._bucket_width,
+            "sketch_dim": self._sketch_dim,
+            "target_recall": self._target,
+            "seed": self._seed,
         }
-        about = {
-            "name": "lsh",
-            "metric": str(self._metric),
-            "auto": [self._auto_candidates, self._auto_reach],
-            "effective": self.effective,
-        }
-        write_saved(path, about, arrays)
 
-    def load(self, path: Path) -> None:
-        """Read the file that `save` wrote; raises PluginError where it is of another kind."""
-        with opened(path, {"name": "lsh", "metric": str(self._metric)}) as (facts, arrays):
-            hashes = Hashes(**_fields(arrays, "hashes"))
-            tables = Tables(**_fields(arrays, "tables"))
-            rows = Rows(**_fields(arrays, "rows"))
-            _check_parts(hashes, tables, rows)
-            candidates, reach = (float(value) for value in facts["auto"])
-            effective = dict(facts["effective"])
-        self._hashes, self._tables = hashes, tables
+    def _state(self) -> dict[str, Any]:
+        return {
+            "hashes": _scalars(self._hashes),
+            "rows": _scalars(self._rows),
+            "auto_candidates": self._auto_candidates,
+            "auto_reach": self._auto_reach,
+        }
+
+    def _arrays(self) -> Arrays:
+        arrays: Arrays = {}
+        for part, value in (("hashes", self._hashes), ("tables", self._tables), ("rows", self._rows)):
+            arrays |= named(part, {key: one for key, one in value._asdict().items() if isinstance(one, np.ndarray)})
+        return arrays
+
+    def _restore(self, saved: Saved) -> None:
+        state, arrays = saved.state, saved.arrays
+        functions, scale = state.part("hashes"), state.part("rows")
+        self._hashes = Hashes(
+            **part_of(arrays, "hashes"),
+            width=functions.number("width"),
+            shift=np.uint64(functions.integer("shift", 64 - tuning.MAX_SLOT_BITS, 63)),
+            step=functions.number("step"),
+        )
+        self._tables = Tables(**part_of(arrays, "tables"))
+        rows = Rows(
+            **part_of(arrays, "rows"),
+            low=scale.number("low"),
+            step=scale.number("step"),
+            error=scale.number("error"),
+            radius=scale.number("radius"),
+            by_dot=scale.flag("by_dot"),
+        )
+        check_parts(self._hashes, self._tables, rows, saved.dim, lifted=self._metric is Metric.IP)
+        if len(self._tables.ids) != self._n_tables:
+            raise ValueError(f"it has {len(self._tables.ids)} tables, not {self._n_tables}")
         self._rows = rows._replace(exact=read_only(rows.exact))
-        self._auto_candidates, self._auto_reach, self.effective = candidates, reach, effective
-        self._n_tables = len(tables.ids)
+        self._auto_candidates, self._auto_reach = state.number("auto_candidates"), state.number("auto_reach")
 
 
-def _fields(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[str, Any]:
-    """Return the fields of one named tuple; those of no dimension were scalars."""
-    found = {key.split(".")[1]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
-    return {key: value if value.ndim else value[()] for key, value in found.items()}
-
-
-def _check_parts(hashes: Hashes, tables: Tables, rows: Rows) -> None:
-    """Raise ValueError where arrays that come from elsewhere don't belong together."""
-    n, n_tables = len(rows.bytes), len(tables.ids)
-    check_array("bytes", rows.bytes, np.uint8, (n, rows.bytes.shape[1]))
-    check_array("ids", tables.ids, np.int32, (n_tables, n))
-    check_array("directory", tables.directory, np.int32, (n_tables, tables.directory.shape[1]))
-    check_array("multipliers", hashes.multipliers, np.uint64, (n_tables, hashes.multipliers.shape[1]))
-    check_array("offsets", hashes.offsets, np.float32, hashes.multipliers.shape)
-    if len(rows.exact) not in (0, n) or not 0 <= tables.ids.min(initial=0) <= tables.ids.max(initial=0) < max(n, 1):
-        raise ValueError(f"tables name rows that are not among the {n}")
+def _scalars(part: Hashes | Rows) -> dict[str, Any]:
+    """Return the fields that are no arrays."""
+    return {name: value for name, value in part._asdict().items() if not isinstance(value, np.ndarray)}
 
 
 def _mean(rows: Vectors, dim: int, radius: float) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ P_STABLE_FUNCTIONS = 8
 MOST_BITS = 16
 # Vectors a slot of the directory of p-stable buckets.
 SLOT = 8
-MOST_SLOT_BITS = 24
+MAX_SLOT_BITS = 24
 # What is tried: candidates a neighbour, and how far to reach.
 FACTORS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 REACHES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
@@ -61,7 +61,7 @@ def bucket_width(away: NDArray[np.float64], n_functions: int, n: int) -> float:
 
 def slot_bits(n: int) -> int:
     """Return the logarithm of the number of slots for the buckets of n vectors."""
-    return min(max((n // SLOT).bit_length(), 4), MOST_SLOT_BITS)
+    return min(max((n // SLOT).bit_length(), 4), MAX_SLOT_BITS)
 
 
 def neighbours(rows: Any, sample: NDArray[np.int64], *, by_dot: bool, threads: int) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ tables of its products with all codewords.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from algorithms.kernels.lists.index import (
 )
 from algorithms.kernels.lists.points import to_points
 from algorithms.kernels.parameters import check_choice, check_flag, check_whole, is_auto, whole
+from algorithms.kernels.saved import Saved
 from algorithms.pq.coder import PlainCoder, train_rotation
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric
@@ -108,7 +108,7 @@ class PQ(LeafIndex):
             seed=self._seed,
         )
         index = build(rows, storage, quantizer, shape, self._coder(), None, threads)
-        self._hold(index, dim, self._query_length(rows, quantizer), storage.spare_factor(rows))
+        self._hold(index, dim, self._query_length(rows, quantizer), storage.rerank_factor(rows))
         self.effective = {"n_lists": n_lists, "n_subspaces": len(index.codebooks)}
         if len(quantizer.basis):
             self.effective["n_components"] = quantizer.dim
@@ -181,8 +181,19 @@ class PQ(LeafIndex):
     def _coder(self) -> PlainCoder:
         return PlainCoder(1 << self._bits, self._seed)
 
-    def _facts(self) -> dict[str, Any]:
-        return {"bits": self._bits}
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            **super()._parameters(),
+            "n_lists": self._n_lists,
+            "n_subspaces": self._n_subspaces,
+            "bits": self._bits,
+            "opq": self._opq,
+            "storage": self._wanted,
+            "rerank": self._rerank,
+        }
 
-    def _take(self, facts: Mapping[str, Any]) -> None:
-        self._bits = facts["bits"]
+    def _restore(self, saved: Saved) -> None:
+        super()._restore(saved)
+        words = self._index.codebooks.shape[2]
+        if words != 1 << self._bits:
+            raise ValueError(f"codebooks of {words} words are not those of {self._bits} bits")

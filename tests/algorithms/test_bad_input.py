@@ -1,17 +1,14 @@
-"""Parameters and files that no index from scratch can work with: refused in one line, and the index left as it was."""
+"""Parameters that no index from scratch can work with are refused in one line."""
 
 from __future__ import annotations
 
 import inspect
 
-import h5py
-import numba
 import numpy as np
 import pytest
 
-from harness.core.errors import ParameterError, PluginError
+from harness.core.errors import ParameterError
 from harness.data.metric import Metric
-from harness.engines.contract import Saves
 from harness.engines.registry import load_registry
 
 # Hashes wrap around, which only the interpreter remarks on.
@@ -23,7 +20,6 @@ OURS = {
     for name, entry in REGISTRY.items()
     if entry.config.origin == "from-scratch" and entry.config.purpose == "index" and name != "pq-codes"
 }
-SAVED = [name for name, index_type in OURS.items() if issubclass(index_type, Saves)]
 ODD = [True, 2.5, "8", "", [], float("nan"), float("-inf"), -1, 0]
 """Values that some parameter may take, and most can't."""
 # What is fine for a parameter although it is fine for hardly another one.
@@ -83,51 +79,3 @@ def test_a_searcher_refuses_what_it_cannot_use(name):
         for value in odd_values(parameter):
             with pytest.raises(ParameterError, match=parameter):
                 index.searcher(**{parameter: value})
-
-
-def foreign_files(folder, name):
-    """Write files that are no saved index of this kind; yield a word for each, and its path."""
-    good = folder / "good"
-    built(name).save(good)
-    content = good.read_bytes()
-    for word, part in (("half", content[: len(content) // 2]), ("empty", b""), ("text", b"not an index")):
-        (folder / word).write_bytes(part)
-        yield word, folder / word
-    at = len(content) // 3
-    damaged = content[:at] + bytes(byte ^ 255 for byte in content[at : at + 40]) + content[at + 40 :]
-    (folder / "damaged").write_bytes(damaged)
-    yield "damaged", folder / "damaged"
-    (folder / "folder").mkdir()
-    yield "folder", folder / "folder"
-    yield "absent", folder / "absent"
-    with h5py.File(folder / "hdf5", "w") as file:
-        file["train"] = rows()
-    yield "hdf5", folder / "hdf5"
-    np.savez(folder / "other.npz", rows=rows(), about=np.array("[1, 2]"))
-    yield "npz", folder / "other.npz"
-    np.save(folder / "array.npy", rows())
-    yield "npy", folder / "array.npy"
-    for other in SAVED:
-        if other != name:
-            built(other).save(folder / other)
-            yield other, folder / other
-    built(name, Metric.ANGULAR).save(folder / "angular")
-    yield "angular", folder / "angular"
-
-
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing here is compiled")
-@pytest.mark.parametrize("name", SAVED)
-def test_load_refuses_foreign_files(name, tmp_path):
-    """What another index, another metric or another program wrote is refused in one line; the index stays as it was."""
-    index, queries = built(name, data=rows(90, 5)), rows(7, 5, seed=1)
-    before, size = index.searcher()(queries, 3), index.index_bytes()
-    effective = dict(index.effective)
-    for word, path in foreign_files(tmp_path, name):
-        with pytest.raises(PluginError, match="build the index again") as refused:
-            index.load(path)
-        assert "\n" not in str(refused.value), word
-        np.testing.assert_array_equal(index.searcher()(queries, 3), before, err_msg=word)
-        assert (index.index_bytes(), dict(index.effective)) == (size, effective), word
-    # Rows of another dimension are another index, and it takes their place.
-    index.load(tmp_path / "good")
-    np.testing.assert_array_equal(index.searcher()(rows(), 1)[:, 0], built(name).searcher()(rows(), 1)[:, 0])

@@ -7,6 +7,7 @@ computes the distances.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.saved import Facts, check_array
 from algorithms.kernels.simd.aligned import CACHE_LINE, aligned_zeros
 from harness.core.errors import ParameterError
 
@@ -21,7 +23,7 @@ Floats = NDArray[np.float32]
 Codes = NDArray[np.uint8]
 
 # Beyond, a distance could leave int32.
-_MOST_DIMENSIONS = 30_000
+_MAX_DIMENSIONS = 30_000
 # Rows that the step, the rotation and the number of components are found on.
 _SAMPLE = 10_000
 _SAMPLE_QUERIES = 200
@@ -66,6 +68,25 @@ class ScalarQuantizer:
     def dim(self) -> int:
         """The number of codes a vector."""
         return len(self.basis) or len(self.mean)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a file's header says of it; `arrays` has the rest."""
+        return {"dim": self.dim, "scale": float(self.scale), "exact": bool(self.exact), "inner": bool(self.inner)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the mean and the basis."""
+        return {"mean": self.mean, "basis": self.basis}
+
+    @classmethod
+    def restore(cls, facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> ScalarQuantizer:
+        """Make what `facts` and `arrays` describe; raises ValueError or KeyError where they don't fit."""
+        mean, basis, scale = arrays["mean"], arrays["basis"], facts.number("scale")
+        check_array("mean", mean, np.float32, (len(mean),))
+        check_array("basis", basis, np.float32, (len(basis), len(mean)))
+        quantizer = cls(mean, basis, scale, exact=facts.flag("exact"), inner=facts.flag("inner"))
+        if not (0.0 < scale < np.inf and len(mean) <= _MAX_DIMENSIONS and quantizer.dim == facts.integer("dim")):
+            raise ValueError(f"a scale of {scale} for {quantizer.dim} codes of {len(mean)} dimensions can't be")
+        return quantizer
 
     @cached_property
     def coded_basis(self) -> tuple[Codes, Floats]:
@@ -136,8 +157,8 @@ def train_quantizer(
     saves none. Raises ParameterError where there are too many dimensions for integer distances.
     """
     dim = rows.shape[1]
-    if dim > _MOST_DIMENSIONS:
-        raise ParameterError(f"storage sq8 holds at most {_MOST_DIMENSIONS} dimensions, not {dim}; use storage float32")
+    if dim > _MAX_DIMENSIONS:
+        raise ParameterError(f"storage sq8 holds at most {_MAX_DIMENSIONS} dimensions, not {dim}; use storage float32")
     sample = sample_rows(rows)
     if n_components is None or len(sample) == 0 or (isinstance(n_components, int) and n_components >= dim):
         return _plain(rows, sample, inner=inner)
@@ -168,11 +189,11 @@ def neighbours_kept(quantizer: ScalarQuantizer, sample: Floats, factor: int = 2)
     return float(np.minimum(found, k).mean() / k)
 
 
-def least_share(quantizer: ScalarQuantizer, sample: Floats) -> float:
-    """Return the share of its estimate by codes that a squared distance, plus `rounding`, has at least: at most 1.
+def lower_bound_ratio(quantizer: ScalarQuantizer, sample: Floats) -> float:
+    """Return the largest a <= 1 with d^2 >= a * d'^2 - `rounding` for 99.9% of near pairs of a sample (n, dim).
 
-    Measured between near ones of a sample (n, dim): one in a thousand may have less. 0, which is always true, where the
-    sample is too small to tell.
+    d is the distance of a pair, d' that of its codes, both in code units. 0, which is no bound, for samples too small
+    to tell.
     """
     if len(sample) < 2 * _SAMPLE_QUERIES:
         return 0.0
@@ -185,7 +206,7 @@ def least_share(quantizer: ScalarQuantizer, sample: Floats) -> float:
 
 
 def rounding(quantizer: ScalarQuantizer) -> float:
-    """Return what rounding may make of the distance of a vector to itself, in squared code units: thrice the mean."""
+    """Return thrice the mean squared distance, in code units, that rounding gives a vector from itself."""
     # Two errors that are uniform over a step have a squared difference of 1/6.
     return quantizer.dim / 2.0
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,10 @@ from algorithms.kernels.codes.scaling import typical_length
 from algorithms.kernels.lists.inverted_file import Coder, InvertedFile, Spill
 from algorithms.kernels.lists.worker import Effort, Worker, bind
 from algorithms.kernels.parameters import check_components, check_seed, whole
-from algorithms.kernels.saved import opened, write_saved
+from algorithms.kernels.saved import Arrays, Saved, SavedIndex
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
+from harness.engines.contract import Grows, Search, Vectors
 
 Auto = Literal["auto"]
 
@@ -30,14 +29,10 @@ ITERATIONS = 10
 """Iterations of k-means for the leaves."""
 MOST_POSITIONS = 1024
 """Tables of more code positions lose precision: their sums have 16 bits."""
-_FORMAT = 1
 
 
-class LeafIndex(Algorithm, Saves, Grows):
+class LeafIndex(SavedIndex, Grows):
     """An inverted file, under euclidean, angular and ip: a subclass builds it, and says how rows are coded."""
-
-    name: ClassVar[str]
-    """The algorithm's name, as errors and saved files say it."""
 
     def __init__(self, metric: Metric, *, n_components: int | Auto | None, seed: int) -> None:
         self._metric = Metric(metric)
@@ -61,14 +56,6 @@ class LeafIndex(Algorithm, Saves, Grows):
     def _spill(self) -> Spill | None:
         """Return what chooses second leaves; None for no second leaves."""
         return None
-
-    @abstractmethod
-    def _facts(self) -> dict[str, Any]:
-        """Return the parameters that `_take` needs to go on where the index was saved."""
-
-    @abstractmethod
-    def _take(self, facts: Mapping[str, Any]) -> None:
-        """Take up what `_facts` returned."""
 
     def _hold(self, index: InvertedFile, dim: int, length: float, factor: int) -> None:
         """Hold an index of rows of `dim` dimensions: queries are scaled to `length`, factor * k ranked by rows."""
@@ -110,33 +97,20 @@ class LeafIndex(Algorithm, Saves, Grows):
         scanned, by_codes, by_rows = totals.tolist()
         return {"scanned": scanned, "ranked_by_codes": by_codes, "distance_computations": by_rows}
 
-    def save(self, path: Path) -> None:
-        """Write one file of NumPy arrays (.npz, whatever its name)."""
-        facts = {
-            "name": self.name,
-            "format": _FORMAT,
-            "metric": str(self._metric),
-            "dim": self._dim,
-            "length": self._length,
-            "factor": self._factor,
-            "seed": self._seed,
-            "effective": self.effective,
-            **self._facts(),
-        }
-        write_saved(path, facts, self._index.arrays())
+    def _parameters(self) -> dict[str, Any]:
+        return {"n_components": self._n_components, "seed": self._seed}
 
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote, its parameters included; raises PluginError where the file is of another kind."""
-        kind = {"name": self.name, "format": _FORMAT, "metric": str(self._metric)}
-        with opened(path, kind) as (facts, arrays):
-            index = InvertedFile.of_arrays(arrays)
-            dim, length, factor = facts["dim"], facts["length"], facts["factor"]
-            seed, effective = facts["seed"], facts["effective"]
-            if len(index.quantizer.mean) != dim:
-                raise ValueError(f"its rows have dimension {len(index.quantizer.mean)}, not {dim}")
-            self._take(facts)
-        self._seed, self.effective = seed, effective
-        self._hold(index, dim, length, factor)
+    def _state(self) -> dict[str, Any]:
+        return {"length": self._length, "factor": self._factor, "index": self._index.facts()}
+
+    def _arrays(self) -> Arrays:
+        return self._index.arrays()
+
+    def _restore(self, saved: Saved) -> None:
+        index = InvertedFile.restore(saved.state.part("index"), saved.arrays)
+        if len(index.quantizer.mean) != saved.dim or index.inner != self._inner:
+            raise ValueError(f"its rows are not of dimension {saved.dim} under {self._metric}")
+        self._hold(index, saved.dim, saved.state.number("length"), saved.state.integer("factor", 1))
 
     def _query_length(self, rows: NDArray[np.float32], quantizer: ScalarQuantizer) -> float:
         """Return the length at which queries' codes fill a byte, 0 where queries stay as they are.

@@ -30,7 +30,7 @@ from algorithms.kernels.lists.partition import (
     unpack,
 )
 from algorithms.kernels.lists.points import BLOCK, half_squares, to_points
-from algorithms.kernels.saved import check_array
+from algorithms.kernels.saved import Facts, check_array, check_permutation, named, part_of
 from harness.data.metric import normalise
 
 Floats = NDArray[np.float32]
@@ -93,41 +93,43 @@ class InvertedFile:
         """The number of rows."""
         return len(self.ids)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a file's header says of it; `arrays` has the rest."""
+        return {
+            "bias_step": self.bias_step,
+            "spherical": self.spherical,
+            "by_direction": self.by_direction,
+            "copies": self.copies,
+            "quantizer": None if self.storage.quantizer is not None else self.quantizer.facts(),
+            "storage": self.storage.facts(),
+        }
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all that `of_arrays` needs."""
-        arrays: dict[str, NDArray[Any]] = {f"leaves_{name}": value for name, value in self.leaves._asdict().items()}
-        for name in ("centroids", "codebooks", "ids", "shifts"):
-            arrays[name] = getattr(self, name)
-        arrays["facts"] = np.array([self.bias_step, self.spherical, self.by_direction, self.copies], np.float64)
+        """Return the arrays that `restore` needs."""
+        arrays = {name: getattr(self, name) for name in ("centroids", "codebooks", "ids", "shifts")}
         if self.storage.quantizer is None:
-            arrays["own_mean"], arrays["own_basis"] = self.quantizer.mean, self.quantizer.basis
-            arrays["own_scale"] = np.array([self.quantizer.scale, self.quantizer.exact, self.quantizer.inner])
-        return arrays | {f"storage_{name}": value for name, value in self.storage.arrays(self.size).items()}
+            arrays |= named("quantizer", self.quantizer.arrays())
+        return arrays | named("leaves", self.leaves._asdict()) | named("storage", self.storage.arrays(self.size))
 
     @classmethod
-    def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> InvertedFile:
-        """Make what `arrays` took apart; raises KeyError where one is missing, and ValueError where one doesn't fit."""
-        stored = {name.removeprefix("storage_"): value for name, value in arrays.items() if name.startswith("storage_")}
-        storage = Storage.of_arrays(stored)
+    def restore(cls, facts: Facts, arrays: dict[str, NDArray[Any]]) -> InvertedFile:
+        """Make what `facts` and `arrays` describe; raises ValueError or KeyError where they don't fit."""
+        storage = Storage.restore(facts.part("storage"), part_of(arrays, "storage"))
         quantizer = storage.quantizer
         if quantizer is None:
-            scale, exact, inner = arrays["own_scale"].tolist()
-            quantizer = ScalarQuantizer(
-                arrays["own_mean"], arrays["own_basis"], scale, exact=bool(exact), inner=bool(inner)
-            )
-        step, spherical, by_direction, copies = arrays["facts"].tolist()
+            quantizer = ScalarQuantizer.restore(facts.part("quantizer"), part_of(arrays, "quantizer"))
         index = cls(
-            storage,
-            quantizer,
-            arrays["centroids"],
-            arrays["codebooks"],
-            Leaves(*(arrays[f"leaves_{name}"] for name in Leaves._fields)),
-            arrays["ids"],
-            arrays["shifts"],
-            step,
-            bool(spherical),
-            bool(by_direction),
-            int(copies),
+            storage=storage,
+            quantizer=quantizer,
+            centroids=arrays["centroids"],
+            codebooks=arrays["codebooks"],
+            leaves=Leaves(**part_of(arrays, "leaves")),
+            ids=arrays["ids"],
+            shifts=arrays["shifts"],
+            bias_step=facts.number("bias_step"),
+            spherical=facts.flag("spherical"),
+            by_direction=facts.flag("by_direction"),
+            copies=facts.integer("copies", 1, 2),
         )
         index.check()
         return index
@@ -135,15 +137,15 @@ class InvertedFile:
     def check(self) -> None:
         """Raise ValueError where an array has another type or shape than a search, which checks nothing, reads."""
         n_leaves, (positions, block, words) = len(self.centroids), self.codebooks.shape
-        dim, basis = len(self.quantizer.mean), self.quantizer.basis
-        check_array("mean", self.quantizer.mean, np.float32, (dim,))
-        check_array("basis", basis, np.float32, (len(basis), dim))
+        dim = len(self.quantizer.mean)
         check_array("centroids", self.centroids, np.float32, (n_leaves, positions * block))
         check_array("codebooks", self.codebooks, np.float32, (positions, block, WIDE if words != NARROW else NARROW))
-        check_array("ids", self.ids, np.int32, (self.size,))
+        check_permutation("ids", self.ids, self.size)
         check_array("shifts", self.shifts, np.float32, (n_leaves,))
         self.leaves.check(self.size, n_leaves, padded_positions(positions, words), words, biased=not self.inner)
         self.storage.check(self.size, dim)
+        if self.storage.inner != self.inner:
+            raise ValueError("rows and leaves are not scored alike")
         if self.quantizer.dim > positions * block:
             raise ValueError(f"{positions} codewords of {block} can't stand for {self.quantizer.dim} dimensions")
 

@@ -77,8 +77,8 @@ class Worker:
             storage.low,
             quantizer.scale,
             index.bias_step,
-            0.0 if effort.exact_inner else storage.trust,
-            storage.margin,
+            0.0 if effort.exact_inner else storage.bound_ratio,
+            storage.bound_margin,
             MOST_BIAS * index.bias_step,
         )
         parts = Parts(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,44 +13,44 @@ from numpy.typing import NDArray
 from algorithms.kernels.bundle import Bundle, bundle
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.parameters import check_whole, is_auto
-from algorithms.kernels.saved import check_array, opened, write_saved
+from algorithms.kernels.saved import Arrays, Saved, SavedIndex, check_array, check_permutation
 from algorithms.kernels.simd.aligned import aligned_zeros
 from algorithms.kernels.simd.lanes import LANES
-from algorithms.kernels.trees.build import PARTS, build
-from algorithms.kernels.trees.tree import Tree, Walk, home_leaves, search_tree
+from algorithms.kernels.trees.build import PARTS, build, shape_of
+from algorithms.kernels.trees.tree import BOX, Tree, Walk, home_leaves, search_tree
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Saves, Search, Vectors
+from harness.engines.contract import Search, Vectors
 
 ALL_LEAVES = 2**62
 
 
-class TreeIndex(Algorithm, Saves):
+class TreeIndex(SavedIndex):
     """A tree over reordered rows, searched by best bin first; a subclass says what its cells are.
 
     Under angular, rows and queries are scaled to length 1: |q - x|^2 = 2 (1 - cos). A row of zeros, whose cosine with
     everything is taken as 0, becomes a unit vector along an axis of its own.
     """
 
-    name: ClassVar[str]
     kinds: ClassVar[Mapping[Metric, int]]
 
     def __init__(self, metric: Metric, *, leaf_size: int | str = "auto") -> None:
-        self.metric = Metric(metric)
-        if self.metric not in self.kinds:
+        self._metric = Metric(metric)
+        if self._metric not in self.kinds:
             known = ", ".join(self.kinds)
-            raise ParameterError(f"{self.name}: metric {self.metric} is not supported; use one of {known}")
+            raise ParameterError(f"{self.name}: metric {self._metric} is not supported; use one of {known}")
         if not is_auto(leaf_size):
             check_whole(self.name, "leaf_size", leaf_size, 1, "usually 32 to 256, or auto")
-        self.leaf_size = leaf_size
-        self._kind = self.kinds[self.metric]
+        self._wanted_size = leaf_size
+        self._kind = self.kinds[self._metric]
         # What rows and queries are scaled to; 0: not at all.
-        self._length = 1.0 if self.metric is Metric.ANGULAR else 0.0
+        self._length = 1.0 if self._metric is Metric.ANGULAR else 0.0
         self._walks: list[Walk] = []
+        self.effective: dict[str, Any] = {}
 
     def compile(self, sample: Vectors) -> None:
         """Compile what a build and a search call: the kernels are the same for every metric."""
-        warm = type(self)(self.metric, leaf_size=LANES)
+        warm = type(self)(self._metric, leaf_size=LANES)
         warm.fit(sample)
         search = warm.searcher()
         search(sample[:1], 1)
@@ -67,12 +66,12 @@ class TreeIndex(Algorithm, Saves):
             if nothing.any():
                 rows = np.column_stack([rows, nothing.astype(np.float32)])
         self._leaf_size = self._round(rows.shape[1])
-        self.effective = {} if self._leaf_size == self.leaf_size else {"leaf_size": self._leaf_size}
+        self.effective = {} if self._leaf_size == self._wanted_size else {"leaf_size": self._leaf_size}
         self._tree = build(self._kind, read_only(rows), self._leaf_size, threads)
 
     def _round(self, dim: int) -> int:
         """Return the number of rows a leaf, a multiple of LANES."""
-        wanted = self.default_leaf_size(dim) if self.leaf_size == "auto" else int(self.leaf_size)
+        wanted = self.default_leaf_size(dim) if self._wanted_size == "auto" else int(self._wanted_size)
         return -(-wanted // LANES) * LANES
 
     @staticmethod
@@ -156,29 +155,32 @@ class TreeIndex(Algorithm, Saves):
         points, nodes = sum((walk.counts for walk in self._walks), np.zeros(2, np.int64))
         return {"distance_computations": int(points), "nodes_visited": int(nodes)}
 
-    def save(self, path: Path) -> None:
-        """Write the tree's arrays as an uncompressed `.npz`, at `path` exactly."""
-        about = {
-            "name": self.name,
-            "metric": str(self.metric),
-            "dim": self._dim,
-            "leaf_size": self._leaf_size,
-            "effective": dict(self.effective),
-        }
-        write_saved(path, about, self._tree._asdict())
+    def _parameters(self) -> dict[str, Any]:
+        return {"leaf_size": self._wanted_size}
 
-    def load(self, path: Path) -> None:
-        """Read the arrays that `save` wrote; raises PluginError where the file is of another kind."""
-        with opened(path, {"name": self.name, "metric": str(self.metric)}) as (facts, arrays):
-            first, near, far, points, order = (arrays[field] for field in Tree._fields)
-            tree = Tree(first, _aligned(near), _aligned(far), _aligned(points), order)
-            check_array("first", first, np.int32, (len(near) + 1,))
-            check_array("order", order, np.int32, (len(order),))
-            dim, leaf_size, effective = int(facts["dim"]), int(facts["leaf_size"]), dict(facts["effective"])
-            if points.shape[1] // LANES not in (dim, dim + 1):
-                raise ValueError(f"its rows have dimension {points.shape[1] // LANES}, not {dim}")
-        self._tree, self._dim, self._leaf_size, self.effective = tree, dim, leaf_size, effective
-        self._walks = []
+    def _state(self) -> dict[str, Any]:
+        return {"n": len(self._tree.order), "leaf_size": self._leaf_size}
+
+    def _arrays(self) -> Arrays:
+        return self._tree._asdict()
+
+    def _restore(self, saved: Saved) -> None:
+        tree = Tree(**saved.arrays)
+        self._leaf_size = saved.state.integer("leaf_size", LANES)
+        width = tree.points.shape[1]
+        if width not in (saved.dim * LANES, (saved.dim + (self._length > 0.0)) * LANES):
+            raise ValueError(f"its rows have dimension {width // LANES}, not {saved.dim}")
+        n = saved.state.integer("n", most=2**31 - 1)
+        first = shape_of(n, self._leaf_size).first
+        inner, groups = len(first) - 1, self._leaf_size // LANES
+        if not np.array_equal(tree.first, first) or self._leaf_size % LANES:
+            raise ValueError(f"its nodes are not those of a tree over {n} rows")
+        check_array("first", tree.first, np.int32, (inner + 1,))
+        check_permutation("order", tree.order, n)
+        check_array("near", tree.near, np.float32, (inner, width))
+        check_array("far", tree.far, np.float32, (inner, width if self._kind == BOX else LANES))
+        check_array("points", tree.points, np.float32, ((int(first[-1]) - inner) * groups, width))
+        self._tree = tree._replace(near=_aligned(tree.near), far=_aligned(tree.far), points=_aligned(tree.points))
 
 
 def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from algorithms.hnsw import HNSW
 from algorithms.hnsw import kernels as hnsw_kernels
 from algorithms.hnsw.build import allocate_query, allocate_scratch
 from algorithms.hnsw.graph import allocate_graph, links, renumber
-from harness.core.errors import ParameterError, PluginError
+from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)  # a hundred times slower: fewer rows do
@@ -128,17 +128,6 @@ def test_saved_and_loaded(metric, parameters, tmp_path):
     ids = loaded.searcher(ef=60)(queries, 1)
     if metric is not Metric.IP and parameters.get("rerank", True):
         np.testing.assert_array_equal(ids[:, 0], np.arange(n, n + 20))
-
-
-def test_refuses_other_files(tmp_path):
-    """A file of another kind, or of another metric, is told apart."""
-    index = built(Metric.EUCLIDEAN, clustered(50, 4))
-    index.save(tmp_path / "index")
-    with pytest.raises(PluginError, match="angular"):
-        HNSW(Metric.ANGULAR).load(tmp_path / "index")
-    (tmp_path / "text").write_text("not an index")
-    with pytest.raises(PluginError, match="holds no hnsw index"):
-        HNSW(Metric.EUCLIDEAN).load(tmp_path / "text")
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -22,6 +22,7 @@ ALGORITHMS = ROOT / "algorithms"
 
 # Decorators that make numba compile a function, here or where a kernel calls it.
 COMPILED = {"kernel", "njit", "jit", "intrinsic", "overload", "vectorize", "guvectorize", "register_jitable"}
+COMPILED |= {"register_model", "lower_builtin", "overload_method", "stencil"}
 
 # Sorts more keys than there are: silent where bounds aren't checked, as long as the memory is the process's own.
 SORT_TOO_MANY = """
@@ -85,6 +86,7 @@ def compiles(path):
 def imported(path):
     """Return the modules of `algorithms` that a file imports from: kernels have their constants compiled in."""
     nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module]
+    assert all(node.level == 0 for node in nodes), f"{path}: the key follows absolute imports only"
     named = [node.module for node in nodes] + [f"{n.module}.{alias.name}" for n in nodes for alias in n.names]
     files = {ROOT / f"{name.replace('.', '/')}.py" for name in named if name.startswith("algorithms.")}
     return {file for file in files if file.is_file()}
@@ -96,7 +98,8 @@ def test_the_cache_key_covers_every_kernel():
     assert len(kernels) > 30
     looked_at = set(kernel_sources())
     assert not kernels - looked_at
-    assert not {file for path in kernels for file in imported(path)} - looked_at
+    assert not {file for path in looked_at for file in imported(path)} - looked_at
+    assert ALGORITHMS / "kernels" / "simd" / "aligned.py" in looked_at, "a constant of it is compiled into kernels"
 
 
 def test_another_kernel_in_any_folder_is_another_key(monkeypatch, tmp_path):
@@ -112,14 +115,18 @@ def test_another_kernel_in_any_folder_is_another_key(monkeypatch, tmp_path):
     keys.append(cache_folder().name)
     room = copy / "kernels" / "a" / "b"
     room.mkdir(parents=True)
-    (room / "new.py").write_text("SIZE = 4\n")
+    (room / "new.py").write_text("from algorithms.kernels import jit\n\n@jit.kernel\ndef one():\n    return 1\n")
     keys.append(cache_folder().name)
     (room / "new.py").rename(copy / "kernels" / "new.py")
     keys.append(cache_folder().name)
     assert len(set(keys)) == 4
-    (copy / "libraries").mkdir()
-    (copy / "libraries" / "wrapper.py").write_text("SIZE = 5\n")
-    assert cache_folder().name == keys[-1]
+    (copy / "sizes.py").write_text("SIZE = 5\n")
+    assert cache_folder().name == keys[-1], "no kernel knows of it"
+    with (copy / "kernels" / "new.py").open("a") as file:
+        file.write("from algorithms.sizes import SIZE\n")
+    keys.append(cache_folder().name)
+    (copy / "sizes.py").write_text("SIZE = 6\n")
+    assert cache_folder().name not in keys
 
 
 def test_each_setting_that_changes_code_has_a_cache_of_its_own(monkeypatch):

@@ -6,10 +6,9 @@ import numba
 import numpy as np
 import pytest
 
-from algorithms.anisotropic_vq import AnisotropicVQ
 from algorithms.brute_force import BruteForce
 from algorithms.pq import PQ
-from harness.core.errors import ParameterError, PluginError
+from harness.core.errors import ParameterError
 from harness.data.metric import Metric, neighbour_distances, normalise
 from harness.engines.contract import as_neighbors
 
@@ -181,18 +180,6 @@ def test_memory_of_codes_alone():
     index = built(Metric.EUCLIDEAN, train, n_lists=1, n_subspaces=8, storage=None, n_components=None)
     tables = index._index.codebooks.nbytes
     assert index.index_bytes() <= 320 * (4 + 4 + 4 + 2) + tables + 4096 + 32 * 16 + 300
-
-
-def test_files_of_other_kinds_are_refused(tmp_path):
-    """The file of another algorithm, or no index at all, is told by name."""
-    other = AnisotropicVQ(Metric.EUCLIDEAN)
-    other.fit(clustered(20, 4))
-    other.save(tmp_path / "other")
-    with pytest.raises(PluginError, match=r"anisotropic_vq.*not of pq"):
-        PQ(Metric.EUCLIDEAN).load(tmp_path / "other")
-    (tmp_path / "text").write_text("no index")
-    with pytest.raises(PluginError, match="no pq index"):
-        PQ(Metric.EUCLIDEAN).load(tmp_path / "text")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30, -1e38, 1e-40])

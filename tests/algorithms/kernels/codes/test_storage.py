@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms.kernels.codes.storage import Storage
+from algorithms.kernels.saved import Facts
 
 
 def rows_of(kind, n=200, dim=70):
@@ -26,7 +27,8 @@ def test_storage_made_again_from_its_arrays(kind, inner, storage, n_components, 
     before = Storage.choose(rows, storage, n_components, rerank=rerank, inner=inner)
     coarse, _ = before.encode(rows)
     before.keep(rows, coarse, np.random.default_rng(1).permutation(200).astype(np.int32))
-    after = Storage.of_arrays({name: array.copy() for name, array in before.arrays(200).items()})
+    after = Storage.restore(Facts(before.facts()), {name: array.copy() for name, array in before.arrays(200).items()})
+    after.check(200, 70)
     assert (after.kind, after.n_components, after.rotated) == (before.kind, before.n_components, before.rotated)
     np.testing.assert_array_equal(after.codes, before.codes)
     if before.keep_exact:
@@ -57,7 +59,7 @@ def test_small_whole_numbers_are_coded_in_finer_steps_where_centroids_are_coded_
     storage.keep(rows, storage.quantizer.encode(rows), np.arange(300, dtype=np.int32))
     assert storage.exact.dtype == np.uint8
     np.testing.assert_array_equal(storage.floats(300), rows)
-    again = Storage.of_arrays(storage.arrays(300))
+    again = Storage.restore(Facts(storage.facts()), storage.arrays(300))
     assert again.quantizer is not None
     assert again.quantizer.scale == storage.quantizer.scale
     np.testing.assert_array_equal(again.floats(300), rows)
