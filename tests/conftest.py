@@ -1,8 +1,7 @@
-"""Settings of all tests, and the fixtures that several folders of them share."""
+"""Settings of all tests, and the fixtures of several folders."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -38,32 +37,12 @@ def _core_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _load(path: Path) -> ModuleType:
-    """Load a file of what several tests share: tests are no package, so it has no import path."""
-    spec = importlib.util.spec_from_file_location(f"annbench_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def factory() -> ModuleType:
-    """Load `tests/report/factory.py`, which makes results."""
-    return _load(Path(__file__).parent / "report" / "factory.py")
+    """Return `support.factory`, for tests that don't import it yet."""
+    from support import factory
 
-
-@pytest.fixture(scope="session")
-def toy() -> ModuleType:
-    """Load `tests/embedding/toy.py`, which makes small models and a task that they can learn."""
-    return _load(Path(__file__).parent / "embedding" / "toy.py")
-
-
-@pytest.fixture(scope="session")
-def browser_tool() -> ModuleType:
-    """Load `tests/report/browser.py`, which starts a headless browser."""
-    return _load(Path(__file__).parent / "report" / "browser.py")
+    return factory
 
 
 Annbench = Callable[..., tuple[int, str, str]]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 
 from harness.analyse.columns import in_order, with_columns
 from harness.analyse.table import tidy
+from support import factory
 
 
-def test_each_parameter_has_a_column(factory: ModuleType) -> None:
+def test_each_parameter_has_a_column() -> None:
     """Numbers are numeric, nan where a row lacks them; words and mixtures stay what they are."""
     results = [
         factory.make_result("a", {"M": 16, "kind": "x"}, {"ef": 100}),
@@ -27,7 +26,7 @@ def test_each_parameter_has_a_column(factory: ModuleType) -> None:
     assert table["build"][0] == {"M": 16, "kind": "x"}
 
 
-def test_settings_sort_as_numbers(factory: ModuleType) -> None:
+def test_settings_sort_as_numbers() -> None:
     """A beam of 20 comes before one of 100, and numbers before words."""
     efs = [100, 20, 3, "auto"]
     table = in_order(tidy([factory.make_result("a", {"M": 16}, {"ef": ef}) for ef in efs]))
@@ -35,6 +34,6 @@ def test_settings_sort_as_numbers(factory: ModuleType) -> None:
     assert table.index.tolist() == [0, 1, 2, 3]
 
 
-def test_a_table_without_rows_has_no_such_columns(factory: ModuleType) -> None:
+def test_a_table_without_rows_has_no_such_columns() -> None:
     """Nothing measured is no error."""
     assert with_columns(in_order(tidy([]))).empty

@@ -10,33 +10,26 @@ what that left (warm).
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import resource
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from support import factory  # noqa: E402 - its folder is on the path only now
+
 QUERIES, PASSES = 1000, 7
-
-
-def load_factory() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("factory", HERE.parent / "report" / "factory.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_store(folder: Path, datasets: int, algorithms: int, settings: int) -> None:
     """Write the results that are missing: curves in which recall rises in nines as QPS falls."""
     from harness.store.results import ResultStore
 
-    factory, store = load_factory(), ResultStore(folder)
+    store = ResultStore(folder)
     for dataset in range(datasets):
         name = f"made-up-{dataset}-euclidean"
         for number in range(algorithms):
@@ -44,11 +37,11 @@ def make_store(folder: Path, datasets: int, algorithms: int, settings: int) -> N
             for step in range(settings):
                 path = store.path(f"{name}/10/{algorithm}", f"{step:03d}")
                 if not path.exists():
-                    store.write(path, make_result(factory, name, algorithm, number, step, settings))
-        store.write(store.path(f"{name}/10/null", "0"), floor(factory, name))
+                    store.write(path, make_result(name, algorithm, number, step, settings))
+        store.write(store.path(f"{name}/10/null", "0"), floor(name))
 
 
-def make_result(factory: Any, dataset: str, algorithm: str, number: int, step: int, settings: int) -> Any:
+def make_result(dataset: str, algorithm: str, number: int, step: int, settings: int) -> Any:
     build, search = divmod(step, 15)
     share = search / 14
     missing = 10 ** -(0.3 + (2.5 + 0.08 * number) * share)
@@ -70,7 +63,7 @@ def make_result(factory: Any, dataset: str, algorithm: str, number: int, step: i
     )
 
 
-def floor(factory: Any, dataset: str) -> Any:
+def floor(dataset: str) -> Any:
     return factory.make_result(
         "null", recall=0.0, qps=400_000, queries=QUERIES, passes=PASSES, dataset=dataset, purpose="floor"
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.store.results import ResultStore
+from support import factory
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 DIGITS = ("-d", "digits-64-euclidean", "--queries", "20", "--passes", "2", "--pairs", "2", "--most-pairs", "2")
@@ -257,7 +258,7 @@ class Mine(Algorithm):
     assert "B's recall is 0." in err
 
 
-def stores(tmp_path: Path, factory: Any) -> tuple[str, str]:
+def stores(tmp_path: Path) -> tuple[str, str]:
     """Write two stores of the same index, the second one slower and with less recall."""
     for name, qps, recall in (("old", 1000.0, 0.95), ("new", 500.0, 0.9)):
         store = ResultStore(tmp_path / name)
@@ -269,9 +270,9 @@ def stores(tmp_path: Path, factory: Any) -> tuple[str, str]:
     return str(tmp_path / "old"), str(tmp_path / "new")
 
 
-def test_result_folders_are_compared(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_result_folders_are_compared(annbench: Any, tmp_path: Path) -> None:
     """What both hold of an algorithm is judged, with the setting or the recall that was asked for."""
-    old, new = stores(tmp_path, factory)
+    old, new = stores(tmp_path)
     status, out, err = annbench("compare", f"{old}::hnsw(ef=10)", f"{new}::hnsw(ef=10)", "--format", "json")
     assert status == 0, err
     assert rows(out)[0]["text"] == "A faster"
@@ -288,7 +289,7 @@ def test_result_folders_are_compared(annbench: Any, tmp_path: Path, factory: Any
 
 
 def test_figures_stay_whole_where_the_table_is_narrow(
-    annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+    annbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the 80 columns of a log neither a name, the interval nor a speed is cut."""
     for name, qps in (("anisotropic_vq", 1234567.0), ("sklearn-ball-tree", 98765.0)):
@@ -319,9 +320,9 @@ def test_figures_stay_whole_where_the_table_is_narrow(
         (("--fail-if-recall-drops", "0.04"), "B's recall is 0.0500 below A's"),
     ],
 )
-def test_gates_give_a_status(annbench: Any, tmp_path: Path, factory: Any, gate: tuple[str, str], said: str) -> None:
+def test_gates_give_a_status(annbench: Any, tmp_path: Path, gate: tuple[str, str], said: str) -> None:
     """CI reads 0 or 1: B is half as fast, and finds 5 in 100 less."""
-    old, new = stores(tmp_path, factory)
+    old, new = stores(tmp_path)
     status, _, err = annbench("compare", f"{old}::hnsw(ef=10)", f"{new}::hnsw(ef=10)", *gate)
     assert (status == 1) == bool(said), err
     assert said in err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support import factory
+
 HEAD = (
     "algorithm,parameters,count,k-nn,epsilon,largeepsilon,rel,qps,p50,p95,p99,p999,distcomps,build,candidates,"
     "indexsize,queriessize,dataset"
@@ -12,7 +14,7 @@ ROW = "annoy,annoy(n_trees=100),10,0.9,0.91,0.92,1,1000,1,1,1,1,0,3,10,100,0.1,m
 
 
 @pytest.fixture
-def store(tmp_path, factory):
+def store(tmp_path):
     """Return a store in `results` with two results, of which the second is damaged."""
     made = factory.write_store(
         tmp_path / "results",

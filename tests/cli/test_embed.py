@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from support import toy
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -26,7 +27,7 @@ RUN = ["--passes", "1", "--group", "quick"]
 
 
 @pytest.fixture
-def home(tmp_path: Path, toy: ModuleType) -> Path:
+def home(tmp_path: Path) -> Path:
     """Return a folder with a model and two tasks, in one of which queries are documents."""
     toy.write_beir(tmp_path / "datasets" / "toy")
     toy.write_beir(tmp_path / "datasets" / "asking", asks_documents=True)
@@ -124,7 +125,7 @@ def test_some_documents_and_another_split(cli: Any, home: Path) -> None:
         (["bag", "toy", "--split", "later"], "no judgements for the split 'later'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(cli: Any, home: Path, toy: ModuleType, arguments: list[str], words: str) -> None:
+def test_a_mistake_is_told_in_one_line(cli: Any, home: Path, arguments: list[str], words: str) -> None:
     """Exit status 2, no traceback, and no dataset."""
     toy.write_pairs(home / "labels", toy.labelled())
     (home / "labels" / "test.jsonl").write_bytes((home / "labels" / "train.jsonl").read_bytes())

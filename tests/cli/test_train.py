@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+
+from support import toy
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -17,15 +18,15 @@ from harness.embedding.training import loop  # noqa: E402
 
 
 @pytest.fixture
-def cli(annbench: Any, tmp_path: Path, toy: ModuleType) -> Any:
+def cli(annbench: Any, tmp_path: Path) -> Any:
     """Return a function that runs `annbench` beside a task and a recipe: (exit status, stdout, stderr)."""
     toy.write_beir(tmp_path / "datasets" / "toy")
     toy.save_static(tmp_path / "toy-static")
-    write(tmp_path / "mine.yml", toy)
+    write(tmp_path / "mine.yml")
     return annbench
 
 
-def write(path: Path, toy: ModuleType, **parts: Any) -> None:
+def write(path: Path, **parts: Any) -> None:
     """Write a recipe's file."""
     content = {**toy.BASE, "name": path.stem, "optimiser": {"epochs": 2, "batch": 30}, **parts}
     path.write_text(yaml.safe_dump(content))
@@ -77,9 +78,9 @@ def test_an_interrupted_run_goes_on(cli: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "mine: going on at step 5" in err
 
 
-def test_a_collapse_is_told(cli: Any, toy: ModuleType, tmp_path: Path) -> None:
+def test_a_collapse_is_told(cli: Any, tmp_path: Path) -> None:
     """The alarm names the recipe and says what may help."""
-    write(tmp_path / "[falling].yml", toy, name="falling", tower={**toy.BASE["tower"], "dimension": 2})
+    write(tmp_path / "[falling].yml", name="falling", tower={**toy.BASE["tower"], "dimension": 2})
     status, _, err = cli("train", "-r", "[falling].yml")
     assert status == 0
     assert "falling: the embeddings collapse (mean cosine" in err
@@ -95,11 +96,9 @@ def test_a_collapse_is_told(cli: Any, toy: ModuleType, tmp_path: Path) -> None:
         ({"loss": {"name": "triplet"}}, "negatives missing"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    cli: Any, toy: ModuleType, tmp_path: Path, parts: dict[str, Any], words: str
-) -> None:
+def test_a_mistake_is_told_in_one_line(cli: Any, tmp_path: Path, parts: dict[str, Any], words: str) -> None:
     """Exit status 2, no traceback, and no model."""
-    write(tmp_path / "mine.yml", toy, **parts)
+    write(tmp_path / "mine.yml", **parts)
     status, out, err = cli("train", "-r", "mine.yml")
     assert (status, out) == (2, "")
     last = err.strip().splitlines()[-1]

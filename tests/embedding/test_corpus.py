@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+
+from support import toy
 
 pytest.importorskip("torch")
 
@@ -30,13 +31,13 @@ VARIANTS = ["full", "prefix-8", "pca-8", "float16", "int8", "pca-8/int8"]
 
 
 @pytest.fixture(scope="module")
-def task(toy: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Retrieval:
+def task(tmp_path_factory: pytest.TempPathFactory) -> Retrieval:
     """Return the task's split test."""
     return read_beir(toy.write_beir(tmp_path_factory.mktemp("corpus") / "toy"), "test")
 
 
 @pytest.fixture(scope="module")
-def encoder(toy: ModuleType) -> TowerEncoder:
+def encoder() -> TowerEncoder:
     """Return a bag of random vectors."""
     tower = toy.static_tower()
     return TowerEncoder("a bag", {"query": tower, "document": tower})
@@ -92,7 +93,7 @@ def test_exact_neighbours_are_worth_what_evaluation_says(
     assert 0 < record.quality.value < 1
 
 
-def test_judgements_are_read_back(encoder: TowerEncoder, tmp_path: Path, toy: ModuleType) -> None:
+def test_judgements_are_read_back(encoder: TowerEncoder, tmp_path: Path) -> None:
     """Queries, documents, grades and which document a query is come back, and what the vectors were made by."""
     task = read_beir(toy.write_beir(tmp_path / "asking", asks_documents=True), "test")
     path = embed(task, encoder, tmp_path, name="mine")

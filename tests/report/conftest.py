@@ -10,20 +10,22 @@ import pytest
 
 from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
+from support import factory
+from support.browser import browsing, missing
 
 
 @pytest.fixture(scope="module")
-def browser(browser_tool: Any) -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     """Start a browser for all tests of a file."""
-    why = browser_tool.missing()
+    why = missing()
     if why:
         pytest.skip(why)
-    with browser_tool.browsing() as started:
+    with browsing() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def page(factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a small benchmark, with a batch, a floor, a failure, and embeddings' joint rows."""
     folder = tmp_path_factory.mktemp("page")
     results = factory.make_world(("brute_force", "hnsw", "hnswlib", "lsh"), settings=5, floor=60_000.0)

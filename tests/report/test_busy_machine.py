@@ -11,10 +11,11 @@ from harness.analyse.table import groups, tidy
 from harness.report.html.page import Content, render_page
 from harness.report.tables import winners_markdown
 from harness.report.write import write_report
+from support import factory
 
 
 @pytest.fixture
-def rows(factory: Any) -> Any:
+def rows() -> Any:
     """Return the table of two algorithms, one nine times as fast, most of whose passes were disturbed."""
     marks = {"disturbed": (0, 1, 2, 3), "recall": 0.97}
     return tidy([factory.make_result("swift", qps=9000, **marks), factory.make_result("slow", qps=1000, **marks)])
@@ -40,7 +41,7 @@ def test_the_tables_name_no_winner(rows: Any, tmp_path: Path) -> None:
     assert "no winner: 8 of 14 passes were disturbed" in index
 
 
-def test_a_quiet_machine_has_no_banner(factory: Any) -> None:
+def test_a_quiet_machine_has_no_banner() -> None:
     """Without disturbed passes nothing is said, and the winner is named."""
     quiet = tidy([factory.make_result(name, qps=qps, recall=0.97) for name, qps in (("swift", 9000), ("slow", 1000))])
     assert "The machine was busy" not in render_page(Content(quiet))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -17,10 +16,11 @@ from harness.report import derived
 from harness.report.derived import derive, read_entries
 from harness.report.html.page import Content, render_page
 from harness.store.results import ResultStore
+from support import factory
 
 
 @pytest.fixture
-def store(factory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultStore:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultStore:
     """Write a store of 19 results and a failure; caches and processes are worth their while for so few."""
     monkeypatch.setattr(derived, "_WORTH_KEEPING", 1)
     monkeypatch.setattr(derived, "_WORTH_A_PROCESS", 8)
@@ -53,9 +53,7 @@ def test_what_is_kept_equals_what_is_read(store: ResultStore, tmp_path: Path) ->
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_only_what_changed_is_read_again(
-    store: ResultStore, factory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_changed_is_read_again(store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was rewritten is read again, one that went is forgotten, and the others are left alone."""
     derive(store, cache=tmp_path)
     read: list[Path] = []
@@ -122,7 +120,7 @@ def test_results_of_other_tools_are_left_out(store: ResultStore, tmp_path: Path)
         assert len(derive(store, cache=tmp_path / "cache").table) == count
 
 
-def test_small_stores_leave_nothing_behind(factory: Any, tmp_path: Path) -> None:
+def test_small_stores_leave_nothing_behind(tmp_path: Path) -> None:
     """A store of a few files is read sooner than it matters, and is not kept."""
     small = factory.write_store(tmp_path / "results", [factory.make_result()])
     derive(small, cache=tmp_path / "cache")

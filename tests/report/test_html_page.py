@@ -19,6 +19,7 @@ from harness.report.html.colours import DARK_PAGE, contrast, on_dark
 from harness.report.html.page import Content, render_page, write_page
 from harness.report.style import _KNOWN, styles
 from harness.store.results import ResultStore
+from support import factory
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</style>\u2028${x}`"
 VOID = {"meta", "link", "br", "img", "input", "use", "path", "circle"}
@@ -58,7 +59,7 @@ def read(page: str) -> Reader:
     return reader
 
 
-def content(factory: Any, folder: Path, results: list[Any], failures: tuple[Any, ...] = ()) -> Content:
+def content(folder: Path, results: list[Any], failures: tuple[Any, ...] = ()) -> Content:
     return Content(*derive(factory.write_store(folder, results, list(failures))))
 
 
@@ -68,14 +69,14 @@ def islands(page: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world(factory: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+def world(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the page of a small benchmark: two datasets, a batch, a floor and a failure."""
     names = ("brute_force", "hnsw", "hnswlib", "lsh")
     results = factory.make_world(names, settings=4)
     results += factory.make_world(("hnsw", "pq"), settings=3, dataset="glove-100-angular", floor=None)
     results.append(factory.make_result("hnsw", {"M": 8}, {"ef": 9}, mode="batch", threads=2, recall=0.97, qps=9000))
     failure = factory.make_failure(detail="2 h")
-    return render_page(content(factory, tmp_path_factory.mktemp("store"), results, (failure,)))
+    return render_page(content(tmp_path_factory.mktemp("store"), results, (failure,)))
 
 
 def test_the_page_is_sealed(world: str) -> None:
@@ -103,14 +104,14 @@ def test_a_page_is_small(world: str) -> None:
     assert len(world.encode()) < 1_500_000
 
 
-def test_the_same_results_give_the_same_page(factory: Any, tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
     """There is no date of today and no random id in it."""
     results = factory.make_world(("hnsw", "pq"), settings=3)
-    made = content(factory, tmp_path, results)
+    made = content(tmp_path, results)
     assert render_page(made) == render_page(made)
 
 
-def test_groups_are_never_mixed(world: str, factory: Any, tmp_path: Path) -> None:
+def test_groups_are_never_mixed(world: str, tmp_path: Path) -> None:
     """Modes, datasets and machines have each their own data."""
     found = islands(world)
     keys = [one["key"] for one in found["shared"]["groups"]]
@@ -119,14 +120,14 @@ def test_groups_are_never_mixed(world: str, factory: Any, tmp_path: Path) -> Non
     ]  # fmt: skip
     other = {"key": "m2", "cpu": "Other", "cores": 4}
     results = [factory.make_result(recall=0.97), factory.make_result(recall=0.97, qps=9e5, machine=other)]
-    page = render_page(content(factory, tmp_path, results))
+    page = render_page(content(tmp_path, results))
     parts = [part for name, part in islands(page).items() if name != "shared"]
     assert [len(part["columns"]["qps"]) for part in parts] == [1, 1]
     assert "Other, 4 cores" in page
     assert "never mixed" in page
 
 
-def test_figures_are_those_of_the_table(world: str, factory: Any) -> None:
+def test_figures_are_those_of_the_table(world: str) -> None:
     """What the page carries equals the tidy table to five digits, and knows break-even, details and failures."""
     group = islands(world)["group-1"]
     columns = group["columns"]
@@ -146,14 +147,14 @@ def test_figures_are_those_of_the_table(world: str, factory: Any) -> None:
     assert detail["latencies"] == sorted(detail["latencies"])
 
 
-def test_hostile_names_stay_text(factory: Any, tmp_path: Path) -> None:
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
     """Markup in every name and parameter adds no element to the page, and no attribute."""
 
     def page_of(name: str, folder: str) -> Reader:
         machine = {"key": name, "cpu": name, "cores": 2, "flags": [name], "caches": {name: name}}
         result = factory.make_result(name, {name: name}, {"ef": name}, recall=0.97, dataset=name, machine=machine)
         failure = factory.make_failure(name, name, name, dataset=name, machine=name)
-        return read(render_page(content(factory, tmp_path / folder, [result], (failure,))))
+        return read(render_page(content(tmp_path / folder, [result], (failure,))))
 
     evil, plain = page_of(EVIL, "evil"), page_of("plain", "plain")
     assert [tag for tag, _ in evil.elements] == [tag for tag, _ in plain.elements]
@@ -161,22 +162,22 @@ def test_hostile_names_stay_text(factory: Any, tmp_path: Path) -> None:
     assert any("<script>alert(1)</script>" in text for text in evil.text["a"])
 
 
-def test_failures_alone_make_a_page(factory: Any, tmp_path: Path) -> None:
+def test_failures_alone_make_a_page(tmp_path: Path) -> None:
     """Where nothing was measured the page says what was tried."""
-    page = render_page(content(factory, tmp_path, [], (factory.make_failure("annoy", "crashed (SIGSEGV)"),)))
+    page = render_page(content(tmp_path, [], (factory.make_failure("annoy", "crashed (SIGSEGV)"),)))
     assert "No index was measured" in page
     assert islands(page)["group-0"]["failures"][0]["reason"] == "crashed (SIGSEGV)"
 
 
-def test_a_page_that_cannot_be_written(factory: Any, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     """A folder that is a file is an error in one line."""
     (tmp_path / "file").write_text("")
-    made = content(factory, tmp_path / "store", [factory.make_result()])
+    made = content(tmp_path / "store", [factory.make_result()])
     with pytest.raises(AnnbenchError, match=r"report\.html: could not be written"):
         write_page(made, tmp_path / "file")
 
 
-def test_one_dataset_only(factory: Any, tmp_path: Path) -> None:
+def test_one_dataset_only(tmp_path: Path) -> None:
     """The rows of one dataset can be taken; a slip in its name suggests the nearest."""
     store = factory.write_store(tmp_path, [factory.make_result(), factory.make_result(dataset="glove")])
     assert set(derive(store).only("glove").table["dataset"]) == {"glove"}

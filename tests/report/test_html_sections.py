@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from harness.report.html.embedding import joint_document
 from harness.report.html.page import Content, render_page
 from harness.report.html.studies import study_cards
 from harness.report.tables import escape
+from support import factory
 
 EVIL = "<script>alert(1)</script>"
 
@@ -40,7 +40,7 @@ def record(model: str, value: float) -> Record:
     )
 
 
-def test_embeddings_and_joint_tables(factory: Any) -> None:
+def test_embeddings_and_joint_tables() -> None:
     """Both tables stand on the page with their best in bold, sortable, and with names as text."""
     rows = [
         factory.make_joint_row(),
@@ -55,7 +55,7 @@ def test_embeddings_and_joint_tables(factory: Any) -> None:
     assert 'id="explore"' not in page
 
 
-def test_curves_of_quality_against_speed(factory: Any) -> None:
+def test_curves_of_quality_against_speed() -> None:
     """A line for each dataset and algorithm holds what no setting beats, placed by exact search's quality and loss."""
     make = factory.make_joint_row
     rows = [
@@ -106,7 +106,7 @@ def test_a_folder_without_studies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("metric", [Metric.EUCLIDEAN, Metric.ANGULAR])
-def test_a_card_knows_how_many_dimensions_data_fill(factory: Any, tmp_path: Path, metric: Metric) -> None:
+def test_a_card_knows_how_many_dimensions_data_fill(tmp_path: Path, metric: Metric) -> None:
     """Of points on a plane, or on the surface of a sphere, in 20 dimensions the card says about 2 dimensions."""
     rng = np.random.default_rng(0)
     size = 2 if metric is Metric.EUCLIDEAN else 3
@@ -135,7 +135,7 @@ def test_a_card_knows_how_many_dimensions_data_fill(factory: Any, tmp_path: Path
     assert "another version" in card.note
 
 
-def test_cards_without_a_file(factory: Any, tmp_path: Path) -> None:
+def test_cards_without_a_file(tmp_path: Path) -> None:
     """A dataset whose file is absent, broken, or named so as to lead elsewhere has the facts of its results alone."""
     (tmp_path / "data").mkdir()
     (tmp_path / "outside.hdf5").write_bytes(b"")

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,13 @@ from harness.embedding.joint import JointRow, joint_rows
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
 from harness.report.joint import joint_csv, joint_figure, joint_markdown, judged_datasets, write_joint
+from support import factory
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd()", "$x$ & \\frac", "`[link](http://x)`", "*bold*_it_"]
 
 
 @pytest.fixture
-def row(factory: ModuleType) -> Callable[..., JointRow]:
+def row() -> Callable[..., JointRow]:
     """Return what makes a row of the table."""
     made: Callable[..., JointRow] = factory.make_joint_row
     return made
@@ -121,7 +121,7 @@ def judged(**parts: Any) -> Judged:
     return Judged(**{**usual, **parts})
 
 
-def test_files_are_written(factory: ModuleType, tmp_path: Path) -> None:
+def test_files_are_written(tmp_path: Path) -> None:
     """Table, CSV and pictures of what was measured; nothing at all where nothing was."""
     result = factory.make_result(dataset="some-data", queries=2)
     written = write_joint(joint_rows([result], {"some-data": judged()}), tmp_path)

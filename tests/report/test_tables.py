@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import pytest
 
 from harness.analyse.table import tidy
 from harness.report.tables import escape, failures_markdown, settings_markdown, targets_markdown, to_csv
+from support import factory
 
 EVIL = "<img src=x onerror=alert(1)>|a\nb `c` [d](e) $f$ *g* _h_ \\"
 
@@ -32,7 +32,7 @@ def test_markdown_is_escaped(text: str, expected: str) -> None:
     assert escape(text) == expected
 
 
-def test_every_row_has_the_headers_columns(factory: Any) -> None:
+def test_every_row_has_the_headers_columns() -> None:
     """Hostile names and parameters don't break a table."""
     results = [factory.make_result(EVIL, {EVIL: EVIL}, {"a": [1, 2]}, recall=0.97), factory.make_result("b")]
     rows = tidy(results, [factory.make_failure(EVIL, reason=EVIL, detail=EVIL)])
@@ -42,7 +42,7 @@ def test_every_row_has_the_headers_columns(factory: Any) -> None:
         assert "<img" not in text
 
 
-def test_targets_say_how_far_to_trust_them(factory: Any) -> None:
+def test_targets_say_how_far_to_trust_them() -> None:
     """Intervals, ">=", "not reached" and the floor stand in the cells."""
     results = [
         factory.make_result("a", {}, {"ef": 7}, recall=0.98, qps=1234, mode="batch", pass_spread=0.01),
@@ -57,7 +57,7 @@ def test_targets_say_how_far_to_trust_them(factory: Any) -> None:
     assert "noop" not in text
 
 
-def test_settings_tell_what_was_measured(factory: Any) -> None:
+def test_settings_tell_what_was_measured() -> None:
     """Disturbed passes and queries that were left out are shown; columns without any figure are not."""
     result = factory.make_result("a", disturbed=(0, 1), mode="batch", environment={"queries_asked": 400})
     text = settings_markdown(tidy([result]))
@@ -66,14 +66,14 @@ def test_settings_tell_what_was_measured(factory: Any) -> None:
     assert "Latency" not in text
 
 
-def test_failures_say_why(factory: Any) -> None:
+def test_failures_say_why() -> None:
     """What did not finish is listed with its reason; without failures there is no table."""
     text = failures_markdown(tidy([], [factory.make_failure("annoy", "out of memory", "more than 4 GiB")]))
     assert "| annoy | - | all | build | out of memory | more than 4 GiB |" in text
     assert failures_markdown(tidy([factory.make_result()])) == ""
 
 
-def test_csv_round_trips(factory: Any) -> None:
+def test_csv_round_trips() -> None:
     """A CSV has a row a setting, JSON parameters, full precision, empty cells for nan, and no formulas."""
     table = tidy([factory.make_result("=cmd()", {"M": 16}, mode="batch"), factory.make_result("b,\n", {})])
     rows = list(csv.DictReader(io.StringIO(to_csv(table))))

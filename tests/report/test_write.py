@@ -16,6 +16,7 @@ from harness.report.latency import latency_figure
 from harness.report.plots import speed_figure
 from harness.report.style import drawing
 from harness.report.write import write_report
+from support import factory
 
 EVIL = "$\\frac{1$<script>alert(1)</script>\n|x| " + "long" * 60
 
@@ -25,7 +26,7 @@ def one_group(results: list[Any]) -> Group:
     return group
 
 
-def test_a_report_of_a_store(factory: Any, tmp_path: Path) -> None:
+def test_a_report_of_a_store(tmp_path: Path) -> None:
     """A store with results, a floor and a failure gives pictures, tables and an index that links to each."""
     world = factory.make_world(("hnsw", "hnswlib"), settings=4)
     store = factory.write_store(tmp_path / "results", world, [factory.make_failure(detail="2 h")])
@@ -54,7 +55,7 @@ def test_a_report_of_a_store(factory: Any, tmp_path: Path) -> None:
         assert f"({name})" in text
 
 
-def test_machines_get_sections_and_files_of_their_own(factory: Any, tmp_path: Path) -> None:
+def test_machines_get_sections_and_files_of_their_own(tmp_path: Path) -> None:
     """Results of two machines are in two sections that name them, and in files that name their keys."""
     results = [factory.make_result(), factory.make_result(machine={"key": "m2/../x", "cpu": "Other <cpu>", "cores": 8})]
     paths = write_report(tidy(results), tmp_path, formats=())
@@ -68,7 +69,7 @@ def test_machines_get_sections_and_files_of_their_own(factory: Any, tmp_path: Pa
     assert all(path.parent == tmp_path for path in paths)
 
 
-def test_modes_and_threads_get_files_of_their_own(factory: Any, tmp_path: Path) -> None:
+def test_modes_and_threads_get_files_of_their_own(tmp_path: Path) -> None:
     """Batch results are named with their threads; names that clean up alike are numbered."""
     make = factory.make_result
     results = [make(), make(mode="batch", threads=2), make(dataset="a b"), make(dataset="a?b")]
@@ -77,7 +78,7 @@ def test_modes_and_threads_get_files_of_their_own(factory: Any, tmp_path: Path) 
     assert {"a-b-k10-single-targets.md", "a-b-k10-single-2-targets.md"} <= names
 
 
-def test_hostile_names_are_drawn_as_text(factory: Any, tmp_path: Path) -> None:
+def test_hostile_names_are_drawn_as_text(tmp_path: Path) -> None:
     """Markup, formulas, line breaks and great length in every name give a valid SVG and no markup in the index."""
     result = factory.make_result(
         EVIL, {EVIL: EVIL}, recall=0.97, dataset=EVIL, machine={"key": EVIL, "cpu": EVIL, "cores": 2}, origin=EVIL
@@ -92,14 +93,14 @@ def test_hostile_names_are_drawn_as_text(factory: Any, tmp_path: Path) -> None:
             assert "<script" not in path.read_text()
 
 
-def test_letters_that_the_font_lacks(factory: Any, tmp_path: Path) -> None:
+def test_letters_that_the_font_lacks(tmp_path: Path) -> None:
     """A name in another script is drawn without a warning, which would fail this test."""
     group = one_group([factory.make_result("漢字", recall=0.97)])
     with drawing():
         save(speed_figure(group), tmp_path, "a", ("png",))
 
 
-def test_the_same_results_give_the_same_bytes(factory: Any, tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     """Pictures hold no date and no random ids, so that git sees a change only where there is one."""
     group = one_group(factory.make_world(("pq", "annoy"), settings=3))
     written = []
@@ -119,7 +120,7 @@ def drawn(figure: Any) -> str:
     return "\n".join(texts)
 
 
-def test_what_the_speed_picture_shows(factory: Any) -> None:
+def test_what_the_speed_picture_shows() -> None:
     """Every algorithm is named, recall 1 lies inside the axes on both scales, and the footer says what was measured."""
     results = factory.make_world(("hnsw", "lsh", "brute_force"), settings=4, floor=60_000.0)
     group = one_group(results)
@@ -139,7 +140,7 @@ def test_what_the_speed_picture_shows(factory: Any) -> None:
 
 
 @pytest.mark.parametrize("logit", [False, True])
-def test_no_axis_of_recall_goes_beyond_one(factory: Any, logit: bool) -> None:
+def test_no_axis_of_recall_goes_beyond_one(logit: bool) -> None:
     """Where all recalls are 1 the axis begins at .99, its last tick is 1, and QPS has several ticks."""
     results = [factory.make_result(name, {}, {"ef": 9}, recall=1.0, qps=1000.0) for name in ("hnsw", "mine")]
     with drawing():
@@ -150,7 +151,7 @@ def test_no_axis_of_recall_goes_beyond_one(factory: Any, logit: bool) -> None:
     assert len(axes.get_yticks()) >= 3
 
 
-def test_names_with_one_beginning_keep_labels_of_their_own(factory: Any) -> None:
+def test_names_with_one_beginning_keep_labels_of_their_own() -> None:
     """Two plug-ins whose long names differ at the end have two labels; leaders are grey, not colours of data."""
     names = [f"a-company-s-index-of-vectors-in-{bits}-bits" for bits in (4, 8)]
     results = [factory.make_result(name, {}, {"ef": ef}, recall=0.9 + ef / 50) for name in names for ef in (1, 5)]
@@ -164,7 +165,7 @@ def test_names_with_one_beginning_keep_labels_of_their_own(factory: Any) -> None
     assert labels["lsh"].arrow_patch is None  # it ends far left: its name stands there
 
 
-def test_a_floor_far_above_is_only_mentioned(factory: Any) -> None:
+def test_a_floor_far_above_is_only_mentioned() -> None:
     """A floor that would squash the picture is named in the footer."""
     results = [factory.make_result(qps=10), factory.make_result("noop", recall=0, qps=1e6, purpose="floor")]
     with drawing():
@@ -173,7 +174,7 @@ def test_a_floor_far_above_is_only_mentioned(factory: Any) -> None:
     assert figure.axes[0].get_ylim()[1] < 1000
 
 
-def test_labels_of_costs_do_not_cover_each_other(factory: Any) -> None:
+def test_labels_of_costs_do_not_cover_each_other() -> None:
     """In the picture of build time no two names overlap, with fourteen algorithms."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -191,7 +192,7 @@ def test_labels_of_costs_do_not_cover_each_other(factory: Any) -> None:
     assert not overlaps
 
 
-def test_latency_picture(factory: Any) -> None:
+def test_latency_picture() -> None:
     """It names each algorithm that reaches the recall and its setting; there is none for a batch or a low recall."""
     make = factory.make_result
     results = [
@@ -207,7 +208,7 @@ def test_latency_picture(factory: Any) -> None:
         assert latency_figure(one_group([make(recall=0.99, mode="batch")])) is None
 
 
-def test_groups_with_nothing_to_draw(factory: Any, tmp_path: Path) -> None:
+def test_groups_with_nothing_to_draw(tmp_path: Path) -> None:
     """Failures alone, or the floor alone, make a report of tables."""
     paths = write_report(tidy([], [factory.make_failure("annoy", "crashed (SIGSEGV)")]), tmp_path / "a")
     assert "crashed (SIGSEGV)" in paths[0].read_text()
@@ -217,7 +218,7 @@ def test_groups_with_nothing_to_draw(factory: Any, tmp_path: Path) -> None:
     assert not [path for path in paths if path.suffix == ".png"]
 
 
-def test_a_listener_hears_of_each_group(factory: Any, tmp_path: Path) -> None:
+def test_a_listener_hears_of_each_group(tmp_path: Path) -> None:
     """Whoever waits is told what is drawn, and how much there is."""
     heard = []
     table = tidy([factory.make_result(), factory.make_result(dataset="glove")])
@@ -238,7 +239,7 @@ def test_no_results_at_all(tmp_path: Path) -> None:
     assert not (tmp_path / "plots").exists()
 
 
-def test_unknown_formats_and_bad_folders(factory: Any, tmp_path: Path) -> None:
+def test_unknown_formats_and_bad_folders(tmp_path: Path) -> None:
     """A format that can't be written, and a folder that is a file, are errors in one line."""
     with pytest.raises(AnnbenchError, match="'gif'; choose from png, svg, pdf"):
         write_report(tidy([factory.make_result()]), tmp_path, formats=("gif",))
@@ -247,7 +248,7 @@ def test_unknown_formats_and_bad_folders(factory: Any, tmp_path: Path) -> None:
         write_report(tidy([factory.make_result()]), tmp_path / "file", formats=())
 
 
-def test_older_measurements_are_left_out(factory: Any, tmp_path: Path) -> None:
+def test_older_measurements_are_left_out(tmp_path: Path) -> None:
     """Figures of an earlier version of a plug-in are not drawn, and the index says so."""
     old = factory.make_result(created="2025-01-01T00:00:00Z", plugin_hash="old")
     paths = write_report(tidy([old, factory.make_result()]), tmp_path, formats=())

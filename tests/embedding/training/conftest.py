@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from support import toy
+
 
 @pytest.fixture(scope="session")
-def materials(tmp_path_factory: pytest.TempPathFactory, toy: ModuleType) -> Path:
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of data: the task `toy`, and models that a recipe names by their folders."""
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
@@ -23,7 +24,7 @@ def materials(tmp_path_factory: pytest.TempPathFactory, toy: ModuleType) -> Path
 
 
 @pytest.fixture(scope="session")
-def labels(materials: Path, toy: ModuleType) -> Path:
+def labels(materials: Path) -> Path:
     """Return a folder of labelled texts, `labelled` among the materials."""
     found: Path = toy.write_pairs(materials / "labelled", toy.labelled(60))
     return found
@@ -53,7 +54,7 @@ def trainer(materials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def worlds(materials: Path, tmp_path: Path, toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+def worlds(materials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Return a function that gives a world by name: the same data and models, and results of its own."""
     monkeypatch.chdir(materials)  # where the models' names are folders
     return lambda name: toy.World(tmp_path / name, materials)

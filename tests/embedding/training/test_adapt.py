@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import toy
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
@@ -38,7 +40,7 @@ def changed(trainer: Trainer) -> set[str]:
     ids=["full", "upper", "upper but one layer", "head", "LoRA"],
 )
 def test_only_what_adapts_learns(
-    trainer: Any, toy: Any, adapt: dict[str, Any], learnt: tuple[str, ...], still: tuple[str, ...]
+    trainer: Any, adapt: dict[str, Any], learnt: tuple[str, ...], still: tuple[str, ...]
 ) -> None:
     """Frozen weights are bit for bit what they were, decay included, and the others have changed."""
     recipe = toy.recipe(tower={**BERT, "projection": 8}, adapt=adapt, optimiser={"rate": 0.01, "decay": 0.1})
@@ -68,13 +70,13 @@ def test_a_norm_after_the_last_layer_learns() -> None:
         ({"kind": "lora", "targets": ["nothing"]}, "lora can't be put in"),
     ],
 )
-def test_an_adaptation_that_the_model_has_not(world: Any, toy: Any, adapt: dict[str, Any], words: str) -> None:
+def test_an_adaptation_that_the_model_has_not(world: Any, adapt: dict[str, Any], words: str) -> None:
     """Freezing everything, a head that isn't there and LoRA on no module are told in one line."""
     with pytest.raises(ConfigError, match=words):
         world.train(toy.recipe(tower=BERT, adapt=adapt))
 
 
-def test_lora_merged_embeds_as_lora_beside(trainer: Any, toy: Any) -> None:
+def test_lora_merged_embeds_as_lora_beside(trainer: Any) -> None:
     """The copy that is saved has no LoRA left and embeds the same; the trained one keeps its own."""
     recipe = toy.recipe(tower=BERT, adapt={"kind": "lora", "rank": 4, "alpha": 32}, optimiser={"rate": 0.05})
     made = trainer(recipe)

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import toy
+
 pytest.importorskip("torch")
 
 from harness.core.errors import ConfigError, DatasetError
@@ -44,7 +46,7 @@ def test_judgements_are_pairs_and_equal_documents_one(tmp_path: Path) -> None:
     assert list(found.documents) == ["a", "b c"]
 
 
-def test_lines_of_pairs(tmp_path: Path, toy: Any) -> None:
+def test_lines_of_pairs(tmp_path: Path) -> None:
     """Lines name a query, one positive or more and negatives; negatives are kept where each line has as many."""
     rows = [
         {"query": "x", "positive": ["a", "b"], "negatives": ["c", "d"]},
@@ -58,7 +60,7 @@ def test_lines_of_pairs(tmp_path: Path, toy: Any) -> None:
     assert sorted(found.documents) == ["a", "b", "c", "d", "x"]
 
 
-def test_tables_of_pairs_and_labels(tmp_path: Path, toy: Any) -> None:
+def test_tables_of_pairs_and_labels(tmp_path: Path) -> None:
     """Pairs keep their labels, STS pairs count from four fifths of the best score on, labelled texts stand alone."""
     pairs = [{"sentence1": "x", "sentence2": "a", "label": 1}, {"sentence1": "x", "sentence2": "b", "label": 0}]
     found = read_examples([toy.write_pairs(tmp_path / "pairs", pairs)])
@@ -71,7 +73,7 @@ def test_tables_of_pairs_and_labels(tmp_path: Path, toy: Any) -> None:
     assert labelled.pairs.tolist() == [[0, -1], [1, -1], [2, -1]]
 
 
-def test_folders_are_joined_by_their_texts(tmp_path: Path, toy: Any) -> None:
+def test_folders_are_joined_by_their_texts(tmp_path: Path) -> None:
     """A text that two folders hold is one; negatives are kept only where both have some."""
     one = toy.write_pairs(tmp_path / "one", [{"query": "x", "positive": "a", "negatives": ["b"]}])
     two = toy.write_pairs(tmp_path / "two", [{"query": "y", "positive": "b"}, {"query": "x", "positive": "c"}])
@@ -92,7 +94,7 @@ def test_folders_are_joined_by_their_texts(tmp_path: Path, toy: Any) -> None:
         ([{"title": "x"}], "columns should be"),
     ],
 )
-def test_a_line_that_is_wrong_is_named(tmp_path: Path, toy: Any, rows: list[dict[str, Any]], words: str) -> None:
+def test_a_line_that_is_wrong_is_named(tmp_path: Path, rows: list[dict[str, Any]], words: str) -> None:
     """File, line and key stand in the message."""
     with pytest.raises(DatasetError, match=words):
         read_examples([toy.write_pairs(tmp_path / "wrong", rows)])

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import toy
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
@@ -35,7 +37,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("tower", "rate", "least"), [(STATIC, 0.02, 0.95), (BERT, 0.003, 0.6)])
-def test_a_model_learns(world: Any, toy: Any, tower: dict[str, Any], rate: float, least: float) -> None:
+def test_a_model_learns(world: Any, tower: dict[str, Any], rate: float, least: float) -> None:
     """The loss falls to less than half, and queries of dev and test find documents with which they share no word."""
     recipe = toy.recipe(tower=tower, optimiser={"rate": rate, "epochs": 6})
     untrained = world.train(toy.recipe(name="untrained", tower=tower, optimiser={"epochs": 0}))
@@ -51,7 +53,7 @@ def test_a_model_learns(world: Any, toy: Any, tower: dict[str, Any], rate: float
     assert found[1] > least
 
 
-def test_the_best_model_is_kept_not_the_last(world: Any, toy: Any) -> None:
+def test_the_best_model_is_kept_not_the_last(world: Any) -> None:
     """What is saved has the weights of the step that was best on dev, and evaluates to that figure."""
     wrong = [
         {"query": f"q{t}{x}", "positive": f"d{(t + 1) % 10}{y}"} for t in range(10) for x in "abcd" for y in "abcd"
@@ -70,7 +72,7 @@ def test_the_best_model_is_kept_not_the_last(world: Any, toy: Any) -> None:
     assert record.quality.value == pytest.approx(said["best_dev"], abs=1e-6)
 
 
-def test_the_curve_of_a_run_is_kept_beside_its_model(world: Any, toy: Any) -> None:
+def test_the_curve_of_a_run_is_kept_beside_its_model(world: Any) -> None:
     """It holds the loss of every step and what was found on dev, as the run told them."""
     folder = world.train(toy.recipe(optimiser={"epochs": 2}, evaluate_every=3))
     curve = read_curve(folder)
@@ -93,14 +95,14 @@ def test_a_long_curve_is_of_means(tmp_path: Path) -> None:
         read_curve(tmp_path)
 
 
-def test_without_dev_the_last_model_is_kept(world: Any, toy: Any) -> None:
+def test_without_dev_the_last_model_is_kept(world: Any) -> None:
     """Nothing is judged then, and the manifest says so."""
     said = manifest(world.train(toy.recipe(data={"dev": None})))
     assert (said["best_dev"], said["history"]) == (None, [])
     assert said["best_step"] == said["steps"] == world.said("start")[0]["steps"]
 
 
-def test_the_manifest_says_what_was_trained(world: Any, toy: Any) -> None:
+def test_the_manifest_says_what_was_trained(world: Any) -> None:
     """Recipe, data, steps, what was learnt beside the weights, and versions stand in it."""
     recipe = toy.recipe(loss={"name": "info_nce", "learn": ["temperature"]})
     said = manifest(world.train(recipe))
@@ -113,7 +115,7 @@ def test_the_manifest_says_what_was_trained(world: Any, toy: Any) -> None:
     assert said["versions"]["torch"] == torch.__version__
 
 
-def test_the_manifest_is_written_last(materials: Path, tmp_path: Path, toy: Any, monkeypatch: Any) -> None:
+def test_the_manifest_is_written_last(materials: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """When it is written, the rest of the folder is there; where it fails, no folder appears."""
     monkeypatch.chdir(materials)
     model = build(toy.recipe(), tmp_path, None)
@@ -147,7 +149,7 @@ def test_the_manifest_is_written_last(materials: Path, tmp_path: Path, toy: Any,
     ],
     ids=["static", "transformer", "LoRA"],
 )
-def test_a_saved_model_embeds_as_the_trained_one(world: Any, toy: Any, parts: dict[str, Any], monkeypatch: Any) -> None:
+def test_a_saved_model_embeds_as_the_trained_one(world: Any, parts: dict[str, Any], monkeypatch: Any) -> None:
     """`load_model` and sentence-transformers embed with the folder what the model in memory embeds."""
     trained = []
     run = Trainer.run
@@ -167,7 +169,7 @@ def test_a_saved_model_embeds_as_the_trained_one(world: Any, toy: Any, parts: di
     assert theirs.encode_query(texts) == pytest.approx(wanted, abs=1e-5)
 
 
-def test_two_towers_are_saved_and_loaded_apart(world: Any, toy: Any) -> None:
+def test_two_towers_are_saved_and_loaded_apart(world: Any) -> None:
     """Queries and documents have a tower each, which start alike and end different."""
     recipe = toy.recipe(tower={**STATIC, "dimension": 8}, asymmetric=True)
     folder = world.train(recipe)
@@ -181,7 +183,7 @@ def test_two_towers_are_saved_and_loaded_apart(world: Any, toy: Any) -> None:
     assert np.array_equal(start.encode(words, "query"), start.encode(words, "document"))
 
 
-def test_a_collapsing_run_raises_the_alarm(world: Any, toy: Any) -> None:
+def test_a_collapsing_run_raises_the_alarm(world: Any) -> None:
     """Only pairs that should be alike draw all together; the alarm says so, and doesn't for a run that learns."""
     toy.write_pairs(
         world.data / "alike",
@@ -206,7 +208,7 @@ def test_a_collapsing_run_raises_the_alarm(world: Any, toy: Any) -> None:
     assert world.said("dev")[-1]["collapsed"] == 0
 
 
-def test_dev_is_judged_as_evaluation_does(materials: Path, tmp_path: Path, toy: Any, monkeypatch: Any) -> None:
+def test_dev_is_judged_as_evaluation_does(materials: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """The nDCG of a judge is that of `evaluate`, where queries are documents themselves, too."""
     monkeypatch.chdir(materials)
     task = read_beir(toy.write_beir(tmp_path / "asking", asks_documents=True), "test")

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from support import toy
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
@@ -74,7 +76,7 @@ def interrupt(world: Any, recipe: Any, *stops: Stop) -> None:
 
 @pytest.mark.usefixtures("labels")
 @pytest.mark.parametrize("name", CASES)
-def test_an_interrupted_run_ends_in_the_same_weights(worlds: Any, toy: Any, name: str) -> None:
+def test_an_interrupted_run_ends_in_the_same_weights(worlds: Any, name: str) -> None:
     """Before the first checkpoint, within an epoch, between epochs, and where negatives are drawn: nothing is lost."""
     recipe = toy.recipe(**CASES[name], save_every=2, seed=3)
     straight, broken = worlds("straight"), worlds("broken")
@@ -93,7 +95,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(worlds: Any, toy: Any, name
 
 
 @pytest.mark.parametrize("name", ["a bag, a learnt temperature", "mined negatives", "negatives kept over epochs"])
-def test_a_run_goes_on_between_epochs(worlds: Any, toy: Any, name: str) -> None:
+def test_a_run_goes_on_between_epochs(worlds: Any, name: str) -> None:
     """With a checkpoint after each epoch, the usual one, later negatives are those of a run without stops, too."""
     recipe = toy.recipe(**CASES[name])
     straight, broken = worlds("straight"), worlds("broken")
@@ -108,7 +110,7 @@ def test_a_run_goes_on_between_epochs(worlds: Any, toy: Any, name: str) -> None:
     assert [content["done"] for content in broken.said("start")][:3] == [0, 0, 5]
 
 
-def test_a_teachers_scores_come_back_with_the_checkpoint(worlds: Any, toy: Any, materials: Path) -> None:
+def test_a_teachers_scores_come_back_with_the_checkpoint(worlds: Any, materials: Path) -> None:
     """Scores of a cross-encoder depend on what they are padded with; a run that goes on reads them, exactly."""
     if not (materials / "cross").exists():
         toy.save_bert(materials / "cross", head="AutoModelForSequenceClassification", num_labels=1)
@@ -125,7 +127,7 @@ def test_a_teachers_scores_come_back_with_the_checkpoint(worlds: Any, toy: Any, 
     assert toy.same_weights(whole, broken.train(recipe))
 
 
-def test_other_weights_than_from_another_seed(worlds: Any, toy: Any) -> None:
+def test_other_weights_than_from_another_seed(worlds: Any) -> None:
     """The comparison would see a difference: another seed gives other weights."""
     one, other = (worlds(str(seed)).train(toy.recipe(seed=seed, optimiser={"epochs": 1})) for seed in (1, 2))
     assert not toy.same_weights(one, other)
@@ -146,7 +148,7 @@ train_recipe(read_recipe(Path(sys.argv[1])), data=Path("."), results=Path(sys.ar
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no SIGKILL")
-def test_a_run_that_was_killed_goes_on(worlds: Any, toy: Any, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_goes_on(worlds: Any, tmp_path: Path) -> None:
     """A process that is killed leaves its last checkpoint, and no lock that would keep the next one out."""
     recipe = toy.recipe(tower=BERT, optimiser=SHORT, save_every=2)
     path = tmp_path / "toy-model.yml"
@@ -164,7 +166,7 @@ def test_a_run_that_was_killed_goes_on(worlds: Any, toy: Any, tmp_path: Path) ->
     assert toy.same_weights(resumed, straight.train(recipe))
 
 
-def test_a_checkpoint_of_another_recipe_is_not_used(worlds: Any, toy: Any) -> None:
+def test_a_checkpoint_of_another_recipe_is_not_used(worlds: Any) -> None:
     """One that differs in the rate, or in the data, begins anew; what only tells of it doesn't."""
     world = worlds("world")
     recipe = toy.recipe(save_every=2)
@@ -176,7 +178,7 @@ def test_a_checkpoint_of_another_recipe_is_not_used(worlds: Any, toy: Any) -> No
     assert [content["done"] for content in world.said("start")] == [0, 2, 0, 0]
 
 
-def test_a_finished_run_is_left_as_it_is(world: Any, toy: Any) -> None:
+def test_a_finished_run_is_left_as_it_is(world: Any) -> None:
     """The same recipe again trains nothing, unless it is forced to; another one of that name replaces the model."""
     folder = world.train(toy.recipe(optimiser={"epochs": 1}))
     before = (folder / "dual_encoder.json").stat().st_mtime_ns
@@ -190,7 +192,7 @@ def test_a_finished_run_is_left_as_it_is(world: Any, toy: Any) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "another program's"])
-def test_a_damaged_checkpoint_is_told_in_one_line(world: Any, toy: Any, damage: str) -> None:
+def test_a_damaged_checkpoint_is_told_in_one_line(world: Any, damage: str) -> None:
     """The message names the file and says that deleting it begins anew, which it does."""
     recipe = toy.recipe(save_every=2)
     interrupt(world, recipe, Stop("step", 3))
@@ -209,7 +211,7 @@ def test_a_damaged_checkpoint_is_told_in_one_line(world: Any, toy: Any, damage: 
     assert world.train(recipe).is_dir()
 
 
-def test_two_processes_do_not_train_one_model(world: Any, toy: Any) -> None:
+def test_two_processes_do_not_train_one_model(world: Any) -> None:
     """While a recipe is trained, a second one of its name is refused."""
 
     def again(event: str, _content: dict[str, Any]) -> None:
@@ -223,7 +225,7 @@ def test_two_processes_do_not_train_one_model(world: Any, toy: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "best"])
-def test_a_full_disk_leaves_what_was_there(world: Any, toy: Any, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_a_full_disk_leaves_what_was_there(world: Any, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Where the disk takes no more, one line says so, and the checkpoint and the model before are whole."""
     recipe = toy.recipe(save_every=2)
     interrupt(world, recipe, Stop("step", 3))
@@ -248,7 +250,7 @@ def test_a_full_disk_leaves_what_was_there(world: Any, toy: Any, monkeypatch: py
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root mounts a small file system")
-def test_a_disk_that_is_really_full(materials: Path, tmp_path: Path, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_really_full(materials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a file system that holds one checkpoint but not two, the first one stays whole."""
     small = tmp_path / "small"
     small.mkdir()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import toy
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
@@ -41,7 +43,7 @@ FITTING: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("labels")
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_trains(world: Any, toy: Any, name: str) -> None:
+def test_every_loss_trains(world: Any, name: str) -> None:
     """With the examples, negatives or teacher that it needs, each loss falls over a few epochs."""
     epochs = 8
     world.train(toy.recipe(**{**FITTING[name], "loss": {"name": name}, "optimiser": {"epochs": epochs}}))
@@ -49,7 +51,7 @@ def test_every_loss_trains(world: Any, toy: Any, name: str) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_matryoshka_trains_prefixes(worlds: Any, toy: Any) -> None:
+def test_matryoshka_trains_prefixes(worlds: Any) -> None:
     """A loss over prefixes makes the first 2 of 16 dimensions far better than the loss over all does."""
     task = read_beir(worlds("data").data / "toy", "test")
     found = []
@@ -77,7 +79,7 @@ def test_matryoshka_trains_prefixes(worlds: Any, toy: Any) -> None:
     ],
     ids=["learnt temperature", "triplet", "contrastive", "matryoshka"],
 )
-def test_chunks_give_the_plain_steps_gradient(trainer: Any, toy: Any, loss: dict[str, Any], asymmetric: bool) -> None:
+def test_chunks_give_the_plain_steps_gradient(trainer: Any, loss: dict[str, Any], asymmetric: bool) -> None:
     """By GradCache, a step has the loss and the gradient of a plain one, to 1e-5, scalars of the loss included."""
     found = []
     for chunk in (None, 5):
@@ -100,7 +102,7 @@ def test_chunks_give_the_plain_steps_gradient(trainer: Any, toy: Any, loss: dict
     assert all(torch.allclose(gradients[name], others[name], atol=1e-5) for name in gradients)
 
 
-def test_a_padded_batch_embeds_as_each_text_alone(trainer: Any, toy: Any) -> None:
+def test_a_padded_batch_embeds_as_each_text_alone(trainer: Any) -> None:
     """Texts of a batch are embedded in parts of like length, and come back in their order, with their gradients."""
     made = trainer(toy.recipe(tower=BERT))
     tower = made.model.query
@@ -120,7 +122,7 @@ def test_a_padded_batch_embeds_as_each_text_alone(trainer: Any, toy: Any) -> Non
     assert torch.allclose(*gradients, atol=1e-6)
 
 
-def test_known_positives_and_duplicates_are_no_negatives(trainer: Any, toy: Any) -> None:
+def test_known_positives_and_duplicates_are_no_negatives(trainer: Any) -> None:
     """The mask is true exactly where a candidate is known to answer the query, or is its positive again."""
     #  query 0 answers 0 and 1, query 1 answers 1, query 2 answers 2
     pairs = np.array([[0, 0], [0, 1], [1, 1], [2, 2], [1, 0]])
@@ -135,7 +137,7 @@ def test_known_positives_and_duplicates_are_no_negatives(trainer: Any, toy: Any)
     assert made._false_negatives(rows).tolist() == [[True, False, True, True], [False, True, False, False]]
 
 
-def test_masking_changes_the_loss(trainer: Any, toy: Any) -> None:
+def test_masking_changes_the_loss(trainer: Any) -> None:
     """Two pairs of one query don't push each other's documents away: their loss is 0, where nothing else is left."""
     examples = Examples(["q0a"], ["d0a", "d0b"], np.array([[0, 0], [0, 1]]))
     made = trainer(toy.recipe(data={"dev": None}, optimiser={"batch": 2}), examples)
@@ -144,7 +146,7 @@ def test_masking_changes_the_loss(trainer: Any, toy: Any) -> None:
     assert trainer(toy.recipe(data={"dev": None}), others)._step(np.array([0, 1])) > 0.01
 
 
-def test_gradients_are_clipped(trainer: Any, toy: Any) -> None:
+def test_gradients_are_clipped(trainer: Any) -> None:
     """Their norm over all weights and scalars together is at most the recipe's."""
     loss = {"name": "info_nce", "learn": ["temperature"]}
     norms = []
@@ -157,7 +159,7 @@ def test_gradients_are_clipped(trainer: Any, toy: Any) -> None:
     assert norms[1] == pytest.approx(0.01, rel=1e-3)
 
 
-def test_a_learnt_temperature_stays_within_its_bounds(trainer: Any, toy: Any) -> None:
+def test_a_learnt_temperature_stays_within_its_bounds(trainer: Any) -> None:
     """However high the rate, similarities are never multiplied by more than 100."""
     loss = {"name": "info_nce", "learn": ["temperature"]}
     made = trainer(toy.recipe(loss=loss, optimiser={"rate": 5.0}))
@@ -166,7 +168,7 @@ def test_a_learnt_temperature_stays_within_its_bounds(trainer: Any, toy: Any) ->
         assert 0 <= float(made._scalars["temperature"].detach()) <= np.log(100) + 1e-6
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(trainer: Any, toy: Any) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run(trainer: Any) -> None:
     """One line names the recipe and the step, before any weight is spoilt."""
     made = trainer(toy.recipe())
     with torch.no_grad():
@@ -196,7 +198,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(trainer: Any, toy: Any) -> None:
         ({"negatives": {"kind": "mined", "from_start": True, "build": {"M": 0}}}, "M"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_in_one_line(world: Any, toy: Any, parts: dict[str, Any], words: str) -> None:
+def test_what_does_not_fit_is_told_in_one_line(world: Any, parts: dict[str, Any], words: str) -> None:
     """Data, models and settings that a recipe can't know of before it runs are named when it does."""
     with pytest.raises(AnnbenchError, match=words) as told:
         world.train(toy.recipe(**parts))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import toy
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
@@ -22,7 +24,7 @@ STATIC = {"kind": "static", "tokenizer": "toy-static", "dimension": 16}
 
 
 @pytest.fixture(scope="module")
-def cross(materials: Path, toy: Any) -> Path:
+def cross(materials: Path) -> Path:
     """Return the folder of a cross-encoder with random weights."""
     found: Path = toy.save_bert(materials / "cross-encoder", head="AutoModelForSequenceClassification", num_labels=1)
     return found
@@ -83,7 +85,7 @@ def test_scores_are_computed_once_and_kept(cross: Path, examples: Examples, tmp_
     assert sum(read) == 20
 
 
-def test_other_weights_or_texts_have_other_scores(cross: Path, examples: Examples, tmp_path: Path, toy: Any) -> None:
+def test_other_weights_or_texts_have_other_scores(cross: Path, examples: Examples, tmp_path: Path) -> None:
     """What is kept of one teacher or of other texts isn't taken for this one's."""
     other = toy.save_bert(tmp_path / "other", head="AutoModelForSequenceClassification", num_labels=1, seed=1)
     fewer = Examples(examples.queries, examples.documents[:-1], examples.pairs[:5])
@@ -94,7 +96,7 @@ def test_other_weights_or_texts_have_other_scores(cross: Path, examples: Example
     assert len(list((tmp_path / "kept").glob("*.npy"))) == 3
 
 
-def test_a_model_of_several_outputs_scores_nothing(tmp_path: Path, examples: Examples, toy: Any) -> None:
+def test_a_model_of_several_outputs_scores_nothing(tmp_path: Path, examples: Examples) -> None:
     """A classifier isn't taken for a cross-encoder."""
     three = toy.save_bert(tmp_path / "three", head="AutoModelForSequenceClassification", num_labels=3)
     with pytest.raises(ConfigError, match="has 3 outputs; a cross-encoder has one"):
@@ -134,7 +136,7 @@ def test_what_loads_which_teacher(materials: Path, cross: Path, examples: Exampl
 
 
 @pytest.mark.parametrize("start", ["random", "teacher"])
-def test_a_distilled_student_comes_nearer(worlds: Any, toy: Any, start: str) -> None:
+def test_a_distilled_student_comes_nearer(worlds: Any, start: str) -> None:
     """After training, the mean cosine with the teacher's embeddings is far higher than before."""
     tower = {**STATIC, "start": start}
     cosines = []
@@ -158,7 +160,7 @@ def test_a_distilled_student_comes_nearer(worlds: Any, toy: Any, start: str) -> 
 
 @pytest.mark.parametrize(("loss", "crossed"), [("margin_mse", True), ("list_kl", True), ("margin_mse", False)])
 def test_a_student_learns_a_teachers_scores(
-    world: Any, toy: Any, cross: Path, examples: Examples, loss: str, crossed: bool
+    world: Any, cross: Path, examples: Examples, loss: str, crossed: bool
 ) -> None:
     """Its margins between candidates correlate with the teacher's afterwards, and didn't before."""
     model = str(cross) if crossed else "toy-bert"

@@ -108,7 +108,8 @@ def save_bert(folder: Path, *, head: str = "AutoModel", seed: int = 0, **setting
     import transformers
 
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), SPECIAL, strict=True))
-    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer(), model_max_length=32, **names)
+    wrap: Any = transformers.PreTrainedTokenizerFast  # which has no types
+    wrapped = wrap(tokenizer_object=tokenizer(), model_max_length=32, **names)
     config = transformers.BertConfig(
         **{
             "vocab_size": len(wrapped),
@@ -175,7 +176,7 @@ def weights(folder: Path) -> dict[str, Any]:
     """Return all weights in a model's folder, by file and name."""
     from safetensors.numpy import load_file
 
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*.safetensors")):
         found |= {f"{path.relative_to(folder)} {name}": array for name, array in load_file(path).items()}
     return found

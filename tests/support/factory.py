@@ -50,7 +50,7 @@ def make_result(
     """Make a result whose recall is `recall` (rounded to whole hits) and whose QPS is about `qps`."""
     rng = np.random.default_rng((seed, sum(map(ord, algorithm)), len(str(search))))
     machine = MACHINE if machine is None else machine
-    hits = np.zeros(queries * k, bool)
+    hits: Any = np.zeros(queries * k, bool)
     hits[: round(recall * queries * k)] = True
     hits = rng.permutation(hits).reshape(queries, k)
     distances = np.sort(np.where(hits, rng.uniform(0.2, 1.0, hits.shape), rng.uniform(1.5, 2.0, hits.shape)), axis=1)
