@@ -20,7 +20,11 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 KERNEL_TESTS := tests/algorithms --ignore=tests/algorithms/test_wrappers.py \
   --ignore=tests/algorithms/test_degenerate_data.py --ignore=tests/algorithms/test_bad_input.py
 
-# What tests start by the hundred is only compiled once.
+# The rooms whose kernels ask for instructions by name. Trees have none beside the distances that `select` tests, and the
+# tests of the cache and of the bundle set a level of their own.
+SIMD_TESTS := $(addprefix tests/algorithms/kernels/,simd select codes lists graph/test_pool.py)
+
+# Hundreds of tests start Python: each would compile annbench's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help announced bench embeddings engines gallery peers codes installed test test-slow interpreted bounds simd \
@@ -143,10 +147,13 @@ interpreted: $(INSTALLED_DEV)
 bounds: $(INSTALLED_DEV)
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(KERNEL_TESTS)
 
-# What other processors run: without AVX-512, and without any instruction asked for by name.
+# What other processors run: without AVX-512, and without any instruction asked for by name. One process a level, side by
+# side: two workers of one level would compile the same kernels twice.
 simd: $(INSTALLED_DEV)
-	ANNBENCH_SIMD=avx2 $(PYTEST) tests/algorithms/kernels
-	ANNBENCH_SIMD=portable $(PYTEST) tests/algorithms/kernels
+	$(MAKE) --no-print-directory -j 2 simd-avx2 simd-portable
+
+simd-avx2 simd-portable: simd-%: $(INSTALLED_DEV)
+	ANNBENCH_SIMD=$* $(BIN)/python -m pytest -q -m "not slow" $(SIMD_TESTS)
 
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow

@@ -9,6 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
+
+# Interpreted kernels are a hundred times slower, and the compiled ones meet all examples.
+settings.register_profile("interpreted", max_examples=15, deadline=None)
+if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+    settings.load_profile("interpreted")
 
 # Two tests at a time share the cores: OpenMP threads that spin while they wait would take them from each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
