@@ -158,9 +158,10 @@ simd-avx2 simd-portable: simd-%: $(INSTALLED_DEV)
 test-slow: $(INSTALLED_DEV) $(INSTALLED_ENGINES)
 	$(BIN)/python -m pytest -m slow
 
-# What a checkout has and the wheel lacks shows in an environment of its own and an empty folder.
+# What a checkout has and the wheel lacks shows in an environment of its own and an empty folder. setuptools would pack
+# files that were moved since, from build/lib.
 wheel:
-	rm -rf build/wheel
+	rm -rf build/wheel build/lib
 	mkdir -p build/wheel/empty
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
@@ -172,10 +173,10 @@ wheel:
 lowest:
 	rm -rf build/lowest
 	mkdir -p build/lowest
-	sed -nE '/^dependencies/,/^]/s/^  "([A-Za-z0-9_.-]+)>=([0-9.]+)(.*)",$$/\1==\2\3/p' pyproject.toml > build/lowest/lowest.txt
 	grep -E '^(pytest|pytest-timeout|pytest-xdist|hypothesis)==' constraints.txt > build/lowest/tools.txt
 	$(PYTHON) -m venv build/lowest/venv
-	build/lowest/venv/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt \
+	build/lowest/venv/bin/python -m pip install --quiet uv
+	build/lowest/venv/bin/uv pip install --quiet --python build/lowest/venv/bin/python --resolution lowest-direct \
 	  --requirement build/lowest/tools.txt --editable .
 	build/lowest/venv/bin/python -m pytest $(PYTEST_OPTIONS) tests --ignore=tests/embedding --ignore=tests/docs
 
