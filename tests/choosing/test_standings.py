@@ -22,7 +22,19 @@ SAMPLE = sample_rows(ROWS)
 def _candidate(name: str) -> Candidate:
     config = AlgorithmConfig(constructor="none:None", origin="library", metrics=("euclidean",), groups={"quick": {}})
     provenance = Provenance("", "", (), "", ())
-    spec = BuildSpec("data", "euclidean", 10, "single", 1, 1, 100, name, (), provenance)
+    spec = BuildSpec(
+        dataset="data",
+        metric="euclidean",
+        workload="knn",
+        terms=(("k", 10),),
+        folder="data/10",
+        threads=1,
+        build_threads=1,
+        queries=100,
+        algorithm=name,
+        params=(),
+        provenance=provenance,
+    )
     return Candidate(Entry(name, config, Path(), Path()), "stamp", [Build(spec, [{}], [{}])])
 
 
