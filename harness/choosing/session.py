@@ -37,7 +37,7 @@ _SAMPLE_SHARED, _SAMPLE, _SCOUTING, _REFINING = 0.3, 0.45, 0.6, 0.75
 _MAX_SETTINGS = 12
 _REFINED = 3
 # A build may take this share of the scouting time that is left, but is always given as long as the second figure. On
-# the sample the figures are those below; there, compiling is bounded, too.
+# the sample the figures are those below; there, what a library compiles is bounded, too.
 _BUILD_SHARE, _MIN_BUILD_SECONDS = 0.35, 10.0
 _SAMPLE_BUILD_SECONDS, _COMPILE_SHARE, _MIN_COMPILE_SECONDS = 5.0, 0.3, 20.0
 # Searches of a build that is there have at least this long.
@@ -120,8 +120,10 @@ class _Search:
             tried = Tried(found.entry.name, found.builds[0].params, found.stamp, rows=sample.header.n)
             seconds = max(self._left(_SAMPLE_SHARED) / (len(waiting) - number), _MIN_SEARCH_SECONDS)
             limits = self._limits(max(seconds, _SAMPLE_BUILD_SECONDS))
-            compiling = max(self._left(_SAMPLE) * _COMPILE_SHARE, _MIN_COMPILE_SECONDS)
-            limits = replace(limits, seconds=min(limits.seconds, compiling))
+            if found.entry.config.origin != "from-scratch":
+                # Kernels from scratch stay compiled for the builds to come; what a library compiles is its own affair.
+                compiling = max(self._left(_SAMPLE) * _COMPILE_SHARE, _MIN_COMPILE_SECONDS)
+                limits = replace(limits, seconds=min(limits.seconds, compiling))
             self._try(sample, found, found.builds[0], tried, limits, seconds)
         # The journal keeps what came of it.
         shutil.rmtree(sample.options.data, ignore_errors=True)
