@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -41,14 +40,6 @@ def _core_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-@pytest.fixture(scope="session")
-def factory() -> ModuleType:
-    """Return `support.factory`, for tests that don't import it yet."""
-    from support import factory
-
-    return factory
 
 
 Annbench = Callable[..., tuple[int, str, str]]

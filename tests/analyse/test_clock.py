@@ -16,6 +16,7 @@ from harness.analyse.paired import Pair, compare_pairs
 from harness.compare.join import join
 from harness.core.errors import AnnbenchError
 from harness.store.result import Result
+from support import factory
 
 
 def on_a_core(result: Result, shares: list[float], *, old: bool = False) -> Result:
@@ -35,7 +36,7 @@ def slowed(result: Result, shares: list[float]) -> Result:
     return on_a_core(replace(result, latencies_ns=(result.latencies_ns / factors).round().astype(np.int64)), shares)
 
 
-def test_qps_by_cpu_time_is_that_of_a_core_of_its_own(factory: Any) -> None:
+def test_qps_by_cpu_time_is_that_of_a_core_of_its_own() -> None:
     """A pass that had a half of its core has half the QPS by the wall clock, and the same by the CPU clock."""
     alone = on_a_core(factory.make_result(passes=5, repetitions=2), [1.0] * 5)
     shared = slowed(alone, [0.5] * 5)
@@ -43,21 +44,21 @@ def test_qps_by_cpu_time_is_that_of_a_core_of_its_own(factory: Any) -> None:
     assert MEASURES["qps_cpu"](shared) == pytest.approx(MEASURES["qps"](alone), rel=1e-4)
 
 
-def test_batch_counts_all_threads(factory: Any) -> None:
+def test_batch_counts_all_threads() -> None:
     """Two threads that are busy throughout take two seconds of CPU time a second."""
     result = on_a_core(factory.make_result(mode="batch", threads=2, passes=3), [1.9] * 3)
     assert MEASURES["qps_cpu"](result) == pytest.approx(MEASURES["qps"](result) / 1.9, rel=1e-3)
 
 
 @pytest.mark.parametrize(("mode", "factor"), [("single", 0.9), ("batch", 1.4)])
-def test_older_files_have_it_by_their_shares(factory: Any, mode: str, factor: float) -> None:
+def test_older_files_have_it_by_their_shares(mode: str, factor: float) -> None:
     """Shares of the wall time were kept before CPU time was: the thread's, and that of all others."""
     result = on_a_core(factory.make_result(mode=mode, passes=3), [0.9] * 3, old=True)
     assert time_factors(result, "cpu") == pytest.approx([factor] * 3)
 
 
 @pytest.mark.parametrize("record", [{}, {"pass": 9}, {"pass": 0, "cpu_ns": 5}, {"pass": 0, "cpu_ns": 0, "wall_ns": 7}])
-def test_what_is_not_known_is_no_figure(factory: Any, record: dict[str, Any]) -> None:
+def test_what_is_not_known_is_no_figure(record: dict[str, Any]) -> None:
     """A file that doesn't say how long its passes were on a core has no QPS by CPU time, and no verdict by it."""
     made = factory.make_result(passes=1)
     result = replace(made, document=made.document.model_copy(update={"passes": [record]}))
@@ -67,7 +68,7 @@ def test_what_is_not_known_is_no_figure(factory: Any, record: dict[str, Any]) ->
         compare_pairs([Pair([result], [result])], None, clock="cpu")
 
 
-def test_a_neighbour_on_one_side_is_no_difference_by_cpu_time(factory: Any) -> None:
+def test_a_neighbour_on_one_side_is_no_difference_by_cpu_time() -> None:
     """B had 60-90% of its core: slower by the wall clock, tied by the CPU clock, at the QPS of a whole core."""
     rng = np.random.default_rng(1)
     pairs = []
@@ -83,7 +84,7 @@ def test_a_neighbour_on_one_side_is_no_difference_by_cpu_time(factory: Any) -> N
     assert cpu.b.qps == pytest.approx(cpu.a.qps, rel=1e-3)
 
 
-def test_joined_results_keep_the_cpu_time_of_every_pass(factory: Any) -> None:
+def test_joined_results_keep_the_cpu_time_of_every_pass() -> None:
     """Passes are numbered through, those of the second child too, which were dropped."""
     first, second = (
         on_a_core(factory.make_result(passes=3, seed=i), [share] * 3) for i, share in enumerate((1.0, 0.5))

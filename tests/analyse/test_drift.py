@@ -23,6 +23,7 @@ from harness.analyse.statistics import percentile_range, with_drift
 from harness.analyse.table import tidy
 from harness.analyse.targets import targets_table
 from harness.analyse.winners import winner
+from support import factory
 
 SIZES = (4, 3)
 WITHIN = 0.01
@@ -150,22 +151,22 @@ def test_the_median_follows_the_larger_process() -> None:
     assert leverage(Spread(0.0, (4, 3), 1e-8, 1.0, 0.0, 0.0, 1), near) == pytest.approx(25 / 49)
 
 
-def drifted(factory: Any, name: str, slow: float, seed: int) -> Any:
+def drifted(name: str, slow: float, seed: int) -> Any:
     """Make a result of two processes, of which the first was slower by a factor."""
     result = factory.make_result(name, recall=0.97, processes=2, pass_spread=0.005, seed=seed)
     times = np.where(result.pass_process == 0, slow, 1.0)[:, None]
     return replace(result, latencies_ns=(result.latencies_ns * times).astype(np.int64))
 
 
-def test_one_index_under_two_names_has_no_winner_in_a_run_that_drifted(factory: Any) -> None:
+def test_one_index_under_two_names_has_no_winner_in_a_run_that_drifted() -> None:
     """The first process of one name lay in the busy half, both of the other outside: it can't be told who is faster."""
-    early, late = drifted(factory, "a", 1.6, 0), drifted(factory, "b", 1.0, 1)
+    early, late = drifted("a", 1.6, 0), drifted("b", 1.0, 1)
     found = winner(targets_table(tidy([early, late])), 0.95)
     assert found is not None
     assert not found.alone
 
 
-def test_a_clear_winner_stays_one(factory: Any) -> None:
+def test_a_clear_winner_stays_one() -> None:
     """A speed three times as high wins in spite of a drift of 2% that the interval holds."""
     fast = [factory.make_result("fast", qps=3000, recall=0.97, processes=2, pass_spread=0.02)]
     slow = [factory.make_result(n, qps=1000, recall=0.97, processes=2, pass_spread=0.02) for n in ("a", "b", "c")]

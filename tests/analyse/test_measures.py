@@ -18,9 +18,11 @@ from harness.analyse.figures import pass_qps, query_recall, sorted_latencies, so
 from harness.analyse.measures import MEASURES, break_even_queries, measure
 from harness.core.errors import UnknownNameError
 from harness.store.results import ResultStore
+from harness.workloads.knn.companion import companion
+from support import factory
 
 
-def messy(factory: Any, seed: int, *, sign: float = 1.0, width: type = np.float32) -> Any:
+def messy(seed: int, *, sign: float = 1.0, width: type = np.float32) -> Any:
     """Make a result with ties, padding, zero and negative distances."""
     rng = np.random.default_rng(seed)
     q, k = 60, 7
@@ -51,14 +53,14 @@ def plain_recall(result: Any, slack: float) -> list[float]:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_recall_is_what_a_plain_loop_counts(factory: Any, seed: int, sign: float) -> None:
+def test_recall_is_what_a_plain_loop_counts(seed: int, sign: float) -> None:
     """Recall and both eps measures equal a loop over ids, with ties, padding and negative distances."""
-    result = messy(factory, seed, sign=sign)
+    result = messy(seed, sign=sign)
     for name, slack in (("recall", 1e-6), ("eps0.01", 0.01), ("eps0.1", 0.1)):
         assert MEASURES[name](result) == pytest.approx(np.mean(plain_recall(result, slack)), abs=1e-12)
 
 
-def test_recall_slack_is_the_designs_formula(factory: Any) -> None:
+def test_recall_slack_is_the_designs_formula() -> None:
     """max(1e-6 |d|, 1e-12) is 1e-6 max(|d|, 1e-6)."""
     result = factory.make_result(queries=4, k=1)
     kth = np.array([0.0, 1e-8, 1.0, -5.0])
@@ -72,9 +74,9 @@ def test_recall_slack_is_the_designs_formula(factory: Any) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("width", [np.float32, np.float64])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_recall_annb_is_ann_benchmarks_own(factory: Any, seed: int, width: type, sign: float) -> None:
+def test_recall_annb_is_ann_benchmarks_own(seed: int, width: type, sign: float) -> None:
     """`recall_annb` agrees with a literal copy of their loop, dtype arithmetic included."""
-    result = messy(factory, seed, sign=sign, width=width)
+    result = messy(seed, sign=sign, width=width)
     count, epsilon = result.spec["k"], 1e-3
     dataset_distances = np.repeat(result.arrays["kth_distance_file"][:, None], count, axis=1)
     run_distances = result.arrays["distances"]
@@ -90,7 +92,7 @@ def test_recall_annb_is_ann_benchmarks_own(factory: Any, seed: int, width: type,
     assert MEASURES["recall_annb"](result) == pytest.approx(expected, abs=1e-9)
 
 
-def test_recall_with_fewer_rows_than_k(factory: Any) -> None:
+def test_recall_with_fewer_rows_than_k() -> None:
     """Where only 3 rows exist, finding all 3 is recall 1, and a padded id is a miss only in front of the third."""
     result = factory.make_result(queries=2, k=5, environment={"train_rows": 3})
     neighbors = np.array([[0, 1, 2, -1, -1], [0, -1, -1, -1, -1]])
@@ -102,7 +104,7 @@ def test_recall_with_fewer_rows_than_k(factory: Any) -> None:
     assert query_recall(small).tolist() == [pytest.approx(0.6), pytest.approx(0.2)]
 
 
-def test_recall_of_the_worst_queries(factory: Any) -> None:
+def test_recall_of_the_worst_queries() -> None:
     """The worst 5% of 100 queries are the five with the fewest hits."""
     result = factory.make_result(recall=0.8, queries=100)
     expected = np.mean(sorted(plain_recall(result, 1e-6))[:5])
@@ -120,14 +122,14 @@ def plain_qps(result: Any) -> list[float]:
 
 @pytest.mark.parametrize("mode", ["single", "batch"])
 @pytest.mark.parametrize("repetitions", [1, 3])
-def test_qps_is_the_median_over_passes(factory: Any, mode: str, repetitions: int) -> None:
+def test_qps_is_the_median_over_passes(mode: str, repetitions: int) -> None:
     """QPS of a pass is queries over summed latency, also with several rows a pass and with one call a batch."""
     result = factory.make_result(mode=mode, repetitions=repetitions, pass_spread=0.3)
     assert pass_qps(result) == pytest.approx(plain_qps(result))
     assert MEASURES["qps"](result) == pytest.approx(np.median(plain_qps(result)))
 
 
-def test_disturbed_passes_count_only_where_few_others_are(factory: Any) -> None:
+def test_disturbed_passes_count_only_where_few_others_are() -> None:
     """Three quiet passes are enough to stand alone; two are not."""
     result = factory.make_result(passes=6, disturbed=(0, 1, 2), pass_spread=0.3)
     assert MEASURES["qps"](result) == pytest.approx(np.median(plain_qps(result)[3:]))
@@ -135,17 +137,17 @@ def test_disturbed_passes_count_only_where_few_others_are(factory: Any) -> None:
     assert MEASURES["qps"](result) == pytest.approx(np.median(plain_qps(result)))
 
 
-def test_qps_annb_is_what_the_file_says(factory: Any, tmp_path: Any) -> None:
+def test_qps_annb_is_what_the_file_says(tmp_path: Any) -> None:
     """The interop figure is 1 / best_search_time of the written file."""
     import h5py
 
     result = factory.make_result(repetitions=2, pass_spread=0.2)
-    ResultStore(tmp_path).write(tmp_path / "a.hdf5", result)
+    ResultStore(tmp_path).write(tmp_path / "a.hdf5", result, companion(result))
     with h5py.File(tmp_path / "a.hdf5") as file:
         assert MEASURES["qps_annb"](result) == pytest.approx(1 / file.attrs["best_search_time"], rel=1e-12)
 
 
-def test_latency_percentiles(factory: Any) -> None:
+def test_latency_percentiles() -> None:
     """Percentiles are numpy's over all quoted passes, in microseconds; a batch has none."""
     result = factory.make_result(passes=5, disturbed=(4,), repetitions=2)
     quiet = result.latencies_ns[result.repetition_pass != 4]
@@ -164,13 +166,13 @@ def test_sorted_quantiles_are_numpys(values: list[int], shares: list[float]) -> 
 
 
 @pytest.mark.parametrize("longest", [2**31 - 1, 2**31])
-def test_latencies_of_any_length_are_sorted(factory: Any, longest: int) -> None:
+def test_latencies_of_any_length_are_sorted(longest: int) -> None:
     result = factory.make_result("a", queries=20, passes=3)
     result.latencies_ns[1, 7] = longest
     assert np.array_equal(sorted_latencies(result), np.sort(result.latencies_ns, axis=None))
 
 
-def test_build_and_memory(factory: Any) -> None:
+def test_build_and_memory() -> None:
     """Times are medians over processes, peaks are maxima, growth is after less before."""
     result = factory.make_result(processes=3, build_seconds=10.0)
     assert MEASURES["build_seconds"](result) == pytest.approx(11.0)
@@ -184,7 +186,7 @@ def test_build_and_memory(factory: Any) -> None:
         assert math.isnan(MEASURES[name](bare)), name
 
 
-def test_distance_computations_are_per_query(factory: Any) -> None:
+def test_distance_computations_are_per_query() -> None:
     """A count is over the queries of one repetition; without a count there is no figure."""
     result = factory.make_result(queries=50)
     assert math.isnan(MEASURES["distance_computations"](result))
@@ -192,7 +194,7 @@ def test_distance_computations_are_per_query(factory: Any) -> None:
     assert MEASURES["distance_computations"](result) == 100
 
 
-def test_break_even(factory: Any) -> None:
+def test_break_even() -> None:
     """An index of 8 s that saves 0.9 ms a query pays off after 8,889 queries; one that is slower never does."""
     fast = factory.make_result(qps=10_000.0, mode="batch", pass_spread=0.0, build_seconds=8.0)
     slow = factory.make_result(qps=1_000.0, mode="batch", pass_spread=0.0)
@@ -201,7 +203,7 @@ def test_break_even(factory: Any) -> None:
     assert math.isnan(break_even_queries(factory.make_result(processes=0), slow))
 
 
-def test_nothing_measured_is_nan_not_an_error(factory: Any) -> None:
+def test_nothing_measured_is_nan_not_an_error() -> None:
     """A result without queries or passes gives nan for every figure of time and recall."""
     whole = factory.make_result(passes=0)
     empty = replace(
@@ -219,7 +221,7 @@ def test_nothing_measured_is_nan_not_an_error(factory: Any) -> None:
         assert math.isnan(MEASURES[name](empty)), name
 
 
-def test_every_measure_is_described(factory: Any) -> None:
+def test_every_measure_is_described() -> None:
     """The table names, formats and explains each measure, and computes it for an ordinary result."""
     for name, what in MEASURES.items():
         assert what.name == name

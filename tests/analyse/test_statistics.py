@@ -13,12 +13,13 @@ from harness.analyse.measures import MEASURES
 from harness.analyse.resampling import query_counts, redrawn_means
 from harness.analyse.statistics import Intervals, interval, mean_range
 from harness.core.errors import AnnbenchError
+from support import factory
 
 K = 10
 
 
 def experiment(
-    factory: Any, rng: np.random.Generator, *, passes: int, processes: int, pass_sigma: float, process_sigma: float
+    rng: np.random.Generator, *, passes: int, processes: int, pass_sigma: float, process_sigma: float
 ) -> tuple[Any, float, float]:
     """Draw a result from a known truth; return it with the true QPS and recall.
 
@@ -41,12 +42,12 @@ def experiment(
     return result, 1000.0, (1 + 0.1 * 0.25) ** -4.0  # E[exp(-0.1 d)] of a gamma
 
 
-def coverage(factory: Any, runs: int, *, replicates: int = 400, **truth: Any) -> tuple[float, float]:
+def coverage(runs: int, *, replicates: int = 400, **truth: Any) -> tuple[float, float]:
     """Return the share of simulated experiments whose intervals hold the truth, for QPS and for recall."""
     rng = np.random.default_rng(7)
     hits = np.zeros(2)
     for _ in range(runs):
-        result, qps, recall = experiment(factory, rng, **truth)
+        result, qps, recall = experiment(rng, **truth)
         found = interval(result, replicates=replicates)
         hits += [found.qps.low <= qps <= found.qps.high, found.recall.low <= recall <= found.recall.high]
     return float(hits[0] / runs), float(hits[1] / runs)
@@ -55,9 +56,9 @@ def coverage(factory: Any, runs: int, *, replicates: int = 400, **truth: Any) ->
 ONE_PROCESS = {"passes": 7, "processes": 1, "pass_sigma": 0.05, "process_sigma": 0.0}
 
 
-def test_intervals_cover_roughly(factory: Any) -> None:
+def test_intervals_cover_roughly() -> None:
     """Of 80 experiments at least 69 hold the truth: fewer has a chance below 1 in 1,000 at a coverage of 95%."""
-    qps, recall = coverage(factory, 80, **ONE_PROCESS)
+    qps, recall = coverage(80, **ONE_PROCESS)
     assert qps >= 69 / 80
     assert recall >= 69 / 80
 
@@ -76,14 +77,14 @@ def test_intervals_cover_roughly(factory: Any) -> None:
     ],
     ids=["usual", "noisy", "quiet", "three passes", "three builds", "two builds", "five builds"],
 )
-def test_intervals_cover(factory: Any, truth: dict[str, Any]) -> None:
+def test_intervals_cover(truth: dict[str, Any]) -> None:
     """Over 400 experiments the coverage is 95% less at most 4 for QPS (wider is let pass) and 3.5 for recall."""
-    qps, recall = coverage(factory, 400, **truth)
+    qps, recall = coverage(400, **truth)
     assert qps >= 0.91
     assert 0.915 <= recall <= 0.985
 
 
-def test_intervals_hold_the_estimate_and_repeat(factory: Any) -> None:
+def test_intervals_hold_the_estimate_and_repeat() -> None:
     """The interval lies around the figure that is quoted, and the same call gives the same numbers."""
     result = factory.make_result(passes=7, pass_spread=0.05, recall=0.93)
     first, again = interval(result), interval(result)
@@ -95,7 +96,7 @@ def test_intervals_hold_the_estimate_and_repeat(factory: Any) -> None:
     assert interval(result, level=0.5).qps.high < first.qps.high
 
 
-def test_recall_and_qps_are_drawn_jointly(factory: Any) -> None:
+def test_recall_and_qps_are_drawn_jointly() -> None:
     """Where hard queries are both slow and badly answered, replicates with more of them are lower in both."""
     result = factory.make_result(queries=200, passes=5, pass_spread=0.0)
     hard = np.arange(200) % 4 == 0
@@ -105,7 +106,7 @@ def test_recall_and_qps_are_drawn_jointly(factory: Any) -> None:
     assert np.corrcoef(found.qps_samples, found.recall_samples)[0, 1] > 0.95
 
 
-def test_batch_results_have_intervals(factory: Any) -> None:
+def test_batch_results_have_intervals() -> None:
     """In batch mode passes are drawn for QPS and queries for recall."""
     result = factory.make_result(mode="batch", passes=7, pass_spread=0.05, recall=0.9)
     found = interval(result)
@@ -113,7 +114,7 @@ def test_batch_results_have_intervals(factory: Any) -> None:
     assert found.recall.low < 0.9 < found.recall.high
 
 
-def test_a_single_pass_gives_no_interval(factory: Any) -> None:
+def test_a_single_pass_gives_no_interval() -> None:
     """One pass says nothing of the spread between passes, but its queries still do for recall."""
     result = factory.make_result(passes=1)
     found = interval(result)
@@ -123,7 +124,7 @@ def test_a_single_pass_gives_no_interval(factory: Any) -> None:
     assert found.recall.low < 0.9 < found.recall.high
 
 
-def test_two_passes_give_a_wide_one(factory: Any) -> None:
+def test_two_passes_give_a_wide_one() -> None:
     """With one degree of freedom the interval is many times wider than the passes lie apart, and finite."""
     result = factory.make_result(passes=2, mode="batch", pass_spread=0.02)
     found = interval(result)
@@ -133,7 +134,7 @@ def test_two_passes_give_a_wide_one(factory: Any) -> None:
     assert np.ptp(values) > 5 * apart
 
 
-def test_uneven_processes(factory: Any) -> None:
+def test_uneven_processes() -> None:
     """Processes with 1, 2 and 4 passes, in any order, are drawn without error."""
     result = factory.make_result(passes=7, pass_spread=0.05)
     mixed = replace(result, pass_process=np.array([2, 0, 1, 2, 1, 2, 2], np.int32))
@@ -141,7 +142,7 @@ def test_uneven_processes(factory: Any) -> None:
     assert found.qps.low < MEASURES["qps"](mixed) < found.qps.high
 
 
-def test_equal_passes_and_perfect_recall(factory: Any) -> None:
+def test_equal_passes_and_perfect_recall() -> None:
     """Where nothing varies the interval is the figure itself."""
     result = factory.make_result(mode="batch", pass_spread=0.0, recall=1.0)
     found = interval(result)
@@ -149,7 +150,7 @@ def test_equal_passes_and_perfect_recall(factory: Any) -> None:
     assert found.qps == pytest.approx((MEASURES["qps"](result),) * 2)
 
 
-def test_disturbed_passes_are_left_out(factory: Any) -> None:
+def test_disturbed_passes_are_left_out() -> None:
     """A disturbed pass that was ten times slower doesn't widen the interval."""
     result = factory.make_result(passes=7, pass_spread=0.0, disturbed=(3,), mode="batch")
     latencies = result.latencies_ns.copy()
@@ -158,14 +159,14 @@ def test_disturbed_passes_are_left_out(factory: Any) -> None:
     assert found.qps.high / found.qps.low < 1.001
 
 
-def test_nothing_measured(factory: Any) -> None:
+def test_nothing_measured() -> None:
     """Without a pass the interval is nan and not an error."""
     result = factory.make_result(passes=0)
     found: Intervals = interval(replace(result, latencies_ns=np.empty((0, 100), np.int64)))
     assert math.isnan(found.qps.low)
 
 
-def test_bad_settings_are_refused(factory: Any) -> None:
+def test_bad_settings_are_refused() -> None:
     """A level in percent and a lone replicate are answered with what was expected."""
     with pytest.raises(AnnbenchError, match=r"0\.95: given 95"):
         interval(factory.make_result(), level=95)

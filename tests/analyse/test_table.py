@@ -13,9 +13,10 @@ from harness.analyse.measures import MEASURES
 from harness.analyse.table import COLUMNS, floor_qps, groups, machine_name, newest, on_frontier, tidy
 from harness.analyse.targets import targets_table
 from harness.store.failures import Failure
+from support import factory
 
 
-def test_a_row_a_result(factory: Any, tmp_path: Any) -> None:
+def test_a_row_a_result(tmp_path: Any) -> None:
     """A stored result and a failure become rows with every measure, intervals, parameters and provenance."""
     result = factory.make_result("hnsw", {"M": 16}, {"ef": 40}, disturbed=(2,), passes=6, processes=2)
     store = factory.write_store(tmp_path, [result], [factory.make_failure(detail="2 h")])
@@ -44,7 +45,7 @@ def test_an_empty_store_gives_an_empty_table() -> None:
     assert newest(table).empty
 
 
-def test_documents_with_little_in_them(factory: Any) -> None:
+def test_documents_with_little_in_them() -> None:
     """Absent keys of machine, environment and spec give empty cells, not errors."""
     result = factory.make_result(machine={}, environment={}, processes=0)
     result.document.spec["search"] = None
@@ -54,7 +55,7 @@ def test_documents_with_little_in_them(factory: Any) -> None:
     assert row["queries_asked"] == 100
 
 
-def test_machines_and_modes_are_kept_apart(factory: Any) -> None:
+def test_machines_and_modes_are_kept_apart() -> None:
     """Groups differ in dataset, k, mode, threads or machine; the same cpu under another key is another machine."""
     make = factory.make_result
     results = [
@@ -71,7 +72,7 @@ def test_machines_and_modes_are_kept_apart(factory: Any) -> None:
     assert len({part.key for part in parts}) == 6
 
 
-def test_near_floor(factory: Any) -> None:
+def test_near_floor() -> None:
     """Within twice of the no-op plug-in's QPS a row is marked, on the same group only; the floor itself is not."""
     make = factory.make_result
     steady = {"mode": "batch", "pass_spread": 0.0}
@@ -96,9 +97,7 @@ def test_near_floor(factory: Any) -> None:
         (False, "2025-09-01T13:00:00Z", ["measured", "crashed (SIGSEGV)"]),
     ],
 )
-def test_a_failure_gives_way_to_a_later_measurement_only(
-    factory: Any, searched: bool, when: str, kept: list[str]
-) -> None:
+def test_a_failure_gives_way_to_a_later_measurement_only(searched: bool, when: str, kept: list[str]) -> None:
     """What was mended is left out; what failed after some passes is shown beside them."""
     result = factory.make_result("annoy", {"n_trees": 5}, {"search_k": 10}, created="2025-06-01T13:00:00Z")
     spec = dict(result.spec) if searched else {**result.spec, "search": None}
@@ -106,7 +105,7 @@ def test_a_failure_gives_way_to_a_later_measurement_only(
     assert newest(tidy([result], [failure]))["status"].tolist() == kept
 
 
-def test_newest_keeps_the_last_measurement(factory: Any) -> None:
+def test_newest_keeps_the_last_measurement() -> None:
     """Of one setting under two versions of a plug-in the later one stays; other settings are untouched."""
     make = factory.make_result
     old = make("hnsw", {"M": 16}, {"ef": 10}, qps=5000, created="2025-01-01T00:00:00Z", plugin_hash="old")
@@ -116,7 +115,7 @@ def test_newest_keeps_the_last_measurement(factory: Any) -> None:
     assert kept["created"].tolist() == ["2025-02-01T00:00:00Z", "2024-01-01T00:00:00Z"]
 
 
-def test_frontier_is_per_algorithm_and_without_the_floor(factory: Any) -> None:
+def test_frontier_is_per_algorithm_and_without_the_floor() -> None:
     """Each algorithm has a frontier of its own; failures and the floor have none."""
     make = factory.make_result
     results = [
@@ -129,7 +128,7 @@ def test_frontier_is_per_algorithm_and_without_the_floor(factory: Any) -> None:
     assert on_frontier(table).tolist() == [True, False, True, False, False]
 
 
-def test_targets_table(factory: Any) -> None:
+def test_targets_table() -> None:
     """QPS at a recall is that of the fastest setting measured there, with its interval; nothing is interpolated."""
     make = factory.make_result
     results = [
@@ -155,14 +154,14 @@ def test_targets_table(factory: Any) -> None:
     assert targets_table(iter(results), (0.9, 0.95)).equals(table)
 
 
-def test_targets_without_intervals(factory: Any) -> None:
+def test_targets_without_intervals() -> None:
     """A single pass gives a reading but no interval."""
     row = targets_table([factory.make_result(passes=1, recall=0.95)], (0.9,)).iloc[0]
     assert row["qps@0.9"] > 0
     assert math.isnan(row["low@0.9"])
 
 
-def test_unlike_kernels_are_a_caveat(factory: Any) -> None:
+def test_unlike_kernels_are_a_caveat() -> None:
     """Where nobody chose them, results of one machine may still have run others: said by library, and never silent."""
     results = [factory.make_result(name) for name in ("a", "b", "c", "d")]
     for result, architecture in zip(results, ("Haswell", "SkylakeX", "Haswell", ""), strict=True):
@@ -177,7 +176,7 @@ def test_unlike_kernels_are_a_caveat(factory: Any) -> None:
     assert caveats(tidy(results)) == []
 
 
-def test_caveats(factory: Any) -> None:
+def test_caveats() -> None:
     """What makes figures hard to compare is said: queries, dataset versions, disturbed and single passes."""
     make = factory.make_result
     assert caveats(tidy([make(), make("b")])) == []

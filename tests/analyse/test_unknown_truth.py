@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from harness.analyse.measures import MEASURES
+from support import factory
 
 
 @pytest.mark.parametrize("name", ["recall", "recall_annb", "eps0.01", "eps0.1", "recall_worst5"])
-def test_recall_is_unknown_where_the_truth_is(factory, name):
+def test_recall_is_unknown_where_the_truth_is(name):
     """Without true distances every recall is nan, not 0."""
     result = factory.make_result()
     unknown = np.full(result.queries, np.nan)

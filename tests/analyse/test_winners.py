@@ -12,6 +12,7 @@ from harness.analyse.statistics import Range, ratio_range
 from harness.analyse.table import tidy
 from harness.analyse.targets import targets_table
 from harness.analyse.winners import banner, telling, winner
+from support import factory
 
 
 def test_the_interval_of_a_ratio_covers() -> None:
@@ -35,7 +36,7 @@ def test_a_ratio_whose_ends_are_not_known() -> None:
     assert math.isnan(ratio_range(2, Range(math.nan, math.nan), 1, Range(0.9, 1.1)).low)
 
 
-def table(factory: Any, *speeds: tuple[str, float, int]) -> Any:
+def table(*speeds: tuple[str, float, int]) -> Any:
     results = [factory.make_result(n, recall=0.97, qps=q, passes=p, pass_spread=0.02) for n, q, p in speeds]
     return targets_table(tidy(results))
 
@@ -44,7 +45,7 @@ SPEEDS = (("a", 1000, 7), ("b", 1005, 7), ("c", 400, 7), ("d", 990, 1))
 
 
 @pytest.mark.parametrize(("spread", "tied", "unsure"), [(0.003, 1, ["d"]), (0.1, 0, ["a", "b", "d"])])
-def test_the_fastest_and_its_ties(factory: Any, spread: float, tied: int, unsure: list[str]) -> None:
+def test_the_fastest_and_its_ties(spread: float, tied: int, unsure: list[str]) -> None:
     """Tied is what the interval of the ratio holds within 3%; where it is wider, or there is none, it can't be told."""
     # Latencies of single queries would add to the spread, and of one process it isn't known how much builds differ.
     shape = {"mode": "batch", "processes": 2, "pass_spread": spread}
@@ -57,21 +58,21 @@ def test_the_fastest_and_its_ties(factory: Any, spread: float, tied: int, unsure
     assert found.best.relation == ">="
 
 
-def test_nobody_wins_where_nobody_arrives(factory: Any) -> None:
+def test_nobody_wins_where_nobody_arrives() -> None:
     """A recall that no algorithm reaches has no winner."""
-    assert winner(table(factory, ("a", 1000, 7)), 0.99) is None
+    assert winner(table(("a", 1000, 7)), 0.99) is None
 
 
 @pytest.mark.parametrize("swap", [False, True])
-def test_the_order_of_rows_decides_nothing(factory: Any, swap: bool) -> None:
+def test_the_order_of_rows_decides_nothing(swap: bool) -> None:
     """The same algorithms in another order give the same winner."""
     speeds = [("a", 1000, 7), ("b", 3000, 7)]
-    found = winner(table(factory, *(reversed(speeds) if swap else speeds)), 0.9)
+    found = winner(table(*(reversed(speeds) if swap else speeds)), 0.9)
     assert found is not None
     assert (found.best.algorithm, found.tied) == ("b", ())
 
 
-def test_a_busy_machine_has_no_winner(factory: Any) -> None:
+def test_a_busy_machine_has_no_winner() -> None:
     """Where most passes are disturbed nobody wins, however far apart the figures are, and the reason says so."""
     marks = {"disturbed": tuple(range(4)), "recall": 0.97}
     rows = tidy([factory.make_result("a", qps=9000, **marks), factory.make_result("b", qps=1000, **marks)])
@@ -83,7 +84,7 @@ def test_a_busy_machine_has_no_winner(factory: Any) -> None:
     assert "8 of 14 passes were disturbed" in banner(rows)
 
 
-def test_an_algorithm_whose_passes_were_disturbed_is_not_beaten(factory: Any) -> None:
+def test_an_algorithm_whose_passes_were_disturbed_is_not_beaten() -> None:
     """Most passes are quiet, but not those of one: it neither wins nor loses."""
     quiet = [factory.make_result(n, qps=q, recall=0.97) for n, q in (("a", 3000), ("b", 1000), ("d", 900))]
     slow = factory.make_result("c", qps=500, recall=0.97, disturbed=(0, 1, 2, 3))
@@ -98,8 +99,8 @@ def test_an_algorithm_whose_passes_were_disturbed_is_not_beaten(factory: Any) ->
     assert found.reason == "4 of 7 passes of c were disturbed"
 
 
-def test_what_is_told_of_a_recall(factory: Any) -> None:
+def test_what_is_told_of_a_recall() -> None:
     """One line says who won, who can't be told apart from it, and that nobody arrives."""
     assert telling(None) == "no algorithm reaches it"
-    assert telling(winner(table(factory, ("a", 1000, 7), ("b", 100, 7)), 0.95)) == "a"
-    assert telling(winner(table(factory, ("a", 1000, 7), ("d", 400, 1)), 0.95)) == "a; can't tell: d"
+    assert telling(winner(table(("a", 1000, 7), ("b", 100, 7)), 0.95)) == "a"
+    assert telling(winner(table(("a", 1000, 7), ("d", 400, 1)), 0.95)) == "a; can't tell: d"

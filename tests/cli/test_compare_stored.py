@@ -14,11 +14,12 @@ from harness.data.metric import Metric
 from harness.measure.job import Job
 from harness.store.results import ResultStore
 from harness.store.spec import thaw
+from support import factory
 
 FAULTY = Path(__file__).parents[1] / "plugins" / "faulty"
 
 
-def baseline(path: Path, factory: Any, **changes: Any) -> dict[str, Any]:
+def baseline(path: Path, **changes: Any) -> dict[str, Any]:
     """Write a baseline of hnsw on digits, 50 queries at k = 10, and return what it holds."""
     terms = {"queries": 50, "processes": 5, "passes": 15, **changes}
     write_baseline(path, [factory.make_result(search={"ef": 10}, **terms)])
@@ -40,10 +41,10 @@ def baseline(path: Path, factory: Any, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_baseline_edited_by_hand_is_refused_in_a_line(
-    annbench: Any, tmp_path: Path, factory: Any, change: dict[str, Any], said: str
+    annbench: Any, tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     """A traceback would end in status 1, which a gate reads as slower."""
-    document = baseline(tmp_path / "base.json", factory)
+    document = baseline(tmp_path / "base.json")
     document["settings"][0] |= change
     (tmp_path / "edited.json").write_text(json.dumps(document), encoding="utf-8")
     status, _, err = annbench("compare", "base.json", "edited.json", "--fail-if-slower", "10%")
@@ -53,9 +54,9 @@ def test_a_baseline_edited_by_hand_is_refused_in_a_line(
     assert "Traceback" not in err
 
 
-def test_a_baseline_of_a_later_version_is_told_by_its_version(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_a_baseline_of_a_later_version_is_told_by_its_version(annbench: Any, tmp_path: Path) -> None:
     """Whatever else it holds that this version doesn't know."""
-    document = baseline(tmp_path / "base.json", factory)
+    document = baseline(tmp_path / "base.json")
     later = {**document, "schema_version": 3, "weather": "fine"}
     (tmp_path / "later.json").write_text(json.dumps(later), encoding="utf-8")
     status, _, err = annbench("compare", "base.json", "later.json")
@@ -70,9 +71,9 @@ def with_passes(document: dict[str, Any], qps: float) -> dict[str, Any]:
     return document
 
 
-def test_baselines_are_compared_by_cpu_time(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_baselines_are_compared_by_cpu_time(annbench: Any, tmp_path: Path) -> None:
     """What B took longer by the wall clock is a neighbour's; the table, JSON and the gate say by which clock it is."""
-    fast, slow = (baseline(tmp_path / f"{name}.json", factory, qps=qps) for name, qps in (("a", 1000.0), ("b", 800.0)))
+    fast, slow = (baseline(tmp_path / f"{name}.json", qps=qps) for name, qps in (("a", 1000.0), ("b", 800.0)))
     for name, document in (("a", with_passes(fast, 1100.0)), ("b", with_passes(slow, 1100.0))):
         (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
     gate = ("--fail-if-slower", "10%", "--format", "json")
@@ -89,9 +90,9 @@ def test_baselines_are_compared_by_cpu_time(annbench: Any, tmp_path: Path, facto
     assert "slower than A by CPU time on digits" in err
 
 
-def test_a_baseline_without_cpu_time_is_told(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_a_baseline_without_cpu_time_is_told(annbench: Any, tmp_path: Path) -> None:
     """One of an older version can be compared by the wall clock alone; half of the passes is a mistake."""
-    document = baseline(tmp_path / "old.json", factory)
+    document = baseline(tmp_path / "old.json")
     del document["settings"][0]["qps_cpu"]
     (tmp_path / "old.json").write_text(json.dumps(document), encoding="utf-8")
     assert annbench("compare", "old.json", "old.json")[0] == 0
@@ -106,7 +107,7 @@ def test_a_baseline_without_cpu_time_is_told(annbench: Any, tmp_path: Path, fact
 
 
 @pytest.mark.parametrize("side", ["", " ", "::hnsw"])
-def test_an_empty_side_is_not_the_current_folder(annbench: Any, tmp_path: Path, factory: Any, side: str) -> None:
+def test_an_empty_side_is_not_the_current_folder(annbench: Any, tmp_path: Path, side: str) -> None:
     """It is what an unset variable leaves in a script."""
     factory.write_store(tmp_path, [factory.make_result(search={"ef": 10})])
     for sides in ((".", side), (side, ".")):
@@ -121,7 +122,7 @@ def rows(out: str) -> list[dict[str, Any]]:
     return found
 
 
-def store(folder: Path, factory: Any, *terms: dict[str, Any]) -> str:
+def store(folder: Path, *terms: dict[str, Any]) -> str:
     """Write a result of each of these terms, each of five children, into one store."""
     results = [factory.make_result(**{"search": {"ef": 10}, "processes": 5, "passes": 15, **one}) for one in terms]
     factory.write_store(folder, results)
@@ -138,10 +139,10 @@ def store(folder: Path, factory: Any, *terms: dict[str, Any]) -> str:
     ],
 )
 def test_each_is_compared_with_its_like(
-    annbench: Any, tmp_path: Path, factory: Any, other: dict[str, Any], key: str, told: str
+    annbench: Any, tmp_path: Path, other: dict[str, Any], key: str, told: str
 ) -> None:
     """Two stores that hold the same two terms give two verdicts, and say which is of which."""
-    folder = store(tmp_path / "both", factory, {}, other)
+    folder = store(tmp_path / "both", {}, other)
     status, out, err = annbench("compare", folder, folder, "--format", "json")
     assert status == 0, err
     found = rows(out)
@@ -157,7 +158,7 @@ def ran(result: Any, architecture: str) -> Any:
     return result
 
 
-def test_unlike_kernels_are_another_machine(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_unlike_kernels_are_another_machine(annbench: Any, tmp_path: Path) -> None:
     """A BLAS that took other kernels on one side is refused, and told where that is allowed; so is a variable."""
     for name, architecture, set_for_all in (
         ("old", "Barcelona", {}),
@@ -193,12 +194,11 @@ def test_unlike_kernels_are_another_machine(annbench: Any, tmp_path: Path, facto
     ],
 )
 def test_options_choose_among_results(
-    annbench: Any, tmp_path: Path, factory: Any, options: tuple[str, ...], left: list[tuple[int, str, int]]
+    annbench: Any, tmp_path: Path, options: tuple[str, ...], left: list[tuple[int, str, int]]
 ) -> None:
     """Those that are given; a thread more or less is nothing to results of one query a call."""
     folder = store(
         tmp_path / "many",
-        factory,
         *({}, {"queries": 50}, {"k": 5}, {"mode": "batch", "threads": 2}, {"queries": 30, "half": "odd"}),
     )
     status, out, err = annbench("compare", folder, folder, "--format", "json", *options)
@@ -220,10 +220,10 @@ def test_options_choose_among_results(
     ],
 )
 def test_terms_that_contradict_a_baseline_are_refused(
-    annbench: Any, tmp_path: Path, factory: Any, options: tuple[str, ...], said: str
+    annbench: Any, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
     """They were replaced by the baseline's without a word; nothing is measured before it is said."""
-    baseline(tmp_path / "base.json", factory)
+    baseline(tmp_path / "base.json")
     for sides in (("base.json", "hnswlib(M=16, ef=40)"), ("hnswlib(M=16, ef=40)", "base.json")):
         status, _, err = annbench("compare", *sides, *options)
         assert status == 2
@@ -232,10 +232,10 @@ def test_terms_that_contradict_a_baseline_are_refused(
 
 
 def test_more_queries_than_there_are_is_all_of_them(
-    annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+    annbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the same --queries serves for a baseline and for what is compared with it."""
-    baseline(tmp_path / "base.json", factory)
+    baseline(tmp_path / "base.json")
     header = type("Header", (), {"queries": 50, "sha256": "d" * 64})
     monkeypatch.setattr("harness.compare.meet.read_header", lambda folder, name: header)
     assert annbench("compare", "base.json", "base.json", "--queries", "1000")[0] == 0
@@ -244,34 +244,32 @@ def test_more_queries_than_there_are_is_all_of_them(
     assert annbench("compare", "base.json", "base.json", "--queries", "1000")[0] == 2
 
 
-def test_an_algorithm_is_measured_under_one_of_the_terms(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_an_algorithm_is_measured_under_one_of_the_terms(annbench: Any, tmp_path: Path) -> None:
     """Where the other side has several the message lists them, and with what they are chosen."""
-    folder = store(tmp_path / "both", factory, {}, {"queries": 50})
+    folder = store(tmp_path / "both", {}, {"queries": 50})
     status, _, err = annbench("compare", folder, "hnsw(M=16, ef=10)")
     assert status == 2
     assert "k=10, single, 100 queries; digits-64-euclidean, k=10, single, 50 queries" in err
     assert "--queries or FOLDER::ALGORITHM" in err
-    folder = store(tmp_path / "two", factory, {"algorithm": "lsh"}, {"algorithm": "annoy"})
+    folder = store(tmp_path / "two", {"algorithm": "lsh"}, {"algorithm": "annoy"})
     status, _, err = annbench("compare", folder, "hnsw(M=16, ef=10)")
     assert status == 2
     assert "holds several algorithms, and none is hnsw" in err
 
 
-def test_unlike_queries_are_refused(annbench: Any, tmp_path: Path, factory: Any) -> None:
+def test_unlike_queries_are_refused(annbench: Any, tmp_path: Path) -> None:
     """Where no pair is alike, what differs least is named."""
-    old, new = store(tmp_path / "old", factory, {}), store(tmp_path / "new", factory, {"queries": 50})
+    old, new = store(tmp_path / "old", {}), store(tmp_path / "new", {"queries": 50})
     status, _, err = annbench("compare", old, new)
     assert status == 2
     assert "100 queries on one side, 50 queries on the other" in err
 
 
 @pytest.mark.parametrize("gate", [("--fail-if-slower", "10%"), ("--fail-if-recall-drops", "0.01")])
-def test_what_is_missing_is_told_and_fails_a_gate(
-    annbench: Any, tmp_path: Path, factory: Any, gate: tuple[str, str]
-) -> None:
+def test_what_is_missing_is_told_and_fails_a_gate(annbench: Any, tmp_path: Path, gate: tuple[str, str]) -> None:
     """An index that crashed left no result: green would be wrong."""
     lsh = {"algorithm": "lsh"}
-    old, new = store(tmp_path / "old", factory, {}, lsh), store(tmp_path / "new", factory, {})
+    old, new = store(tmp_path / "old", {}, lsh), store(tmp_path / "new", {})
     told = "A's lsh on digits-64-euclidean (k=10, single, 100 queries) has no counterpart in B"
     status, out, err = annbench("compare", old, new, "--format", "json")
     assert status == 0, err
@@ -289,8 +287,8 @@ def test_what_is_missing_is_told_and_fails_a_gate(
         status, out, _ = annbench("compare", old, side, *gate, "--format", "json")
         assert (status, json.loads(out)["missing"]) == (0, [])
     # A baseline is of one algorithm on one data set.
-    baseline(tmp_path / "base.json", factory, queries=100)
-    store(tmp_path / "more", factory, {}, {"dataset": "elsewhere"})
+    baseline(tmp_path / "base.json", queries=100)
+    store(tmp_path / "more", {}, {"dataset": "elsewhere"})
     for side in (old, "more"):
         status, out, _ = annbench("compare", side, "base.json", *gate, "--format", "json")
         assert (status, json.loads(out)["missing"]) == (0, [])
@@ -306,11 +304,11 @@ def test_what_is_missing_is_told_and_fails_a_gate(
     ],
 )
 def test_one_algorithm_may_lack_a_dataset(
-    annbench: Any, tmp_path: Path, factory: Any, theirs: list[dict[str, Any]], status: int, told: str
+    annbench: Any, tmp_path: Path, theirs: list[dict[str, Any]], status: int, told: str
 ) -> None:
     """A data set is missed like an algorithm; queries that differ on one don't hide what else is compared."""
-    old = store(tmp_path / "old", factory, {}, {"dataset": "elsewhere"})
-    new = store(tmp_path / "new", factory, *theirs)
+    old = store(tmp_path / "old", {}, {"dataset": "elsewhere"})
+    new = store(tmp_path / "new", *theirs)
     found, out, _ = annbench("compare", old, new, "--fail-if-slower", "10%", "--format", "json")
     assert found == status
     assert any(told in note for note in json.loads(out)["notes"])
@@ -319,7 +317,7 @@ def test_one_algorithm_may_lack_a_dataset(
 class Machine:
     """Stands for the children: makes up what they would measure, slower each time, or is interrupted first."""
 
-    def __init__(self, factory: Any) -> None:
+    def __init__(self) -> None:
         self._factory = factory
         self.builds = 0
         self.interrupted_at = 0
@@ -340,10 +338,10 @@ class Machine:
 
 
 def test_the_rival_of_a_baseline_is_measured_anew(
-    annbench: Any, tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+    annbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same source gave the baseline's own passes again, a ratio of exactly 1, and nothing was measured."""
-    machine = Machine(factory)
+    machine = Machine()
     monkeypatch.setattr("harness.compare.live.run_build", machine)
     monkeypatch.setattr("harness.compare.apart.check", lambda *_: None)
     header = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1697, 100, 100, 64, "d" * 64)

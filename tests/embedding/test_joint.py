@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from harness.embedding.joint import JointRow, joint_rows, onsets, together
 from harness.embedding.judged import Judged
 from harness.embedding.measures.ranking import Judgements
 from harness.store.result import Result
+from support import factory
 
 QUERIES, DOCUMENTS = 40, 120
 SHA = "d" * 64
@@ -49,7 +49,7 @@ def judged(*, own: bool = False, seed: int = 0) -> Judged:
     )
 
 
-def answered(factory: ModuleType, neighbors: Any, **spec: Any) -> Result:
+def answered(neighbors: Any, **spec: Any) -> Result:
     """Return a result whose answers are these."""
     result = factory.make_result(dataset="some-data", queries=len(neighbors), k=neighbors.shape[1], **spec)
     found: Result = replace(result, arrays={**result.arrays, "neighbors": np.asarray(neighbors, np.int64)})
@@ -75,7 +75,7 @@ def by_pytrec_eval(about: Judged, neighbors: Any) -> list[float]:
 
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("k", [10, 11, 25])
-def test_answers_are_judged_as_pytrec_eval_does(factory: ModuleType, own: bool, k: int) -> None:
+def test_answers_are_judged_as_pytrec_eval_does(own: bool, k: int) -> None:
     """Of answers that miss some, to some of the queries; exact search's too, and the loss is what lies between."""
     about = judged(own=own)
     rng = np.random.default_rng(1)
@@ -84,7 +84,7 @@ def test_answers_are_judged_as_pytrec_eval_does(factory: ModuleType, own: bool, 
     for row in neighbors:
         row[rng.permutation(k)[:4]] = -1  # not found
         rng.shuffle(row)
-    (found,) = joint_rows([answered(factory, neighbors)], {"some-data": about})
+    (found,) = joint_rows([answered(neighbors)], {"some-data": about})
     wanted, exact = by_pytrec_eval(about, neighbors), by_pytrec_eval(about, about.exact[:count, :k])
     assert found.queries == count
     assert found.ndcg == pytest.approx(np.mean(wanted))
@@ -96,32 +96,32 @@ def test_answers_are_judged_as_pytrec_eval_does(factory: ModuleType, own: bool, 
 
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("k", [10, 30])
-def test_exact_answers_lose_nothing(factory: ModuleType, own: bool, k: int) -> None:
+def test_exact_answers_lose_nothing(own: bool, k: int) -> None:
     """Neither where each query is a document, and so one of ten neighbours is none: exact search had ten as well."""
     about = judged(own=own)
-    (found,) = joint_rows([answered(factory, about.exact[:, :k])], {"some-data": about})
+    (found,) = joint_rows([answered(about.exact[:, :k])], {"some-data": about})
     assert (found.loss, found.ndcg) == (0.0, found.exact)
     assert not found.measurable
     if k > 10:
         assert found.exact == pytest.approx(np.mean(by_pytrec_eval(about, about.exact)))
 
 
-def test_what_is_not_judged_is_left_out(factory: ModuleType) -> None:
+def test_what_is_not_judged_is_left_out() -> None:
     """Fewer than ten neighbours, other data, other vectors of that name, and floors are no rows."""
     about = judged()
-    right = answered(factory, about.exact[:, :10])
+    right = answered(about.exact[:, :10])
     others = [
-        answered(factory, about.exact[:, :9]),
+        answered(about.exact[:, :9]),
         factory.make_result(dataset="other-data", queries=10),
-        answered(factory, about.exact[:, :10], dataset_sha256="e" * 64),
-        answered(factory, about.exact[:, :10], purpose="floor"),
+        answered(about.exact[:, :10], dataset_sha256="e" * 64),
+        answered(about.exact[:, :10], purpose="floor"),
     ]
     assert len(joint_rows([right, *others], {"some-data": about})) == 1
     assert joint_rows(others, {"some-data": about}) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
-def test_the_frontier_is_what_no_other_beats(factory: ModuleType, points: list[tuple[int, int, bool]]) -> None:
+def test_the_frontier_is_what_no_other_beats(points: list[tuple[int, int, bool]]) -> None:
     """A row is on it if none of its dataset is as good in both and better in one; equal rows both are."""
     points = sorted(points, key=lambda point: point[2])
     rows = [factory.make_joint_row(qps=qps, loss=-kept / 10, dataset=str(first)) for qps, kept, first in points]
@@ -132,7 +132,7 @@ def test_the_frontier_is_what_no_other_beats(factory: ModuleType, points: list[t
         assert marked.on_frontier is not beaten
 
 
-def test_p_values_are_corrected_within_a_dataset(factory: ModuleType) -> None:
+def test_p_values_are_corrected_within_a_dataset() -> None:
     """Among many settings one looks lossy by chance: what is told of it depends on how many there are."""
     alone = [factory.make_joint_row(p_value=0.03, dataset="alone")]
     many = [factory.make_joint_row(p_value=0.03 if i == 0 else 0.5) for i in range(4)]
@@ -141,7 +141,7 @@ def test_p_values_are_corrected_within_a_dataset(factory: ModuleType) -> None:
     assert [row.measurable for row in found] == [True, False, False, False, False]
 
 
-def test_where_the_loss_begins(factory: ModuleType) -> None:
+def test_where_the_loss_begins() -> None:
     """The highest recall of a measurable loss, and the lowest above that; each dataset by itself, NaN for neither."""
 
     def row(recall: float, ndcg: float = 0.5, p_value: float = 1.0, dataset: str = "some-data") -> JointRow:

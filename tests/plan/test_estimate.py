@@ -14,6 +14,7 @@ from harness.plan.estimate import Countdown, Estimate, estimate, in_words
 from harness.plan.expand import Plan
 from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec, Provenance, SearchSpec, freeze
+from support import factory
 
 HEADER = Header("digits-64-euclidean", Metric.EUCLIDEAN, 1000, 100, 100, 64, "")
 SUITE = suite_for("default", dataset=HEADER.name)
@@ -51,7 +52,7 @@ def replace_rows(n):
     return HEADER._replace(n=n)
 
 
-def test_what_was_measured_decides(tmp_path, factory):
+def test_what_was_measured_decides(tmp_path):
     """Builds and queries that were slow here are expected to be slow again, on more rows slower still."""
     slow = factory.make_result("hnsw", {"M": 16}, {"ef": 10}, qps=10.0, queries=100)
     slow.document.processes[0].build_seconds = 500.0

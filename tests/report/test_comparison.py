@@ -12,6 +12,7 @@ from harness.analyse.paired import Pair, compare_pairs
 from harness.compare.request import Report, Row
 from harness.compare.stored import Terms
 from harness.report.comparison import footnotes, render
+from support import factory
 
 QUERIES = 20
 TERMS = Terms(
@@ -34,7 +35,7 @@ TERMS = Terms(
     ],
 )
 def test_speeds_that_contradict_their_ratio_are_explained(
-    factory: Any, a: tuple[float, ...], b: tuple[float, ...], *, apart: bool
+    a: tuple[float, ...], b: tuple[float, ...], *, apart: bool
 ) -> None:
     """Where the quotient of what is shown lies outside the ratio's interval, a footnote says why, and which counts."""
 
@@ -50,7 +51,7 @@ def test_speeds_that_contradict_their_ratio_are_explained(
     assert ("trust A / B (at recall" in render(report, "markdown")) == apart
 
 
-def test_rounds_that_several_recalls_rest_on_are_counted_once(factory: Any) -> None:
+def test_rounds_that_several_recalls_rest_on_are_counted_once() -> None:
     """Of one match read at three recalls, 2 of 15 rounds were disturbed: not 6 of 45. Looks are told of."""
     result = factory.make_result(queries=QUERIES, passes=5)
     marked = replace(result, pass_disturbed=np.array([True, False, False, False, False]))

@@ -18,6 +18,7 @@ from harness.report.derived import derive
 from harness.report.html.page import Content, write_page
 from harness.report.snippet import application
 from harness.report.tables import targets_markdown
+from support import factory
 
 WIDTHS = (360, 900, 1600)
 EVIL = "<script>window.broken=1</script><img src=x onerror='window.broken=2'>\"'&amp;<b>b</b>"
@@ -25,7 +26,7 @@ HOVER = "const h = document.querySelector('#plot-frontier .hoverlayer text'); re
 
 
 @pytest.fixture(scope="module")
-def hostile(factory: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a page whose every name and parameter is markup."""
     folder = tmp_path_factory.mktemp("hostile")
     machine = {"key": EVIL, "cpu": EVIL, "cores": 2}
@@ -179,7 +180,7 @@ def test_the_chooser_keeps_to_its_limits(browser: Any, page: Path) -> None:
     assert browser.run("return document.getElementById('choose-recall').value") == "0.95"
 
 
-def test_one_recall_has_one_answer(browser: Any, page: Path, factory: Any) -> None:
+def test_one_recall_has_one_answer(browser: Any, page: Path) -> None:
     """Summary, chooser, the tables of targets and of costs, and the Markdown's, name one setting and its figures."""
     names = ("brute_force", "hnsw", "hnswlib", "lsh")
     table = tidy(factory.make_world(names, settings=5, floor=60_000.0))
