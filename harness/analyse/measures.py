@@ -18,7 +18,7 @@ from harness.workloads.measure import SINGLE, Measure, format_bytes, format_coun
 
 RECALL = Measure(
     name="recall",
-    title="Recall",
+    title="Recall@k",
     unit="",
     better="higher",
     formatter=format_share,

@@ -64,6 +64,18 @@ class GroupKey(NamedTuple):
     threads: int
     machine: str
 
+    @property
+    def asks(self) -> str:
+        """Say what is asked for: `k = 10`, or `range, k = 10, quantile=0.9` of a workload that came later."""
+        if self.workload == FIRST_WORKLOAD:
+            return f"k = {self.k}"
+        return ", ".join(filter(None, [self.workload, f"k = {self.k}" if self.k else "", self.terms]))
+
+    @property
+    def recall(self) -> str:
+        """Name the recall of this workload: `Recall@10`, or `Recall`."""
+        return f"Recall@{self.k}" if self.workload == FIRST_WORKLOAD else "Recall"
+
 
 class Group(NamedTuple):
     """Rows of the tidy table that may be compared."""

@@ -72,6 +72,13 @@ def run(
             "--search", metavar="KEY=VALUE", help="Search parameters, the same; a list is a choice: 'ef=[10, 40]'."
         ),
     ] = None,
+    workload: Annotated[
+        str | None, typer.Option("--workload", "-w", help="What is measured: knn (the default), range.")
+    ] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="KEY=VALUE", help="A field of the workload, such as quantile=0.9; repeatable."),
+    ] = None,
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Neighbours a query.")] = None,
     mode: Annotated[Mode | None, typer.Option(help="One query a call, or all in one call.")] = None,
     threads: Threads = 1,
@@ -102,6 +109,8 @@ def run(
 
     Example: annbench run -d mine-128-angular --mode batch --threads 2 --timeout 15m --memory 8G
 
+    Example: annbench run --workload range -d fashion-mnist-784-euclidean --with quantile=0.9
+
     Example: annbench run -d digits-64-euclidean --ann-benchmarks ~/ann-benchmarks/ann_benchmarks/algorithms
     """
     from harness.api import suite_for
@@ -116,7 +125,7 @@ def run(
     from harness.measure.session import Options, plan_run
     from harness.plan.estimate import together
     from harness.plan.expand import chosen
-    from harness.plan.selection import grids_for
+    from harness.plan.selection import grids_for, read_values
 
     console = Lines(stderr=True)
     registry = registry_with(plugin, ann_benchmarks)
@@ -126,8 +135,10 @@ def run(
         dataset=dataset,
         algorithm=algorithm or (["ann-benchmarks"] if ann_benchmarks else None),
         group=group,
+        workload=workload,
         k=k,
         mode=mode,
+        **read_values(own or ()),
         queries=queries,
         passes=passes,
         rounds=rounds,

@@ -21,6 +21,10 @@ FilteredSearch = Callable[[Any, int, Sequence[Predicate]], Any]
 """(queries (m, dim), k, m predicates) -> ids, as a `Search` gives them: of rows that match a query's predicate."""
 
 
+RangeSearch = Callable[[Any, float], Any]
+"""(queries (m, dim), radius) -> (indptr (m + 1,), ids (total,)), integers: see `Ranges`."""
+
+
 class Saves(ABC):
     """The ability to write an index to disk and read it back."""
 
@@ -39,6 +43,19 @@ class Grows(ABC):
     @abstractmethod
     def add(self, vectors: Any, *, threads: int = 1) -> None:
         """Add (m, dim) vectors; their ids go on from the highest so far, also where that one was deleted."""
+
+
+class Ranges(ABC):
+    """The ability to find all vectors within a radius."""
+
+    @abstractmethod
+    def range_searcher(self, *, threads: int = 1, **search_params: Any) -> RangeSearch:
+        """Bind search parameters, those of `searcher`; untimed. Only the searcher bound last, of either kind, is valid.
+
+        What it returns is called with queries (m, dim) and a radius, a distance of the metric as the harness states it
+        (euclidean not squared, angular 1 - cos, ip -dot, hamming a share of the bits). It gives `indptr` (m + 1,) and
+        `ids` (total,), both of integers: query i found ids[indptr[i]:indptr[i + 1]], in any order, each once.
+        """
 
 
 class Deletes(ABC):

@@ -27,6 +27,8 @@ from harness.engines.abilities import (
     Filters,
     Flushes,
     Grows,
+    Ranges,
+    RangeSearch,
     Saves,
     Search,
 )
@@ -48,6 +50,8 @@ __all__ = [
     "Neighbors",
     "PackedBits",
     "Predicate",
+    "RangeSearch",
+    "Ranges",
     "Saves",
     "Search",
     "Sets",

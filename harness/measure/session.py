@@ -18,7 +18,7 @@ from harness.core.cores import usable_cores
 from harness.core.errors import ConfigError, HarnessFault, StoreError
 from harness.core.library_kernels import kernel_variables
 from harness.core.lock import held_alone
-from harness.data.dataset import Half, read_header
+from harness.data.dataset import Dataset, Half, open_dataset, read_header
 from harness.engines.config import GroupConfig
 from harness.engines.registry import Entry, Registry
 from harness.measure.cgroups import allowed
@@ -34,6 +34,7 @@ from harness.plan.suites import Suite
 from harness.store.failures import FAILURE_SUFFIX, Failure
 from harness.store.results import ResultStore
 from harness.store.spec import BuildSpec
+from harness.workloads.catalogue import find_workload
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _measure(
         summary.failed_before += plan.failed_before
         summary.skipped |= plan.skipped
         summary.held |= plan.held
+        _make_truth(suite, plan, options)
         turns = [_turn(registry[build.algorithm], build, suite, options, store) for build in plan.builds]
         _go_round(dataset, turns, registry, suite, options, limits, store, listener)
         for turn in turns:
@@ -161,6 +163,17 @@ def _measure(
             summary.measured += len(turn.passes) - len(turn.failed)
             if len(turn.failed) < len(turn.passes):
                 summary.held.add(turn.build.algorithm)
+
+
+def _make_truth(suite: Suite, plan: Plan, options: Options) -> None:
+    """Let the workload make what it needs of the truth, once for all builds of a dataset."""
+    for build in plan.builds[:1]:
+
+        def load(build: BuildSpec = build) -> Dataset:
+            dataset = open_dataset(options.data, build.dataset)
+            return dataset if build.half is None else dataset.half(build.half)
+
+        find_workload(suite.workload).prepare(suite.terms, load, build.queries)
 
 
 def _turn(entry: Entry, build: BuildSpec, suite: Suite, options: Options, store: ResultStore) -> Turn:

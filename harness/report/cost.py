@@ -29,14 +29,14 @@ def cost_recall_figure(group: Group, measure: str = "build_seconds") -> Any | No
     looks = group_styles(group.rows)
     what = MEASURES[measure]
     figure = new_figure(
-        f"{what.title} against recall@{about.k}",
+        f"{what.title} against {about.recall.lower()}",
         f"{about.dataset}: {about.setting}; down and to the right is better",
         (f"{KEY_TO_LINES} · a line is a build, its marks are search settings · {what.about}", *about.footer),
     )
     axes = add_axes(figure)
     recall_scale(axes, float(rows["recall"].min()), logit=True)
     cost_scale(axes.yaxis, list(rows[measure]), what)
-    axes.set_xlabel(f"Recall@{about.k} (scale stretched towards 1)")
+    axes.set_xlabel(f"{about.recall} (scale stretched towards 1)")
     ends = []
     for name, mine in thickest_last(rows):
         look = looks[name]
@@ -66,7 +66,7 @@ def cost_speed_figure(group: Group, measure: str = "build_seconds", target: floa
     if absent:
         notes = [f"not reached by {', '.join(absent)}", *notes[:2]]
     figure = new_figure(
-        f"{what.title} against queries per second at recall@{about.k} = {target:g}",
+        f"{what.title} against queries per second at {about.recall.lower()} = {target:g}",
         f"{about.dataset}: {about.setting}; up and to the left is better",
         (" · ".join(notes), *about.footer),
     )

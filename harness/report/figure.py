@@ -37,7 +37,7 @@ class Page:
     """What the title and the footer of a group's pictures say."""
 
     dataset: str
-    k: int
+    recall: str
     setting: str
     footer: tuple[str, str]
 
@@ -51,13 +51,13 @@ def page(key: GroupKey, rows: pd.DataFrame) -> Page:
     threads = f"{key.threads} thread{'s' if key.threads != 1 else ''}"
     setting = f"all queries in one call, {threads}" if key.mode == "batch" else "one query at a time, 1 thread"
     shape = f"{rows_searched:,} \N{MULTIPLICATION SIGN} {dimension:,}" if rows_searched and dimension else ""
-    what = [key.dataset, shape, f"k = {key.k}", setting, f"{queries:,} queries" if queries else ""]
+    what = [key.dataset, shape, key.asks, setting, f"{queries:,} queries" if queries else ""]
     dates = sorted(date[:10] for date in measured["created"] if date)
     when = "" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     where = [machine_title(key, rows), when]
     return Page(
         dataset=plain(key.dataset, 60),
-        k=key.k,
+        recall=key.recall,
         setting=setting,
         footer=(_joined(what), _joined(where)),
     )

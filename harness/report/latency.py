@@ -30,7 +30,7 @@ def latency_figure(group: Group, target: float = LATENCY_TARGET) -> Any | None:
     looks = group_styles(group.rows)
     height = max(3.0, 2.25 + _ROW * len(rows))
     figure = new_figure(
-        f"Latency at recall@{about.k} of at least {target:g}",
+        f"Latency at {about.recall.lower()} of at least {target:g}",
         f"{about.dataset}: each algorithm at its fastest setting that reaches it; left is better",
         (
             "solid, bold: from scratch · dashed: library · p99: 99% of the queries were answered within this time",

@@ -47,14 +47,14 @@ def speed_figure(group: Group, *, logit: bool = False) -> Any | None:
     if math.isfinite(floor) and not drawn_floor:
         notes.append(f"floor: {short_count(floor)} QPS, above the picture")
     figure = new_figure(
-        f"Recall@{about.k} against queries per second",
+        f"{about.recall} against queries per second",
         f"{about.dataset}: {about.setting}; up and to the right is better",
         (" · ".join(notes), *about.footer),
     )
     axes = add_axes(figure)
     recall_scale(axes, float(rows["recall"].min()), logit=logit)
     log_scale(axes.yaxis, low, high, short_count)
-    axes.set_xlabel(f"Recall@{about.k}" + (" (scale stretched towards 1)" if logit else ""))
+    axes.set_xlabel(about.recall + (" (scale stretched towards 1)" if logit else ""))
     axes.set_ylabel("Queries per second (log)")
     if drawn_floor:
         _draw_floor(axes, floor)

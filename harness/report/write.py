@@ -20,6 +20,7 @@ from harness.report.figure import FORMATS, machine_title, save
 from harness.report.latency import LATENCY_TARGET, latency_figure
 from harness.report.plots import speed_figure
 from harness.report.style import drawing
+from harness.store.spec import FIRST_WORKLOAD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,8 @@ def _stems(keys: Sequence[Any]) -> list[str]:
         alike = [other for other in keys if other[:-1] == key[:-1]]
         threads = f"-{key.threads}threads" if key.mode == "batch" or key.threads != 1 else ""
         machine = f"-{key.machine or 'unknown'}" if len(alike) > 1 else ""
-        wanted = _safe(f"{key.dataset[:_STEM_LIMIT]}-k{key.k}-{key.mode}{threads}{machine[:20]}")
+        own = "" if key.workload == FIRST_WORKLOAD else f"-{key.workload}{'-' * bool(key.terms)}{key.terms}"
+        wanted = _safe(f"{key.dataset[:_STEM_LIMIT]}{own}-k{key.k}-{key.mode}{threads}{machine[:20]}")
         stem, number = wanted, 2
         while stem.lower() in {known.lower() for known in stems}:
             stem, number = f"{wanted}-{number}", number + 1
@@ -155,7 +157,7 @@ def _section(group: Group, stem: str, pictures: Sequence[str], texts: dict[str, 
     machine = tables.escape(machine_title(key, rows))
     code = tables.escape(key.machine, 20)
     where = f"{machine} ({code})" if code and code != machine else machine
-    parts = [f"## {tables.escape(key.dataset)}, k = {key.k}, {mode}, on {where}\n"]
+    parts = [f"## {tables.escape(key.dataset)}, {key.asks}, {mode}, on {where}\n"]
     notes = caveats(rows)
     if notes:
         parts.append("Before you compare:\n\n" + "\n".join(f"- {tables.escape(note)}" for note in notes) + "\n")

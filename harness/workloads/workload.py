@@ -7,8 +7,7 @@ it up by the name in a suite, a spec or a file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -93,8 +92,8 @@ class Workload(ABC):
     def check(self, terms: Any, dataset: Header) -> None:
         """Raise ConfigError where a dataset can't serve these terms; say what to do."""
 
-    def prepare(self, terms: Any, folder: Path, dataset: str, count: int) -> None:  # noqa: B027 - optional
-        """Make what truth is missing of the first `count` queries, in the folder of datasets; show progress."""
+    def prepare(self, terms: Any, load: Callable[[], Dataset], count: int) -> None:  # noqa: B027 - optional
+        """Make what truth is missing of the first `count` queries of a dataset, kept beside it; show progress."""
 
     @abstractmethod
     def driver(self, algorithm: Algorithm, dataset: Dataset, terms: Any, *, threads: int) -> Driver:

@@ -30,7 +30,7 @@ def test_a_good_plugin_is_measured(bench):
     assert (summary.measured, summary.failed) == (4, 0)  # three settings, and the floor
     for result in bench.store.results():
         if result.spec["algorithm"] == "exact":
-            assert (result.distances <= result.kth_distance[:, None] + 1e-9).all()
+            assert (result.arrays["distances"] <= result.arrays["kth_distance"][:, None] + 1e-9).all()
             assert result.passes >= 2
             assert result.latencies_ns.shape == (len(result.repetition_pass), 20)
             assert (result.latencies_ns > 0).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.core.errors import UnknownNameError
-from harness.engines.conformance import abilities, answers, edges, promises
+from harness.engines.conformance import abilities, answers, edges, promises, ranges
 from harness.engines.conformance.check import Check
 from harness.engines.conformance.subject import Subject
 from harness.engines.contract import (
@@ -17,6 +17,7 @@ from harness.engines.contract import (
     Filters,
     Flushes,
     Grows,
+    Ranges,
     Saves,
 )
 
@@ -109,6 +110,7 @@ CHECKS: tuple[Check, ...] = (
     *(
         Check(name, examine, needs=needs, before_timing=False, applies=_can(ability), about=(method,))
         for name, examine, needs, ability, method in (
+            ("ranges", ranges.ranges, _ANSWERS, Ranges, "range_searcher"),
             ("deletes", abilities.deletes, _ANSWERS, Deletes, "delete"),
             ("filters", abilities.filters, _ANSWERS, Filters, "filtered_searcher"),
             ("flushes", abilities.flushes, _ANSWERS, Flushes, "flush"),

@@ -87,6 +87,11 @@ class Trial:
         """The index over `train`."""
         return self._built[0]
 
+    @property
+    def settings(self) -> list[Mapping[str, Any]]:
+        """Its search settings, the most thorough one last."""
+        return self._built[1]
+
     def bind(self, setting: int = -1) -> Search:
         """Bind a search setting: the last one, the most thorough, unless told otherwise."""
         return self.index.searcher(**self._built[1][setting])

@@ -10,9 +10,12 @@ import math
 import shlex
 import unicodedata
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
+
+from harness.store.spec import FIRST_WORKLOAD
 
 
 class Words(NamedTuple):
@@ -22,8 +25,19 @@ class Words(NamedTuple):
     python: str
 
 
-def command_head(dataset: str, algorithm: str, k: int, mode: str, threads: int) -> Words:
-    """Write what all settings of an algorithm on one dataset share: `annbench run -d ... -a ...`."""
+def command_head(
+    dataset: str,
+    algorithm: str,
+    k: int,
+    mode: str,
+    threads: int,
+    workload: str = FIRST_WORKLOAD,
+    own: Mapping[str, Any] = MappingProxyType({}),
+) -> Words:
+    """Write what all settings of an algorithm on one dataset share: `annbench run -d ... -a ...`.
+
+    `own` are the workload's own fields, k and mode apart.
+    """
     words = [
         *("annbench", "run"),
         *_option("-d", "--dataset", dataset),
@@ -31,6 +45,12 @@ def command_head(dataset: str, algorithm: str, k: int, mode: str, threads: int) 
         *("--k", str(k), "--mode", mode),
     ]
     lines = [f"dataset={dataset!r}", f"algorithm={algorithm!r}", f"k={k}", f"mode={mode!r}"]
+    if workload != FIRST_WORKLOAD:
+        words += ["--workload", workload]
+        lines.append(f"workload={workload!r}")
+    for name, value in own.items():
+        words += ["--with", f"{name}={_flow(value)}"]
+        lines.append(f"{name}={literal(value)}")
     if threads != 1:
         words += ["--threads", str(threads)]
         lines.append(f"threads={threads}")

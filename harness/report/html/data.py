@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from harness.analyse.at_recall import RULE, fastest_reaching
 from harness.analyse.caveats import caveats
 from harness.analyse.measures import MEASURES, break_even
-from harness.analyse.table import Group, floor_qps, indexes, on_frontier
+from harness.analyse.table import Group, GroupKey, floor_qps, indexes, on_frontier
 from harness.analyse.targets import DEFAULT_TARGETS
 from harness.analyse.verdict import TIE
 from harness.analyse.winners import MOST_DISTURBED
@@ -55,6 +57,13 @@ def about_measures() -> dict[str, dict[str, str]]:
     }
 
 
+def _head(key: GroupKey, algorithm: str) -> Words:
+    """Return the command of an algorithm; the workload's own fields stand in the key as `quantile=0.9`."""
+    pairs = [part.partition("=") for part in key.terms.split(", ") if part]
+    own = {name: yaml.safe_load(value) for name, _, value in pairs}
+    return command_head(key.dataset, algorithm, key.k, key.mode, key.threads, key.workload, own)
+
+
 def group_document(
     group: Group, targets: pd.DataFrame, details: Mapping[str, Detail], name: str, registry: Registry
 ) -> dict[str, Any]:
@@ -73,7 +82,14 @@ def group_document(
     frontier = on_frontier(rows)
     return {
         "id": name,
-        "key": {**key._asdict(), "dataset": plain(key.dataset, _NAME), "machine": plain(key.machine, _NAME)},
+        "key": {
+            **key._asdict(),
+            "dataset": plain(key.dataset, _NAME),
+            "machine": plain(key.machine, _NAME),
+            "terms": plain(key.terms, _NAME),
+            "asks": plain(key.asks, _NAME),
+            "recall": key.recall,
+        },
         "machine": machine_title(key, every),
         "metric": plain(metric, _NAME),
         "rows": int(rows["train_rows"].max()) if len(rows) else 0,
@@ -87,7 +103,7 @@ def group_document(
                 "colour": looks[algorithm].colour,
                 "dark": on_dark(looks[algorithm].colour),
                 "marker": looks[algorithm].marker,
-                **_words(command_head(key.dataset, algorithm, key.k, key.mode, key.threads)),
+                **_words(_head(key, algorithm)),
                 "literal": repr(algorithm),
                 "application": template(registry.get(algorithm), metric),
                 "fixed": fixed(algorithm, metric, key.k),

@@ -42,6 +42,7 @@ def summary_row(group: Group, targets: pd.DataFrame, name: str) -> dict[str, Any
         "id": name,
         "dataset": plain(group.key.dataset, _NAME),
         "k": group.key.k,
+        "asks": plain(group.key.asks, _NAME),
         "asked": asked(group.key),
         "machine": machine_title(group.key, group.rows),
         "algorithms": len(targets),

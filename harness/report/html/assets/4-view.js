@@ -4,7 +4,7 @@ const view = { group: null, hidden: new Set(), point: null, target: 0.95, listen
 
 const viewFields = [
   ["view-dataset", (key) => key.dataset, (key) => key.dataset],
-  ["view-k", (key) => String(key.k), (key) => String(key.k)],
+  ["view-k", (key) => key.asks, (key) => key.asks],
   ["view-asked", (key) => `${key.mode} ${key.threads}`, askedOf],
   ["view-machine", (key) => key.machine, (key, group) => group.machine],
 ];
@@ -32,7 +32,7 @@ function fillView() {
     select.onchange = () => chooseView(id);
   }
   const { key, machine } = view.group;
-  document.querySelector(".view").dataset.shown = `${key.dataset}, k = ${key.k}, ${askedOf(key)}, ${machine}`;
+  document.querySelector(".view").dataset.shown = `${key.dataset}, ${key.asks}, ${askedOf(key)}, ${machine}`;
 }
 
 function show(id) {

@@ -10,7 +10,7 @@ function frontierPlot() {
   const rows = rowsOf(group).filter((row) => known(across[row]) && columns.qps[row] > 0 && !view.hidden.has(columns.algorithm[row]));
   if (!rows.length) return view.hidden.size ? "No algorithm is chosen." : "No result has a recall and a speed.";
   const lowest = rows.reduce((least, row) => Math.min(least, across[row]), 1);
-  const scale = shareAxis(shared.measures[axes.x].title.replace("@k", `@${group.key.k}`), lowest, axes.stretched);
+  const scale = shareAxis(shared.measures[axes.x].title.replace("Recall@k", group.key.recall), lowest, axes.stretched);
   const x = (row) => scale.place(across[row]);
   const traces = { band: [], others: [], lines: [] };
   const heights = [];
@@ -153,7 +153,7 @@ function startFrontier() {
     const { group } = view;
     const choices = acrossChoices.filter((name) => group.columns[name]);
     if (!choices.includes(axes.x)) axes.x = "recall";
-    byId("axis-x").replaceChildren(...choices.map((name) => make("option", { value: name }, shared.measures[name].title.replace("@k", `@${group.key.k}`))));
+    byId("axis-x").replaceChildren(...choices.map((name) => make("option", { value: name }, shared.measures[name].title.replace("Recall@k", group.key.recall))));
     byId("axis-x").value = axes.x;
     const shape = group.rows ? `${group.rows.toLocaleString("en")} × ${group.dimension.toLocaleString("en")}, ` : "";
     byId("frontier-about").textContent = `${group.key.dataset}: ${shape}${group.metric}, ${askedOf(group.key)}, on ${group.machine}. Up and to the right is better.`;

@@ -16,7 +16,7 @@ function pointPanel() {
   const passes = `${at("passes")}${at("disturbed") ? `, ${at("disturbed")} disturbed` : ""}`;
   const queries = at("queries") < at("queries_asked") ? `${write.count(at("queries"))} of ${write.count(at("queries_asked"))}` : write.count(at("queries"));
   const facts = [
-    [`Recall@${group.key.k}`, ranged("recall", write.share)],
+    [group.key.recall, ranged("recall", write.share)],
     ["QPS", ranged("qps", write.count)],
     ["Latency p50, p99", known(at("p50")) ? `${write.count(at("p50"))}, ${write.count(at("p99"))} µs` : null],
     ["Worst 5% recall", known(at("recall_worst5")) ? write.share(at("recall_worst5")) : null],

@@ -125,7 +125,7 @@ function recallPlot() {
   return {
     traces,
     layout: {
-      xaxis: axis(`Recall@${group.key.k} of a query`, { range: [Math.max(lowest - 0.08 * room, -0.02), 1 + 0.03 * room] }),
+      xaxis: axis(`${group.key.recall} of a query`, { range: [Math.max(lowest - 0.08 * room, -0.02), 1 + 0.03 * room] }),
       yaxis: axis("Share of queries", { tickformat: ",.0%", range: [-0.02, 1.02] }),
     },
   };

@@ -139,7 +139,7 @@ function coupleLimit(name) {
 }
 
 function startChooser() {
-  const hows = new Map(shared.groups.map((group) => [howOf(group), `k = ${group.key.k}, ${askedOf(group.key)}${shared.machines > 1 ? `, ${group.machine} (${group.key.machine})` : ""}`]));
+  const hows = new Map(shared.groups.map((group) => [howOf(group), `${group.key.asks}, ${askedOf(group.key)}${shared.machines > 1 ? `, ${group.machine} (${group.key.machine})` : ""}`]));
   const select = byId("choose-how");
   select.replaceChildren(...[...hows].map(([key, name]) => make("option", { value: key }, name)));
   byId("choose-how-field").hidden = hows.size < 2;
