@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from algorithms.brute_force import kernels
+from algorithms.brute_force.ranges import within_radius
 from algorithms.kernels.jit import read_only
 from algorithms.kernels.select.topk import offer_block
 from harness.core.errors import ParameterError
@@ -27,6 +28,8 @@ from harness.engines.contract import (
     FilteredSearch,
     Filters,
     Predicate,
+    Ranges,
+    RangeSearch,
     Search,
 )
 
@@ -42,7 +45,7 @@ ROUNDING_FACTOR = 6.0
 Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
-class BruteForce(Algorithm, ExactNeighbors, Filters, Deletes):
+class BruteForce(Algorithm, ExactNeighbors, Filters, Deletes, Ranges):
     """Exact search under every metric, among all rows or those that match a predicate.
 
     `fit` keeps a reference to float32 rows under euclidean and ip, normalised ones under angular, 64-bit words under
@@ -136,6 +139,17 @@ class BruteForce(Algorithm, ExactNeighbors, Filters, Deletes):
         part._ids = np.flatnonzero(mask) if self._ids is None else self._ids[mask[self._ids]]
         part._keep(self._rows[mask if self._ids is None else mask[self._ids]])
         return part
+
+    def range_searcher(self, *, threads: int = 1, **search_params: Any) -> RangeSearch:
+        """Bind the number of threads that products of blocks may use; exact."""
+        _refuse(search_params)
+        offsets, ids = self._offsets if self._metric.is_dense else None, self._ids
+
+        def search(queries: Any, radius: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            indptr, found = within_radius(self._metric, self._rows, offsets, queries, radius, threads)
+            return indptr, found if ids is None else ids[found]
+
+        return search
 
     def index_bytes(self) -> int:
         """Return the size of the rows that a search reads."""

@@ -17,6 +17,7 @@ from algorithms.hnsw.build import Builder
 from algorithms.hnsw.copies import Groups, group_copies
 from algorithms.hnsw.graph import allocate_graph, check_graph, draw_levels, enlarge_graph, links, renumber
 from algorithms.hnsw.kernels import Graph
+from algorithms.hnsw.ranges import growing
 from algorithms.hnsw.search import Nodes, Worker
 from algorithms.kernels.batches import share
 from algorithms.kernels.codes.scaling import length_limit, typical_length
@@ -26,7 +27,7 @@ from algorithms.kernels.parameters import check_choice, check_components, check_
 from algorithms.kernels.saved import Arrays, Saved, SavedIndex, named, part_of
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Grows, Search, Vectors
+from harness.engines.contract import Grows, Ranges, RangeSearch, Search, Vectors
 
 _STORAGES = ("sq8", "float32")
 # A key has 31 bits for the node.
@@ -35,7 +36,7 @@ MAX_ROWS = 2**31 - 1
 _LOOSE_SHARE = 100
 
 
-class HNSW(SavedIndex, Grows):
+class HNSW(SavedIndex, Grows, Ranges):
     """Hierarchical navigable small worlds (Malkov & Yashunin 2018), under euclidean, angular and ip.
 
     `M` links a node and layer (twice as many on the ground), chosen among the `ef_construction` nearest found.
@@ -180,6 +181,21 @@ class HNSW(SavedIndex, Grows):
             return answers
 
         return search
+
+    def range_searcher(self, *, threads: int = 1, ef: int = 50, upper_layers: bool = True) -> RangeSearch:  # type: ignore[override]
+        """Bind `ef`: the first search of a query asks for so many neighbours, and each next one for four times as many.
+
+        Raises ParameterError for an index of codes alone, which can't tell the distance of a row.
+        """
+        rows = self._storage.floats(self._n)
+        if len(rows) < self._n:
+            raise ParameterError("hnsw: range search needs the rows themselves; build with rerank=True")
+        ids, starts = self._groups.trimmed(self._n)
+        counts = np.diff(starts) if len(starts) else np.ones(self._n, np.int64)
+        node_of = np.empty(len(ids), np.int64)
+        node_of[ids] = np.repeat(np.arange(self._n), counts)
+        search = self.searcher(threads=threads, ef=ef, upper_layers=upper_layers)
+        return growing(search, self._metric, rows, node_of, int(ef))
 
     def index_bytes(self) -> int:
         """Return the size of links, ids, and all rows that are kept."""

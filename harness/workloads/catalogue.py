@@ -11,6 +11,7 @@ from harness.workloads.workload import Workload
 
 WORKLOADS = {
     "knn": "harness.workloads.knn:Knn",
+    "range": "harness.workloads.range:Range",
 }
 
 

@@ -18,14 +18,17 @@ from algorithms.kernels.simd.aligned import aligned_zeros
 from algorithms.kernels.simd.lanes import LANES
 from algorithms.kernels.trees.build import PARTS, build, shape_of
 from algorithms.kernels.trees.tree import BOX, Tree, Walk, home_leaves, search_tree
+from algorithms.kernels.trees.within import search_within
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Search, Vectors
+from harness.engines.contract import Ranges, RangeSearch, Search, Vectors
 
 ALL_LEAVES = 2**62
+# A row at the radius itself must count, whatever float32 makes of it.
+_NEARLY = 1e-6
 
 
-class TreeIndex(SavedIndex):
+class TreeIndex(SavedIndex, Ranges):
     """A tree over reordered rows, searched by best bin first; a subclass says what its cells are.
 
     Under angular, rows and queries are scaled to length 1: |q - x|^2 = 2 (1 - cos). A row of zeros, whose cosine with
@@ -103,6 +106,52 @@ class TreeIndex(SavedIndex):
             return ids
 
         return search
+
+    def range_searcher(self, *, threads: int = 1, max_leaves: int | None = None) -> RangeSearch:  # type: ignore[override]
+        """Bind the number of leaves that a search may look into; None finds all rows within the radius.
+
+        Rows within a millionth of the radius may count either way: squared distances are float32.
+        """
+        self.searcher(threads=threads, max_leaves=max_leaves)  # checks the parameters and makes the walks
+        kind, length, dim, order = self._kind, self._length, self._dim, self._tree.order
+        budget = ALL_LEAVES if max_leaves is None else int(max_leaves)
+        bundles = [bundle((*self._tree, *walk)) for walk in self._walks]
+
+        def one_by_one(queries: NDArray[np.float32], limit: np.float32, by: Bundle) -> list[NDArray[np.int32]]:
+            found = np.empty(len(order), np.int32)
+
+            def one(query: NDArray[np.float32]) -> NDArray[np.int32]:
+                return found[: search_within(by.table, kind, length, query, limit, budget, found)].copy()
+
+            return [one(query) for query in queries]
+
+        def search(queries: Vectors, radius: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+            queries = read_only(queries)
+            if queries.shape[1] != dim:
+                raise ParameterError(f"{self.name}: queries of {queries.shape[1]} dimensions, but rows of {dim}")
+            limit = self._limit(radius)
+            if len(order) == 0 or limit is None:
+                return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int32)
+            parts = np.array_split(queries, min(len(bundles), len(queries)))
+            if len(parts) == 1:
+                rows = one_by_one(queries, limit, bundles[0])
+            else:
+                with ThreadPoolExecutor(len(parts)) as pool:
+                    several = pool.map(one_by_one, parts, [limit] * len(parts), bundles)
+                    rows = [row for part in several for row in part]
+            indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+            return indptr, np.concatenate(rows)
+
+        return search
+
+    def _limit(self, radius: float) -> np.float32 | None:
+        """Return what the kernel compares with, just above the radius; None where nothing can lie within it."""
+        if self._metric is Metric.IP:
+            return np.float32(radius + _NEARLY * max(abs(radius), _NEARLY))
+        if radius < 0:
+            return None
+        squared = radius * radius if self._metric is Metric.EUCLIDEAN else 2.0 * radius
+        return np.float32(squared * (1.0 + 2 * _NEARLY) + _NEARLY**2)
 
     def _search_batch(
         self, bundles: list[Bundle], queries: NDArray[np.float32], budget: int, ids: NDArray[np.int64]

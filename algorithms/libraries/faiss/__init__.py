@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
 import faiss as faiss_with_stubs
+import numpy as np
 
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Grows, Saves, Search, Vectors
+from harness.engines.contract import Algorithm, Grows, Ranges, RangeSearch, Saves, Search, Vectors
 
 # The library's type stubs lack what SWIG makes at run time.
 faiss: Any = faiss_with_stubs
+
+# A row at the radius itself must count, whatever rounding makes of it.
+_NEARLY = 1e-6
 
 # Codebooks of 4 bits have 16 entries, and k-means needs a point for each.
 _FAST_SCAN_CENTROIDS = 16
@@ -77,6 +82,31 @@ class _Faiss(Algorithm, Saves, Grows):
         self._index = faiss.read_index(os.fspath(path))
 
 
+class _Ranges(_Faiss, Ranges):
+    """Those whose library class can also return all rows within a radius."""
+
+    def range_searcher(self, *, threads: int = 1, **search_params: Any) -> RangeSearch:
+        """Bind the search parameters, then ask for all rows within a radius."""
+        self.searcher(threads=threads, **search_params)
+        range_search, metric = self._index.range_search, self.metric
+
+        def search(queries: Vectors, radius: float) -> Any:
+            if metric is Metric.EUCLIDEAN:
+                if radius < 0:
+                    return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64)
+                limit = radius * radius * (1.0 + 2 * _NEARLY)  # the library's distances are squared, and below it
+            elif metric is Metric.HAMMING:
+                limit = math.floor(radius * 8 * queries.shape[1] + _NEARLY) + 1
+            else:
+                queries = normalise(queries) if metric is Metric.ANGULAR else queries
+                similarity = 1.0 - radius if metric is Metric.ANGULAR else -radius
+                limit = similarity - _NEARLY * max(abs(similarity), _NEARLY)
+            indptr, _, ids = range_search(queries, limit)
+            return indptr.astype(np.int64), ids
+
+        return search
+
+
 class _ByteCount:
     """A sink that counts what is written to it: an index is sized without a second copy in memory."""
 
@@ -87,7 +117,7 @@ class _ByteCount:
         self.total += len(chunk)
 
 
-class Flat(_Faiss):
+class Flat(_Ranges):
     """Exact scan; under hamming, over packed bits."""
 
     metrics = (Metric.EUCLIDEAN, Metric.ANGULAR, Metric.IP, Metric.HAMMING)
@@ -149,14 +179,14 @@ class _IVF(_Faiss):
         return self._bound(threads)
 
 
-class IVFFlat(_IVF):
+class IVFFlat(_IVF, _Ranges):
     """Cells of uncompressed vectors."""
 
     def _empty(self, n: int, dim: int) -> Any:
         return self._make(n, dim, "Flat")
 
 
-class IVFSQ8(_IVF):
+class IVFSQ8(_IVF, _Ranges):
     """Cells of vectors in 8 bits a dimension; the order is that of the quantised vectors."""
 
     def _empty(self, n: int, dim: int) -> Any:
@@ -198,7 +228,7 @@ class IVFPQFastScan(_IVF):
         return super().searcher(threads=threads, nprobe=nprobe)
 
 
-class HNSW(_Faiss):
+class HNSW(_Ranges):
     """HNSW over uncompressed vectors."""
 
     def __init__(self, metric: Metric, *, M: int = 16, ef_construction: int = 200) -> None:

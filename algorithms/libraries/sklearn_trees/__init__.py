@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn import neighbors
 
 from harness.core.errors import ParameterError
 from harness.data.metric import Metric, normalise
-from harness.engines.contract import Algorithm, Search, Vectors
+from harness.engines.contract import Algorithm, Ranges, RangeSearch, Search, Vectors
+
+# A row at the radius itself must count, whatever rounding makes of it.
+_ROUNDING = 1e-9
 
 _METRICS = (Metric.EUCLIDEAN, Metric.ANGULAR)
 
 
-class _Tree(Algorithm):
+class _Tree(Algorithm, Ranges):
     """What both trees share; a subclass names the library's class."""
 
     tree: Any
@@ -42,6 +48,24 @@ class _Tree(Algorithm):
         query, n = self._tree.query, self._n
         self._tree.reset_n_calls()
         return lambda queries, k: query(queries, min(k, n), return_distance=False)
+
+    def range_searcher(self, *, threads: int = 1) -> RangeSearch:  # type: ignore[override]
+        """Bind nothing: the search is exact, and runs on one thread."""
+        del threads
+        query_radius, angular = self._tree.query_radius, self.metric is Metric.ANGULAR
+        self._tree.reset_n_calls()
+
+        def search(queries: Vectors, radius: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            if radius < 0:
+                return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64)
+            if angular:  # between unit vectors |u - v|^2 = 2 (1 - cos)
+                queries, radius = normalise(queries), math.sqrt(2.0 * radius)
+            # One whose distance is the radius counts, whatever rounding makes of it.
+            rows = query_radius(queries, radius * (1.0 + _ROUNDING))
+            indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+            return indptr, np.concatenate(rows)
+
+        return search
 
     def index_bytes(self) -> int:
         """Return the size of the tree's arrays, the float64 rows among them."""
