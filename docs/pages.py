@@ -116,6 +116,16 @@ def _suites() -> str:
     return table(("suite", "", "grids", "algorithms", "datasets"), rows)
 
 
+def _workloads() -> str:
+    from harness.workloads.catalogue import WORKLOADS, find_workload
+
+    parts = []
+    for name in WORKLOADS:
+        workload = find_workload(name)
+        parts.append(f"`{name}`: {workload.about}.\n\n{fields(workload.terms)}")
+    return "\n\n".join(parts)
+
+
 def _document() -> str:
     from harness.store.document import Document
 
@@ -243,6 +253,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "grid": _grid,
     "suite": _suite,
     "suites": _suites,
+    "workloads": _workloads,
     "document": _document,
     "process": _process,
     "measures": _measures,
