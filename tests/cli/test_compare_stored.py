@@ -318,7 +318,6 @@ class Machine:
     """Stands for the children: makes up what they would measure, slower each time, or is interrupted first."""
 
     def __init__(self) -> None:
-        self._factory = factory
         self.builds = 0
         self.interrupted_at = 0
 
@@ -332,7 +331,7 @@ class Machine:
         for name in ("metric", "build_threads", "versions", "plugin_hash"):
             spec.pop(name)
         spec["machine"] = {"key": spec["machine"]}
-        result = self._factory.make_result(**spec, qps=1000 / self.builds, passes=job.passes, processes=1)
+        result = factory.make_result(**spec, qps=1000 / self.builds, passes=job.passes, processes=1)
         store.write(store.path(job.build.folder, job.build.stem(search)), result)
         return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from harness.api import load_results
 from harness.engines.conformance import CHECKS
 from harness.engines.registry import load_registry
 from harness.measure.checking import check_limits, verdicts
+from support.bench import Bench, write_small
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "written_for_0_1"
 
@@ -50,15 +50,11 @@ def test_they_keep_the_contract(name: str) -> None:
         assert found[rule].kept == (name == "growing-index")
 
 
-def test_they_are_measured(annbench: Any, tmp_path: Path) -> None:
-    """The skeleton of then runs by the command of its README, and its most thorough setting is exact."""
-    status, _, err = annbench(
-        *("run", "--dataset", "digits-64-euclidean", "--algorithm", "elder-index", "--group", "quick"),
-        *("--plugin", str(PLUGINS / "elder_index"), "--search", "share=[0.5, 1.0]"),
-        *("--queries", "20", "--passes", "1"),
-    )
-    assert status == 0, err
-    table = load_results(tmp_path / "results")
-    mine = table[table["algorithm"] == "elder-index"]
-    assert len(mine) == 2
-    assert mine["recall"].max() == 1.0
+def test_they_are_measured(tmp_path: Path) -> None:
+    """The skeleton of then is measured, and its most thorough setting is exact."""
+    write_small(tmp_path)
+    bench = Bench(tmp_path, (PLUGINS / "elder_index",))
+    assert bench.run("elder-index", passes=1).failed == 0
+    table = load_results(bench.store.folder)
+    assert set(table["algorithm"]) == {"elder-index"}
+    assert table["recall"].max() == 1.0

@@ -2,101 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from harness.api import suite_for
-from harness.data.dataset import write_dataset
-from harness.data.metric import Metric, neighbour_distances
-from harness.engines.registry import load_registry
-from harness.measure.session import Options, Summary, execute, plan_run
-from harness.store.results import ResultStore
-
-PLUGINS = Path(__file__).parents[1] / "plugins"
-NAME = "small-8-euclidean"
-
-
-@dataclass
-class Bench:
-    """A folder with one dataset, and a store of results."""
-
-    folder: Path
-    plugins: tuple[Path, ...] = (PLUGINS / "faulty",)
-
-    @property
-    def store(self) -> ResultStore:
-        """Return the store that runs write to."""
-        return ResultStore(self.folder / "results")
-
-    def run(self, *algorithms, memory=None, force=False, listener=None, threads=1, floor=False, **changes) -> Summary:
-        """Measure algorithms on the small dataset, and the floor if asked: two passes in one round, unless told."""
-        fields = {
-            "queries": 20,
-            "passes": 2,
-            "rounds": 1,
-            "pass_seconds": 1.0,
-            "least_pass_seconds": 0.02,
-            "timeout": 20.0,
-            **changes,
-        }
-        suite = suite_for("smoke", dataset=NAME, algorithm=algorithms, **fields)
-        options = Options(
-            self.folder / "datasets", self.folder / "results", memory=memory, force=force, threads=threads
-        )
-        registry = load_registry(self.plugins)
-        self.events = []
-
-        def listen(event, content):
-            self.events.append((event, content))
-            if listener:
-                listener(event, content)
-
-        plans = plan_run(suite, registry, options)
-        for _, plan in plans:
-            plan.builds = [build for build in plan.builds if floor or build.algorithm in algorithms]
-        return execute(suite, registry, plans, options, listen)
-
-    def settings(self, algorithm) -> list[int]:
-        """Return the settings of an algorithm that have a result."""
-        found = [r.spec["search"]["setting"] for r in self.store.results() if r.spec["algorithm"] == algorithm]
-        return sorted(found)
-
-    def reasons(self, algorithm) -> dict[int | None, str]:
-        """Return why settings of an algorithm failed; None stands for the build."""
-        return {
-            (f.spec["search"] or {}).get("setting"): f.reason
-            for f in self.store.failures()
-            if f.spec["algorithm"] == algorithm
-        }
-
-
-def write_small(folder: Path, n: int = 1000, q: int = 30, dim: int = 8) -> Path:
-    """Write the small dataset: `n` clustered vectors with 20 true neighbours a query."""
-    rng = np.random.default_rng(0)
-    rows = (rng.integers(0, 5, (n + q, 1)) + rng.standard_normal((n + q, dim))).astype(np.float32)
-    train, test = rows[:n], rows[n:]
-    every = np.tile(np.arange(n), (q, 1))
-    distances = neighbour_distances(Metric.EUCLIDEAN, test, train, every)
-    neighbors = np.argsort(distances, axis=1, kind="stable")[:, :20]
-    path = folder / "datasets" / f"{NAME}.hdf5"
-    write_dataset(
-        path,
-        metric=Metric.EUCLIDEAN,
-        train=train,
-        test=test,
-        neighbors=neighbors,
-        distances=np.take_along_axis(distances, neighbors, axis=1),
-        dimension=dim,
-        source="tests",
-    )
-    return path
+from support.bench import Bench, write_small
 
 
 @pytest.fixture
-def bench(tmp_path) -> Bench:
+def bench(tmp_path: Path) -> Bench:
     """Return a bench of its own for a test."""
     write_small(tmp_path)
     return Bench(tmp_path)

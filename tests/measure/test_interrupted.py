@@ -21,7 +21,7 @@ RUN = textwrap.dedent(
     """
     import sys, pathlib
     sys.path.insert(0, sys.argv[2])
-    from conftest import Bench
+    from support.bench import Bench
     bench = Bench(pathlib.Path(sys.argv[1]))
     bench.run("exact", passes=6, least_pass_seconds=0.2)
     """
@@ -30,7 +30,7 @@ RUN = textwrap.dedent(
 
 def start(bench) -> subprocess.Popen:
     """Start a run in a process of its own."""
-    return subprocess.Popen([sys.executable, "-c", RUN, str(bench.folder), str(Path(__file__).parent)])
+    return subprocess.Popen([sys.executable, "-c", RUN, str(bench.folder), str(Path(__file__).parents[1])])
 
 
 def wait_for(condition, seconds=60.0):
@@ -105,10 +105,10 @@ def test_full_disk(bench):
     bench.run("exact", passes=1)
     before = latencies(bench)
     script = RUN.replace(
-        "from conftest", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\nfrom conftest"
+        "from support", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\nfrom support"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(bench.folder), str(Path(__file__).parent)],
+        [sys.executable, "-c", script, str(bench.folder), str(Path(__file__).parents[1])],
         capture_output=True,
         text=True,
         check=False,
