@@ -169,7 +169,7 @@ wheel:
 	cd build/wheel/empty && ../venv/bin/annbench run -d digits-64-euclidean -a brute_force --group quick
 	cd build/wheel/empty && ../venv/bin/annbench report
 
-# The lower bounds of what annbench itself needs, with the tests' own tools as they are pinned. Old libraries use what
+# The lower bounds of annbench and of its small extras, with the tests' own tools as they are pinned. Old libraries use what
 # newer ones, which they bring, have deprecated since.
 lowest:
 	rm -rf build/lowest
@@ -178,7 +178,7 @@ lowest:
 	$(PYTHON) -m venv build/lowest/venv
 	build/lowest/venv/bin/python -m pip install --quiet uv
 	build/lowest/venv/bin/uv pip install --quiet --python build/lowest/venv/bin/python --resolution lowest-direct \
-	  --requirement build/lowest/tools.txt --editable .
+	  --requirement build/lowest/tools.txt --editable ".[tune,parquet,emoji]"
 	build/lowest/venv/bin/python -m pytest $(PYTEST_OPTIONS) -W ignore::DeprecationWarning tests --ignore=tests/embedding --ignore=tests/docs
 
 # The measuring process is held to cores, cgroups and /proc of Linux; elsewhere it goes without.
