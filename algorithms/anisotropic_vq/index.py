@@ -15,11 +15,11 @@ from algorithms.kernels.codes.storage import Storage
 from algorithms.kernels.lists.build import Shape, build
 from algorithms.kernels.lists.index import (
     ITERATIONS,
-    LEAVES_SHARE,
+    LISTS_SHARE,
     LOSS,
-    MOST_POSITIONS,
+    MAX_POSITIONS,
     Auto,
-    LeafIndex,
+    ListIndex,
 )
 from algorithms.kernels.lists.inverted_file import Spill
 from algorithms.kernels.lists.partition import NARROW
@@ -34,7 +34,7 @@ _SAMPLE = 40_000
 _THRESHOLD = 0.2
 
 
-class AnisotropicVQ(LeafIndex):
+class AnisotropicVQ(ListIndex):
     """Score-aware quantisation (Guo et al. 2020) in a partition, with spilling by SOAR (Sun et al. 2023).
 
     `n_leaves` leaves ("auto": twice the root of n), codes of 4 bits for every `dims_per_block` dimensions ("auto": 2,
@@ -105,7 +105,7 @@ class AnisotropicVQ(LeafIndex):
         )
         quantizer = storage.quantizer or train_quantizer(rows, None, inner=self._inner)
         n_leaves = max(1, min(round(2 * n**0.5) if self._n_leaves == "auto" else self._n_leaves, n))
-        block = max(2, -(-quantizer.dim // MOST_POSITIONS)) if self._block == "auto" else self._block
+        block = max(2, -(-quantizer.dim // MAX_POSITIONS)) if self._block == "auto" else self._block
         block = min(block, quantizer.dim)
         self._coded_dim = quantizer.dim
         self._scale = typical_length(rows if self._inner else sample_rows(rows) - quantizer.mean)
@@ -141,7 +141,7 @@ class AnisotropicVQ(LeafIndex):
         if not is_auto(n_leaves_to_search):
             check_whole(self.name, "n_leaves_to_search", n_leaves_to_search, 1, "usually 1 to 10% of the leaves")
         check_whole(self.name, "n_reorder", n_reorder, 0, "usually 3 to 30 times k")
-        usual = max(1, round(LEAVES_SHARE * len(self._index.centroids)))
+        usual = max(1, round(LISTS_SHARE * len(self._index.centroids)))
         return self._bind(usual if n_leaves_to_search == "auto" else n_leaves_to_search, n_reorder, threads)
 
     def _coder(self) -> AnisotropicCoder:

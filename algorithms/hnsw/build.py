@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.hnsw import build_kernels, connect_kernels
-from algorithms.hnsw.build_kernels import Workbench
+from algorithms.hnsw.build_kernels import ROW, Insertion, Workbench
 from algorithms.hnsw.kernels import Graph, Scratch
 from algorithms.kernels.codes.scalar_quantizer import query_width
 
@@ -124,30 +124,26 @@ class Builder:
     def _insert_batch(
         self, entry: int, top: int, first: int, stop: int, pool: ThreadPoolExecutor, spare: SimpleQueue[Any]
     ) -> None:
-        batch = np.array([first, stop])
+        task = Insertion(
+            coarse=self._coarse,
+            fine=self._fine,
+            rotated=self._rotated,
+            inner=self._inner,
+            graph=self._graph,
+            levels=self._levels,
+            entry=entry,
+            top=top,
+            first=first,
+            stop=stop,
+            M=self._M,
+            ef_construction=self._ef,
+        )
 
         def insert(start: int) -> NDArray[np.int64]:
             end = min(start + _TASK, stop)
             edges = np.empty((int(self._levels[start:end].sum() + end - start) * self._M, 4), np.int64)
             with _borrowed(spare) as (scratch, work):
-                made = build_kernels.insert(
-                    self._coarse,
-                    self._fine,
-                    self._rotated,
-                    self._inner,
-                    self._graph,
-                    self._levels,
-                    entry,
-                    top,
-                    batch,
-                    start,
-                    end,
-                    self._M,
-                    self._ef,
-                    scratch,
-                    work,
-                    edges,
-                )
+                made = build_kernels.insert(task, start, end, scratch, work, edges)
             return edges[:made]
 
         def link_back(edges: NDArray[np.int64]) -> None:
@@ -155,7 +151,7 @@ class Builder:
                 build_kernels.link_back(self._fine, self._inner, self._graph, edges, scratch, work)
 
         edges = np.concatenate(list(pool.map(insert, range(first, stop, _TASK))))
-        edges = edges[np.argsort(edges[:, 0], kind="stable")]
+        edges = edges[np.argsort(edges[:, ROW], kind="stable")]
         # Cut only where a new row begins.
-        cuts = np.flatnonzero(np.diff(edges[:, 0])) + 1
+        cuts = np.flatnonzero(np.diff(edges[:, ROW])) + 1
         list(pool.map(link_back, np.split(edges, cuts[_LINKS_TASK - 1 :: _LINKS_TASK])))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from algorithms.hnsw.kernels import Graph, Scratch, descend, search_layer
+from algorithms.hnsw.kernels import DISTANCES, Graph, Scratch, descend, search_layer
 from algorithms.kernels.codes.rows import load_row, prefetch_row, rank
 from algorithms.kernels.graph.pool import EMPTY, insert_key, make_key, node_of, rank_of, sort_keys
 from algorithms.kernels.jit import kernel
@@ -101,81 +101,148 @@ def rank_again(rows: Array, query: Array, offset: int, keys: Array, count: int) 
     sort_keys(keys, count)
 
 
+class Insertion(NamedTuple):
+    """What inserting the nodes of one batch is about.
+
+    Searches use the rows `coarse`, choices of neighbours the rows `fine`; where those are not the same, `rotated`.
+    Ranks are inner products if `inner`. `levels` (n,) int32 is the highest level of each node; `entry` is the entry
+    point, and `top` its level. The batch is the nodes from `first` to `stop` - 1, which no search can reach yet.
+    """
+
+    coarse: Array
+    fine: Array
+    rotated: bool
+    inner: bool
+    graph: Graph
+    levels: Array
+    entry: int
+    top: int
+    first: int
+    stop: int
+    M: int
+    ef_construction: int
+
+
+ROW, RANK, NODE, NEIGHBOUR = 0, 1, 2, 3
+"""Columns of edges.
+
+`ROW` is the row of links where the link back belongs: of the ground level, or -1 - row of the upper ones. `RANK` is the
+rank of the distance, `NODE` the node that was inserted, and `NEIGHBOUR` the one that is to be linked back to it.
+"""
+
+
 @kernel
-def join_batch(
-    rows: Array, query: Array, offset: int, levels: Array, node: int, layer: int, batch: Array, ef: int, pool: Array
-) -> None:
-    """Let nodes batch[0]..batch[1] - 1 of a layer, which no search can reach yet, compete for places in pool[:ef]."""
+def join_batch(task: Insertion, query: Array, offset: int, node: int, level: int, pool: Array) -> None:
+    """Let the other nodes of the batch on a level compete for places in pool[:ef_construction]."""
+    ef = task.ef_construction
     worst = rank_of(pool[ef - 1])
-    for mate in range(batch[0], batch[1]):
-        if levels[mate] >= layer and mate != node:
-            distance = rank(rows, mate, query, offset)
+    for mate in range(task.first, task.stop):
+        if task.levels[mate] >= level and mate != node:
+            distance = rank(task.coarse, mate, query, offset)
             if distance < worst:
                 insert_key(pool, ef, make_key(distance, mate))
                 worst = rank_of(pool[ef - 1])
 
 
 @kernel
-def insert(
-    coarse: Array,
-    fine: Array,
-    rotated: bool,
-    inner: bool,
-    graph: Graph,
-    levels: Array,
-    entry: int,
-    top: int,
-    batch: Array,
-    first: int,
-    stop: int,
-    M: int,
-    ef_construction: int,
-    scratch: Scratch,
-    work: Workbench,
-    edges: Array,
-) -> int:
-    """INSERT, algorithm 1, up to its line 12: give nodes first..stop - 1 of a batch links of their own.
+def write_links(graph: Graph, node: int, level: int, chosen: Array, edges: Array, made: int) -> Any:
+    """Link a node on a level to the `chosen` keys, and append the edges for the links back; return how many are made.
+
+    `made` edges were there before.
+    """
+    for j in range(chosen.shape[0]):
+        neighbour = node_of(chosen[j])
+        if level == 0:
+            graph.ground[node, j] = neighbour
+            edges[made, ROW] = neighbour
+        else:
+            graph.upper[graph.upper_row[node] + level - 1, j] = neighbour
+            edges[made, ROW] = -1 - (graph.upper_row[neighbour] + level - 1)
+        edges[made, RANK] = rank_of(chosen[j])
+        edges[made, NODE] = node
+        edges[made, NEIGHBOUR] = neighbour
+        made += 1
+    return made
+
+
+@kernel
+def insert(task: Insertion, start: int, end: int, scratch: Scratch, work: Workbench, edges: Array) -> int:
+    """INSERT, algorithm 1, up to its line 12: give nodes start..end - 1 of a batch links of their own.
 
     The graph is only read, but for these nodes' own links, which no other node leads to: nodes of a batch may be
-    inserted by any number of threads. Instead they meet by comparing all with all (`join_batch`). Searches use the rows
-    `coarse`, choices the rows `fine`; where those are not the same, `rotated`. `edges` (space, 4) int64 gets a line a
-    link: the matrix row where the link back belongs (-1 - row in the upper layers), the rank of its distance, its node,
-    and the node to be linked back from. Returns how many.
+    inserted by any number of threads. Instead they meet by comparing all with all (`join_batch`). Fills `edges`
+    (space, 4) int64, a line a link, and returns how many.
     """
     made = 0
-    pool = scratch.pool
-    for node in range(first, stop):
-        offset = load_row(coarse, node, work.coarse_query, inner)
-        fine_offset = load_row(fine, node, work.fine_query, inner)
-        level = levels[node]
-        pool[:ef_construction] = EMPTY
-        descend(coarse, work.coarse_query, offset, graph, entry, top, level, scratch)
-        for layer in range(min(level, top), -1, -1):
-            search_layer(coarse, work.coarse_query, offset, graph, layer, ef_construction, ef_construction, scratch)
+    pool, ef, graph, query = scratch.pool, task.ef_construction, task.graph, work.coarse_query
+    for node in range(start, end):
+        offset = load_row(task.coarse, node, query, task.inner)
+        fine_offset = load_row(task.fine, node, work.fine_query, task.inner)
+        level = task.levels[node]
+        pool[:ef] = EMPTY
+        descend(task.coarse, query, offset, graph, task.entry, task.top, level, scratch)
+        for layer in range(min(level, task.top), -1, -1):
+            search_layer(task.coarse, query, offset, graph, layer, ef, ef, scratch)
             nearest = pool[0]
-            join_batch(coarse, work.coarse_query, offset, levels, node, layer, batch, ef_construction, pool)
+            join_batch(task, query, offset, node, layer, pool)
             count = 0
-            while count < ef_construction and pool[count] != EMPTY:
+            while count < ef and pool[count] != EMPTY:
                 count += 1
-            if rotated:
-                rank_again(fine, work.fine_query, fine_offset, pool, count)
-            found = select_neighbors_heuristic(fine, node, pool, count, M, inner, work)
-            for j in range(found):
-                other = node_of(work.chosen[j])
-                if layer == 0:
-                    graph.ground[node, j] = other
-                    edges[made, 0] = other
-                else:
-                    graph.upper[graph.upper_row[node] + layer - 1, j] = other
-                    edges[made, 0] = -1 - (graph.upper_row[other] + layer - 1)
-                edges[made, 1] = rank_of(work.chosen[j])
-                edges[made, 2] = node
-                edges[made, 3] = other
-                made += 1
-            # The next layer is entered where this one was left, as the reference implementation does.
+            if task.rotated:
+                rank_again(task.fine, work.fine_query, fine_offset, pool, count)
+            found = select_neighbors_heuristic(task.fine, node, pool, count, task.M, task.inner, work)
+            made = write_links(graph, node, layer, work.chosen[:found], edges, made)
+            # The next level is entered where this one was left, as the reference implementation does.
             pool[:count] = EMPTY
             pool[0] = nearest
     return made
+
+
+@kernel
+def count_links(links: Array, row: int) -> Any:
+    """Return how many links a row holds: unused places come last."""
+    count = 0
+    while count < links.shape[1] and links[row, count] >= 0:
+        count += 1
+    return count
+
+
+@kernel
+def new_neighbours(edges: Array, links: Array, row: int, own: int, keys: Array) -> Any:
+    """Write the keys of the nodes that `edges`, all of one row, link back to behind keys[:own]; return the new count.
+
+    Left out are those that the first `own` links lead to already: two nodes of a batch may have chosen each other.
+    """
+    count = own
+    for i in range(edges.shape[0]):
+        known = False
+        for j in range(own):
+            known |= links[row, j] == edges[i, NODE]
+        if not known:
+            keys[count] = make_key(edges[i, RANK], edges[i, NODE])
+            count += 1
+    return count
+
+
+@kernel
+def shrink(
+    rows: Array, inner: bool, base: int, links: Array, row: int, own: int, count: int, counters: Array, work: Workbench
+) -> None:
+    """Choose the links of node `base` anew: from the first `own` of its row, and from the keys behind work.keys[:own].
+
+    There are `count` in all.
+    """
+    offset = load_row(rows, base, work.fine_query, inner)
+    counters[DISTANCES] += own
+    for j in range(own):
+        prefetch_row(rows, links[row, j])
+    for j in range(own):
+        work.keys[j] = make_key(rank(rows, links[row, j], work.fine_query, offset), links[row, j])
+    sort_keys(work.keys, count)
+    width = links.shape[1]
+    found = select_neighbors_heuristic(rows, base, work.keys, count, width, inner, work)
+    for j in range(width):
+        links[row, j] = node_of(work.chosen[j]) if j < found else -1
 
 
 @kernel
@@ -184,36 +251,19 @@ def link_back(rows: Array, inner: bool, graph: Graph, edges: Array, scratch: Scr
 
     `edges` (m, 4), as `insert` made them, hold all of a row's lines together; no two threads may get lines of one row.
     """
-    at, m = 0, edges.shape[0]
-    while at < m:
-        place, base = edges[at, 0], edges[at, 3]
+    start, m = 0, edges.shape[0]
+    while start < m:
+        stop = start
+        while stop < m and edges[stop, ROW] == edges[start, ROW]:
+            stop += 1
+        place, base = edges[start, ROW], edges[start, NEIGHBOUR]
         links = graph.ground if place >= 0 else graph.upper
         row = place if place >= 0 else -1 - place
-        width = links.shape[1]
-        own = 0
-        while own < width and links[row, own] >= 0:
-            own += 1
-        count = own
-        while at < m and edges[at, 0] == place:
-            # Two nodes of one batch may have chosen each other.
-            known = False
-            for j in range(own):
-                known |= links[row, j] == edges[at, 2]
-            if not known:
-                work.keys[count] = make_key(edges[at, 1], edges[at, 2])
-                count += 1
-            at += 1
-        if count <= width:
+        own = count_links(links, row)
+        count = new_neighbours(edges[start:stop], links, row, own, work.keys)
+        if count <= links.shape[1]:
             for j in range(own, count):
                 links[row, j] = node_of(work.keys[j])
-            continue
-        offset = load_row(rows, base, work.fine_query, inner)
-        scratch.counters[0] += own
-        for j in range(own):
-            prefetch_row(rows, links[row, j])
-        for j in range(own):
-            work.keys[j] = make_key(rank(rows, links[row, j], work.fine_query, offset), links[row, j])
-        sort_keys(work.keys, count)
-        found = select_neighbors_heuristic(rows, base, work.keys, count, width, inner, work)
-        for j in range(width):
-            links[row, j] = node_of(work.chosen[j]) if j < found else -1
+        else:
+            shrink(rows, inner, base, links, row, own, count, scratch.counters, work)
+        start = stop

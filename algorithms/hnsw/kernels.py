@@ -20,6 +20,10 @@ from algorithms.kernels.simd.instructions import prefetch
 Array = Any
 
 
+DISTANCES, HOPS = 0, 1
+"""Places in `Scratch.counters`: distances computed, and nodes expanded."""
+
+
 class Graph(NamedTuple):
     """The links of all layers."""
 
@@ -99,8 +103,8 @@ def search_layer(
             if distance < worst:
                 at = min(at, insert_key(pool, room, make_key(distance, fresh[j])))
                 worst = rank_of(pool[room - 1])
-    scratch.counters[0] += distances
-    scratch.counters[1] += hops
+    scratch.counters[DISTANCES] += distances
+    scratch.counters[HOPS] += hops
 
 
 @kernel
@@ -109,7 +113,7 @@ def descend(
 ) -> None:
     """Go greedily (ef = 1) from layer `top` down to the one above `bottom`; the node reached is left in pool[0]."""
     scratch.pool[0] = make_key(rank(rows, entry, query, offset), entry)
-    scratch.counters[0] += 1
+    scratch.counters[DISTANCES] += 1
     for layer in range(top, bottom, -1):
         search_layer(rows, query, offset, graph, layer, 1, 1, scratch)
 

@@ -39,6 +39,16 @@ def bundle(arrays: Iterable[NDArray[Any]]) -> Bundle:
     return Bundle(np.array(lines, np.int64).reshape(-1, 3), arrays)
 
 
+def record(kind: np.dtype[Any], **values: Any) -> NDArray[Any]:
+    """Return an array of one record, whose fields kernels read by name; raises TypeError unless all are given."""
+    if values.keys() != set(kind.names or ()):
+        raise TypeError(f"a record of {kind.names} can't be made of {tuple(values)}")
+    one = np.zeros(1, kind)
+    for name, value in values.items():
+        one[name] = value
+    return one
+
+
 def _pointer_twin(address: int) -> Any:
     """Return a C pointer to an address."""
     # An empty array may have any address; a null pointer would read as none at all.

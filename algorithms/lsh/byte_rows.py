@@ -20,7 +20,7 @@ Array = Any
 # Rows ahead of the present one whose memory is asked for.
 ROWS_AHEAD = 6
 # Items of a float32 row asked for ahead: what follows is a stream that the processor sees by itself.
-MOST_AHEAD = 256
+MAX_AHEAD = 256
 
 
 class Rows(NamedTuple):
@@ -109,7 +109,7 @@ def rank(rows: Rows, query: Array, candidates: Array, near: Array, distances: Ar
     unclear = 0
     for i in range(count):
         if near[i] <= limit:
-            prefetch_items(rows.exact, candidates[i] * dim, min(dim, MOST_AHEAD))
+            prefetch_items(rows.exact, candidates[i] * dim, min(dim, MAX_AHEAD))
             candidates[unclear] = candidates[i]
             unclear += 1
     distances[:] = np.inf

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.kernels.bundle import Bundle, bundle
+from algorithms.kernels.bundle import Bundle, bundle, record
 from algorithms.kernels.codes.fast_scan import BLOCK, LARGEST_CODE, SEGMENT
 from algorithms.kernels.codes.scaling import angle_limit
 from algorithms.kernels.jit import read_only
@@ -250,7 +250,19 @@ class LSH(SavedIndex):
     def _bundled(self, n_probes: int, reach: float) -> Bundle:
         """Bundle the index and what one thread's searches write to, in the order of `kernels.unbundle`."""
         hashes, tables, rows = self._hashes, self._tables, self._rows
-        factors = (hashes.width, hashes.step, rows.low, rows.step, rows.error, rows.radius, reach)
+        settings = record(
+            kernels.SETTINGS,
+            shift=hashes.shift,
+            n_probes=n_probes,
+            width=hashes.width,
+            sketch_step=hashes.step,
+            low=rows.low,
+            step=rows.step,
+            error=rows.error,
+            radius=rows.radius,
+            reach=reach,
+            by_dot=rows.by_dot,
+        )
         return bundle(
             (
                 hashes.centre,
@@ -260,8 +272,7 @@ class LSH(SavedIndex):
                 *tables,
                 rows.bytes,
                 rows.exact,
-                np.array((hashes.shift, rows.by_dot, n_probes), np.int64),
-                np.array(factors, np.float64),
+                settings,
                 np.zeros(len(rows.bytes) + 1, np.uint8),
                 np.zeros(3, np.int64),
             )

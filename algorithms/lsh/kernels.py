@@ -15,7 +15,7 @@ from algorithms.kernels.simd.instructions import lowest_bit, prefetch_items
 from algorithms.lsh.byte_rows import Rows, rank
 from algorithms.lsh.hadamard import ROUNDS, rotate
 from algorithms.lsh.hash_kernels import Hashes, own_buckets
-from algorithms.lsh.pool_kernels import NO_THRESHOLD, Pool, cut_down, empty_pool
+from algorithms.lsh.pool_kernels import COUNT, KEPT, NEAREST, NO_THRESHOLD, THRESHOLD, Pool, cut_down, empty_pool
 from algorithms.lsh.probing import Probes, Sequence, empty_probes, empty_sequence, next_probes
 from algorithms.lsh.scalar_codes import LEVELS, look_up_tables
 
@@ -26,7 +26,28 @@ CODES_AHEAD = 2
 # Probes made at a time.
 AT_ONCE = 32
 # Bytes of a bucket asked for ahead: what follows is a stream that the processor sees coming.
-MOST_AHEAD = 8192
+MAX_AHEAD = 8192
+
+
+DISTANCES, CANDIDATES, PROBES = 0, 1, 2
+"""Places in a thread's counts: exact distances, vectors met in buckets, and buckets opened."""
+
+SETTINGS = np.dtype(
+    [
+        ("shift", np.uint64),
+        ("n_probes", np.int64),
+        ("width", np.float64),
+        ("sketch_step", np.float64),
+        ("low", np.float64),
+        ("step", np.float64),
+        ("error", np.float64),
+        ("radius", np.float64),
+        ("reach", np.float64),
+        ("by_dot", np.bool_),
+    ],
+    align=True,
+)
+"""The scalars of `Hashes` (`width`, `shift`, and its step as `sketch_step`), of `Rows`, and of `Bounds`."""
 
 
 class Tables(NamedTuple):
@@ -54,7 +75,7 @@ def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, po
     all_ids = tables.ids.reshape(-1)
     sums = np.empty(BLOCK, np.uint16)
     codes = tables.codes[t]
-    count, threshold = pool.state[1], pool.state[2]
+    count, threshold = pool.state[COUNT], pool.state[THRESHOLD]
     for block in range(start // BLOCK, (end + BLOCK - 1) // BLOCK):
         mask = scan_block(codes, block * look_ups.shape[0], look_ups, threshold, sums)
         if mask == 0:
@@ -72,8 +93,8 @@ def scan_range(tables: Tables, t: Any, start: Any, end: Any, look_ups: Array, po
             count += 1
             if count == pool.scores.shape[0]:
                 count = cut_down(pool, all_ids, visited, count)
-                threshold = pool.state[2]
-    pool.state[1] = count
+                threshold = pool.state[THRESHOLD]
+    pool.state[COUNT] = count
 
 
 @kernel
@@ -85,7 +106,7 @@ def prefetch_bucket(tables: Tables, t: int, slot: Any, block_bytes: Any) -> None
         first = start // BLOCK
         blocks = (end + BLOCK - 1) // BLOCK - first
         at = t * tables.codes.shape[1] + first * block_bytes
-        prefetch_items(tables.codes, at, min(blocks * block_bytes, MOST_AHEAD))
+        prefetch_items(tables.codes, at, min(blocks * block_bytes, MAX_AHEAD))
 
 
 @kernel
@@ -118,14 +139,14 @@ def probe(
                 prefetch_bucket(tables, probes.tables[ahead], np.intp(probes.keys[ahead] >> shift), look_ups.shape[0])
             if p < 0:
                 continue
-            nearest = pool.state[3]
+            nearest = pool.state[NEAREST]
             if nearest < NO_THRESHOLD and probes.scores[p] > bounds.reach * unit * nearest:
                 return
             t, slot = probes.tables[p], np.intp(probes.keys[p] >> shift)
             start, end = np.intp(tables.directory[t, slot]), np.intp(tables.directory[t, slot + 1])
             scan_range(tables, t, start, end, look_ups, pool, visited)
-            counts[1] += end - start
-            counts[2] += 1
+            counts[CANDIDATES] += end - start
+            counts[PROBES] += 1
         left -= found
         found = next_probes(sequence, min(left, AT_ONCE), probes)
         for p in range(found):
@@ -136,29 +157,31 @@ def probe(
 @kernel
 def unbundle(table: Array) -> tuple[Hashes, Tables, Rows, Bounds, Array, Array]:
     """Return what `LSH._bundled` put into a table: the index, the bounds of a search, and what it writes to."""
-    whole, factors = vector(table, 9, np.int64), vector(table, 10, np.float64)
-    multipliers, rounds = matrix(table, 2, np.uint64), matrix(table, 1, np.float32)
-    signs = rounds.reshape((rounds.shape[0] // ROUNDS, ROUNDS, rounds.shape[1]))
+    settings = vector(table, 9, SETTINGS)[0]
+    rounds = matrix(table, 1, np.float32)
     hashes = Hashes(
-        vector(table, 0, np.float32),
-        signs,
-        multipliers,
-        matrix(table, 3, np.float32),
-        factors[0],
-        np.uint64(whole[0]),
-        factors[1],
+        centre=vector(table, 0, np.float32),
+        signs=rounds.reshape((rounds.shape[0] // ROUNDS, ROUNDS, rounds.shape[1])),
+        multipliers=matrix(table, 2, np.uint64),
+        offsets=matrix(table, 3, np.float32),
+        width=settings["width"],
+        shift=settings["shift"],
+        step=settings["sketch_step"],
     )
-    tables = Tables(matrix(table, 4, np.int32), matrix(table, 5, np.int32), matrix(table, 6, np.uint8))
+    tables = Tables(
+        directory=matrix(table, 4, np.int32), ids=matrix(table, 5, np.int32), codes=matrix(table, 6, np.uint8)
+    )
     rows = Rows(
-        matrix(table, 7, np.uint8),
-        matrix(table, 8, np.float32),
-        factors[2],
-        factors[3],
-        factors[4],
-        factors[5],
-        whole[1] != 0,
+        bytes=matrix(table, 7, np.uint8),
+        exact=matrix(table, 8, np.float32),
+        low=settings["low"],
+        step=settings["step"],
+        error=settings["error"],
+        radius=settings["radius"],
+        by_dot=settings["by_dot"],
     )
-    return hashes, tables, rows, Bounds(whole[2], factors[6]), vector(table, 11, np.uint8), vector(table, 12, np.int64)
+    bounds = Bounds(n_probes=settings["n_probes"], reach=settings["reach"])
+    return hashes, tables, rows, bounds, vector(table, 10, np.uint8), vector(table, 11, np.int64)
 
 
 @kernel
@@ -192,15 +215,15 @@ def search(table: Array, queries: Array, first: int, last: int, n_candidates: in
         rotate(hashed, hashes.centre, hashes.signs, work, projections)
         factor = look_up_tables(projections, hashes.step, look_ups)
         next_generation(visited)
-        pool.state[:2] = 0
-        pool.state[2:] = NO_THRESHOLD
+        pool.state[KEPT] = pool.state[COUNT] = 0
+        pool.state[THRESHOLD] = pool.state[NEAREST] = NO_THRESHOLD
         # A query that is endless has no factor, and no end to its search.
         unit = 1.0 / (factor * positions) if factor != 0.0 else np.inf
         keyed = projections[positions:]
         probe(keyed, hashes, tables, look_ups, unit, bounds, sequence, probes, pool, visited, counts)
-        if cut_down(pool, all_ids, visited, pool.state[1]) < min(k, n):
+        if cut_down(pool, all_ids, visited, pool.state[COUNT]) < min(k, n):
             # Too little in these buckets: look into all of one table.
             scan_range(tables, 0, 0, n, look_ups, pool, visited)
-            counts[1] += n
-            cut_down(pool, all_ids, visited, pool.state[1])
-        counts[0] += rank(rows, query, pool.places[: pool.state[1]], near, distances, ids[i])
+            counts[CANDIDATES] += n
+            cut_down(pool, all_ids, visited, pool.state[COUNT])
+        counts[DISTANCES] += rank(rows, query, pool.places[: pool.state[COUNT]], near, distances, ids[i])

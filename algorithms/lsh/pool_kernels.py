@@ -16,13 +16,17 @@ Array = Any
 NO_THRESHOLD = 65535
 
 
+KEPT, COUNT, THRESHOLD, NEAREST = 0, 1, 2, 3
+"""Places in `Pool.state`: vectors kept, all vectors, the score from which on none is needed, the k-th lowest score."""
+KEEP, BEST = 0, 1
+"""Places in `Pool.limits`: how many vectors are to be kept, and k."""
+
+
 class Pool(NamedTuple):
     """The candidates of one query: those of the lowest scores so far.
 
-    `scores` uint16 and `places` int64 (capacity,) hold `kept` vectors whose ids are known and differ, then up to
-    `count` new ones, each by its place in the tables. No vector with a score from `threshold` on is needed; `nearest`
-    is the k-th lowest score known. `state` (4,) int64 is kept, count, threshold, nearest; `limits` (2,) int64 is how
-    many are to be kept, and k.
+    `scores` uint16 and `places` int64 (capacity,) hold state[KEPT] vectors whose ids are known and differ, then up to
+    state[COUNT] new ones, each by its place in the tables. `state` (4,) and `limits` (2,) are int64.
     """
 
     scores: Array
@@ -36,8 +40,8 @@ def empty_pool(keep: int, k: int) -> Pool:
     """Make a pool that keeps so many candidates."""
     capacity = 2 * keep + BLOCK
     limits = np.empty(2, np.int64)
-    limits[0] = keep
-    limits[1] = k
+    limits[KEEP] = keep
+    limits[BEST] = k
     return Pool(np.empty(capacity, np.uint16), np.empty(capacity, np.int64), np.empty(4, np.int64), limits)
 
 
@@ -62,13 +66,13 @@ def name_new(all_ids: Array, visited: Array, scores: Array, places: Array, kept:
 @kernel
 def cut_down(pool: Pool, all_ids: Array, visited: Array, count: Any) -> Any:
     """Name the new ones of `count` candidates, keep the best, and lower the threshold; return how many are left."""
-    keep, k = pool.limits[0], pool.limits[1]
-    count = name_new(all_ids, visited, pool.scores, pool.places, pool.state[0], count)
+    keep, k = pool.limits[KEEP], pool.limits[BEST]
+    count = name_new(all_ids, visited, pool.scores, pool.places, pool.state[KEPT], count)
     if count > keep:
-        pool.state[2] = select(pool.scores, pool.places, count, keep)
+        pool.state[THRESHOLD] = select(pool.scores, pool.places, count, keep)
         count = keep
     if count >= k:
-        pool.state[3] = select(pool.scores, pool.places, count, k)
-    pool.state[0] = count
-    pool.state[1] = count
+        pool.state[NEAREST] = select(pool.scores, pool.places, count, k)
+    pool.state[KEPT] = count
+    pool.state[COUNT] = count
     return count

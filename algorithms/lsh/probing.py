@@ -12,14 +12,18 @@ from algorithms.kernels.select.heap import pop, push, replace_root
 Array = Any
 
 
+QUEUED, MADE = 0, 1
+"""Places in `Sequence.sizes`: entries of the heap, and sets made."""
+
+
 class Sequence(NamedTuple):
     """Perturbation sets in the order of their score, as far as they have been asked for.
 
     Table t has counts[t] perturbations, ascending: `scores` (L, most) float32, what they add to the table's key in
     `changes` (L, most) uint64, and the hash function whose value they change in `functions` (L, most) uint8. A set is
     known by its table, the key that it leads to, its last member, and the functions that its other members change, as
-    bits: `set_table`, `set_key`, `set_last`, `set_used` (room,). The sets that may come next are a heap of sizes[0]
-    entries, `heap_scores` and `heap_sets` (room,); sizes[1] sets have been made.
+    bits: `set_table`, `set_key`, `set_last`, `set_used` (room,). The sets that may come next are a heap,
+    `heap_scores` and `heap_sets` (room,). `sizes` (2,) int64 counts the heap's entries and the sets made.
     """
 
     scores: Array
@@ -71,14 +75,14 @@ def empty_sequence(n_tables: int, most: int, n_probes: int) -> Sequence:
 @kernel
 def add_set(sequence: Sequence, t: Any, key: Any, last: Any, used: Any, score: Any) -> None:
     """Make a set, and put it on the heap."""
-    new = sequence.sizes[1]
+    new = sequence.sizes[MADE]
     sequence.set_table[new] = t
     sequence.set_key[new] = key
     sequence.set_last[new] = last
     sequence.set_used[new] = used
-    push(sequence.heap_scores, sequence.heap_sets, sequence.sizes[0], score, new)
-    sequence.sizes[0] += 1
-    sequence.sizes[1] += 1
+    push(sequence.heap_scores, sequence.heap_sets, sequence.sizes[QUEUED], score, new)
+    sequence.sizes[QUEUED] += 1
+    sequence.sizes[MADE] += 1
 
 
 @kernel
@@ -104,7 +108,7 @@ def next_probes(sequence: Sequence, wanted: int, probes: Probes) -> int:
     `expand` (section 4.5): each is made exactly once, and comes before none of a lower score.
     """
     found = 0
-    while found < wanted and sequence.sizes[0] > 0:
+    while found < wanted and sequence.sizes[QUEUED] > 0:
         score, best = sequence.heap_scores[0], sequence.heap_sets[0]
         t, key = sequence.set_table[best], sequence.set_key[best]
         last, used = sequence.set_last[best], sequence.set_used[best]
@@ -120,10 +124,10 @@ def next_probes(sequence: Sequence, wanted: int, probes: Probes) -> int:
             sequence.set_key[best] = key - changes[last] + changes[j]
             sequence.set_last[best] = j
             shifted = score - own[last] + own[j]
-            replace_root(sequence.heap_scores, sequence.heap_sets, sequence.sizes[0], shifted, best)
+            replace_root(sequence.heap_scores, sequence.heap_sets, sequence.sizes[QUEUED], shifted, best)
         else:
-            pop(sequence.heap_scores, sequence.heap_sets, sequence.sizes[0])
-            sequence.sizes[0] -= 1
+            pop(sequence.heap_scores, sequence.heap_sets, sequence.sizes[QUEUED])
+            sequence.sizes[QUEUED] -= 1
         # Expand: the next perturbation besides the last.
         used |= np.uint64(1) << np.uint64(functions[last])
         j = next_allowed(functions, used, last + 1, count)

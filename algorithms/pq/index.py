@@ -17,11 +17,11 @@ from algorithms.kernels.codes.storage import Storage
 from algorithms.kernels.lists.build import Shape, build
 from algorithms.kernels.lists.index import (
     ITERATIONS,
-    LEAVES_SHARE,
+    LISTS_SHARE,
     LOSS,
-    MOST_POSITIONS,
+    MAX_POSITIONS,
     Auto,
-    LeafIndex,
+    ListIndex,
 )
 from algorithms.kernels.lists.points import to_points
 from algorithms.kernels.parameters import check_choice, check_flag, check_whole, is_auto, whole
@@ -39,7 +39,7 @@ _ROWS_A_WORD = {4: 1000, 8: 256}
 _RERANKED = 100
 
 
-class PQ(LeafIndex):
+class PQ(ListIndex):
     """Product quantisation, flat (`n_lists=1`) or of residuals in lists, under euclidean, angular and ip.
 
     `n_lists` lists ("auto": twice the root of n), `n_subspaces` codes a vector of 4 `bits`, looked up in registers
@@ -143,7 +143,7 @@ class PQ(LeafIndex):
     def _block(self, dim: int) -> int:
         """Return the dimensions of a code."""
         if self._n_subspaces == "auto":
-            return min(max(_BLOCKS[self._bits], -(-dim // MOST_POSITIONS)), dim)
+            return min(max(_BLOCKS[self._bits], -(-dim // MAX_POSITIONS)), dim)
         return max(1, -(-dim // self._n_subspaces))
 
     def searcher(  # type: ignore[override]
@@ -169,7 +169,7 @@ class PQ(LeafIndex):
         holds_rows = self._index.storage.holds_rows
         if n_rerank != "auto" and n_rerank > 0 and not holds_rows:
             raise ParameterError(f"pq: n_rerank = {n_rerank}, but with storage null only codes are kept; use 0")
-        usual = max(1, round(LEAVES_SHARE * len(self._index.centroids)))
+        usual = max(1, round(LISTS_SHARE * len(self._index.centroids)))
         again = _RERANKED if holds_rows else 0
         return self._bind(
             usual if n_probe == "auto" else n_probe,

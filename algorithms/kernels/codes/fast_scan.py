@@ -42,11 +42,11 @@ SEGMENT = 32
 """Code positions come in segments of so many where a block may be abandoned after each."""
 LARGEST_CODE = 256
 """Code positions whose bytes can be summed in 16 bits."""
-MOST = 65535
+MAX_SUM = 65535
 """The largest sum of look-ups, and the largest threshold: what reaches it is no candidate."""
 
 _GROUP_BYTES = 16 * GROUP
-# Bytes ahead of the present ones whose memory is asked for: about as far as the processor's own stream of a new leaf
+# Bytes ahead of the present ones whose memory is asked for: about as far as the processor's own stream of a new list
 # takes to get going.
 _AHEAD = 1024
 
@@ -93,7 +93,7 @@ def _scan_block_lanes(codes: Array, at: int, tables: Array, threshold: int, sums
 
 
 @kernel
-def _scan_leaf_loop(
+def _scan_list_loop(
     codes: Array,
     first: Any,
     size: Any,
@@ -106,13 +106,13 @@ def _scan_leaf_loop(
     places: Array,
     count: Any,
 ) -> Any:
-    """Scan the blocks of a leaf by a loop, for processors without a byte shuffle: see `scan_leaf`."""
+    """Scan the blocks of a list by a loop, for processors without a byte shuffle: see `scan_list`."""
     for start in range(0, size, BLOCK):
         block = first + start // BLOCK
         for i in range(min(BLOCK, size - start)):
             total = _sum_one(codes, block * tables.shape[0], tables, i)
             if biases.shape[0] > 0:
-                total = min(total + ((np.int64(biases[block * BLOCK + i]) * bias_factor) >> 16), np.int64(MOST))
+                total = min(total + ((np.int64(biases[block * BLOCK + i]) * bias_factor) >> 16), np.int64(MAX_SUM))
             if total < threshold:
                 scores[count] = total + offset
                 places[count] = block * BLOCK + i
@@ -121,7 +121,7 @@ def _scan_leaf_loop(
 
 
 @kernel
-def _scan_leaf_lanes(
+def _scan_list_lanes(
     codes: Array,
     first: Any,
     size: Any,
@@ -134,7 +134,7 @@ def _scan_leaf_lanes(
     places: Array,
     count: Any,
 ) -> Any:
-    """Scan the blocks of a leaf in registers: see `scan_leaf`."""
+    """Scan the blocks of a list in registers: see `scan_list`."""
     for start in range(0, size, BLOCK):
         block = first + start // BLOCK
         at = block * tables.shape[0]
@@ -170,8 +170,8 @@ of `SEGMENT`, `LARGEST_CODE` at most. Sums only grow, so a block may be left aft
 the threshold: `sums` mean something only where the mask isn't 0.
 """
 
-scan_leaf = _scan_leaf_lanes if _IN_REGISTERS else _scan_leaf_loop
-"""scan_leaf(codes, first, size, tables, biases, bias_factor, threshold, offset, scores, places, count) -> int64.
+scan_list = _scan_list_lanes if _IN_REGISTERS else _scan_list_loop
+"""scan_list(codes, first, size, tables, biases, bias_factor, threshold, offset, scores, places, count) -> int64.
 
 Adds, to the `count` candidates in `scores` and `places` (capacity,) int32, those of the `size` vectors in the blocks
 from number `first` on whose sum is below `threshold`, 65535 at most; returns the new count. The capacity is count +

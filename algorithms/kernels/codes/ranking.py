@@ -1,4 +1,4 @@
-"""The end of a search: those found are ranked again by the rows, and their ids are written down."""
+"""The end of a search: candidates are reranked by the rows, and their ids written to the answer."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ def write_ids(keys: Array, ids: Array, answer: Array) -> None:
 
 @kernel
 def rerank(
-    rows: Array, query: Array, inner: bool, found: Array, unit: float, trust: float, margin: float, best: Array
+    rows: Array,
+    query: Array,
+    inner: bool,
+    found: Array,
+    unit: float,
+    bound_ratio: float,
+    bound_margin: float,
+    best: Array,
 ) -> None:
     """Fill `best` (k,) with the keys of the nearest rows among the nodes `found`, ascending by their ranks.
 
-    It ends early when nothing that follows should be nearer: a squared distance is at least `trust` times what the
-    codes say, less `margin`, both times `unit`. A trust of 0 ranks all.
+    It ends early when the lower bound of what follows is beyond the k-th: d^2 >= unit * (bound_ratio * d'^2 -
+    bound_margin) for the distance d' of the codes. A ratio of 0 is no bound, and ranks all.
     """
     k, count = best.shape[0], found.shape[0]
     best[:] = EMPTY
@@ -44,9 +51,9 @@ def rerank(
     for j in range(count):
         if found[j] == EMPTY:
             break
-        if trust > 0.0 and best[k - 1] != EMPTY:
-            least = np.float32((trust * rank_of(found[j]) - margin) * unit)
-            if least > 0.0 and float_bits(least) >= rank_of(best[k - 1]):
+        if bound_ratio > 0.0 and best[k - 1] != EMPTY:
+            bound = np.float32((bound_ratio * rank_of(found[j]) - bound_margin) * unit)
+            if bound > 0.0 and float_bits(bound) >= rank_of(best[k - 1]):
                 break
         if j + AHEAD < count and found[j + AHEAD] != EMPTY:
             prefetch_row(rows, node_of(found[j + AHEAD]))

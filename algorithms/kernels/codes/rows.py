@@ -13,12 +13,13 @@ With float32 rows there is nothing to compute once: there the offset is what tel
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
+from algorithms.kernels.bundle import matrix, vector
 from algorithms.kernels.jit import FASTMATH, kernel
 from algorithms.kernels.simd.distance import dot, squared_l2
 from algorithms.kernels.simd.instructions import dot_bytes, float_bits, load_int32, prefetch
@@ -105,33 +106,47 @@ def rotate_query(centred: Array, magnitude: float, basis: Array, basis_scales: A
         out[i] = np.float32((dot_bytes(basis, i, whole) - 128 * total) * unit / basis_scales[i])
 
 
-@kernel
-def encode_query(
-    query: Array,
-    inner: bool,
-    mean: Array,
-    basis: Array,
-    basis_scales: Array,
-    scale: float,
-    centred: Array,
-    whole: Array,
-    rotated: Array,
-    codes: Array,
-) -> Any:
-    """Fill `codes` (width,) int8, zeros behind the last one, with a query's codes, and return their offset.
+class Encoder(NamedTuple):
+    """A scalar quantiser as queries are coded by it (`scalar_quantizer.make_encoder`), and the buffers for one query.
 
-    `query` and `mean` (dim,) float32 and `basis` (p, stride) uint8, p = 0 for no rotation, with its scales, are as
-    `scalar_quantizer.ScalarQuantizer` has them; `centred` (dim,) and `rotated` (p,) float32 and `whole` (int8, see
-    `rotate_query`) are buffers.
+    `mean` (dim,) float32; `basis` (p, stride) uint8, p = 0 for no rotation, with its scales (p,) float32. Buffers:
+    `centred` (dim,) and `rotated` (p,) float32, `whole` int8 of `rotate_query`, and `codes` (width,) int8, zeros behind
+    the last one: the coded query.
     """
-    p = basis.shape[0]
-    magnitude = centre(query, mean, centred)
-    if p == 0:
-        quantize(centred, scale, codes)
-        return query_offset(codes, inner)
-    rotate_query(centred, magnitude, basis, basis_scales, whole, rotated)
-    quantize(rotated, scale, codes)
-    return query_offset(codes, inner)
+
+    mean: Array
+    basis: Array
+    basis_scales: Array
+    centred: Array
+    whole: Array
+    rotated: Array
+    codes: Array
+
+
+@kernel
+def unbundle_encoder(table: Array, first: int) -> Encoder:
+    """Return the encoder whose arrays are bundled from the one numbered `first` on."""
+    return Encoder(
+        mean=vector(table, first, np.float32),
+        basis=matrix(table, first + 1, np.uint8),
+        basis_scales=vector(table, first + 2, np.float32),
+        centred=vector(table, first + 3, np.float32),
+        whole=vector(table, first + 4, np.int8),
+        rotated=vector(table, first + 5, np.float32),
+        codes=vector(table, first + 6, np.int8),
+    )
+
+
+@kernel
+def encode_query(query: Array, inner: bool, scale: float, encoder: Encoder) -> Any:
+    """Fill `encoder.codes` with a query's codes in steps of 1 / `scale`, and return their offset; `query` (dim,)."""
+    magnitude = centre(query, encoder.mean, encoder.centred)
+    if encoder.basis.shape[0] == 0:
+        quantize(encoder.centred, scale, encoder.codes)
+    else:
+        rotate_query(encoder.centred, magnitude, encoder.basis, encoder.basis_scales, encoder.whole, encoder.rotated)
+        quantize(encoder.rotated, scale, encoder.codes)
+    return query_offset(encoder.codes, inner)
 
 
 @kernel

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.kernels.codes.rows import Encoder
 from algorithms.kernels.saved import Facts, check_array
 from algorithms.kernels.simd.aligned import CACHE_LINE, aligned_zeros
 from harness.core.errors import ParameterError
@@ -140,6 +141,23 @@ def code_stride(dim: int, *, packed: bool = False) -> int:
 def query_width(stride: int) -> int:
     """Return the length of a query's codes: the next multiple of 64 from the stride on."""
     return -(-stride // CACHE_LINE) * CACHE_LINE
+
+
+def make_encoder(quantizer: ScalarQuantizer | None, dim: int, width: int) -> Encoder:
+    """Return what codes queries of `dim` dimensions for kernels, in `width` codes; an empty one without a quantiser."""
+    none = np.empty(0, np.float32)
+    mean, basis, scales = none, np.empty((0, 0), np.uint8), none
+    if quantizer is not None:
+        mean, (basis, scales) = quantizer.mean, quantizer.coded_basis
+    return Encoder(
+        mean=mean,
+        basis=basis,
+        basis_scales=scales,
+        centred=np.empty(dim, np.float32),
+        whole=np.zeros(query_width(basis.shape[1]), np.int8),
+        rotated=np.empty(len(basis), np.float32),
+        codes=np.zeros(width, np.int8),
+    )
 
 
 def allocate_codes(n: int, stride: int) -> Codes:

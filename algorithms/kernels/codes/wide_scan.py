@@ -16,14 +16,14 @@ Array = Any
 
 WIDE_WORDS = 256
 """Codewords a position."""
-MOST_ENTRY = 65535
+MAX_ENTRY = 65535
 """The largest entry of a table."""
 # The most that a bias may come to: with the sum of all entries it must stay within int32.
-_MOST_BIAS = 1 << 27
+_MAX_BIAS = 1 << 27
 
 
 @kernel
-def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_bias: float, tables: Array) -> Any:
+def make_wide_tables(point: Array, codebooks: Array, radii: Array, max_bias: float, tables: Array) -> Any:
     """Fill `tables` (256 * positions,) uint16 with what each codeword adds to a score; return units a score.
 
     As `lists.search.make_tables`, but that `codebooks` are (positions * block, 256), entries have 16 bits, and their
@@ -39,8 +39,8 @@ def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_bias: fl
             square += point[j] * point[j]
         widest = max(widest, np.sqrt(square) * radii[m])
     units = min(
-        np.float32(MOST_ENTRY) / (np.float32(2.0) * widest),
-        np.float32(_MOST_BIAS) / max(np.float32(most_bias), np.float32(1e-30)),
+        np.float32(MAX_ENTRY) / (np.float32(2.0) * widest),
+        np.float32(_MAX_BIAS) / max(np.float32(max_bias), np.float32(1e-30)),
     )
     for m in range(positions):
         products[:] = np.float32(0.0)
@@ -56,7 +56,7 @@ def make_wide_tables(point: Array, codebooks: Array, radii: Array, most_bias: fl
 
 
 @kernel
-def scan_wide_leaf(
+def scan_wide_list(
     codes: Array,
     first: Any,
     size: Any,
@@ -69,7 +69,7 @@ def scan_wide_leaf(
     places: Array,
     count: Any,
 ) -> Any:
-    """Add the candidates of a leaf to `scores` and `places`, and return the new count, as `fast_scan.scan_leaf` does.
+    """Add the candidates of a list to `scores` and `places`, and return the new count, as `fast_scan.scan_list` does.
 
     `tables` (256 * positions,) uint16, and `codes` hold a byte a position; `threshold` is any integer.
     """

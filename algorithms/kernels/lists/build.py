@@ -1,4 +1,4 @@
-"""How an inverted file is built: leaves by k-means, codebooks on a sample of the residuals, codes of all."""
+"""How an inverted file is built: lists by k-means, codebooks on a sample of the residuals, codes of all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from algorithms.kernels.codes.kmeans import Clustering, kmeans
 from algorithms.kernels.codes.scalar_quantizer import ScalarQuantizer
 from algorithms.kernels.codes.storage import Storage
-from algorithms.kernels.lists.inverted_file import Coder, InvertedFile, Spill, homes_of
-from algorithms.kernels.lists.partition import Leaves
+from algorithms.kernels.lists.inverted_file import Coder, InvertedFile, Spill, assignments_of
+from algorithms.kernels.lists.partition import Lists
 from algorithms.kernels.lists.points import to_points
 
 Floats = NDArray[np.float32]
@@ -19,13 +19,13 @@ Integers = NDArray[np.int32]
 
 
 class Shape(NamedTuple):
-    """How many leaves, over how many dimensions a code, and how both are trained.
+    """How many lists, over how many dimensions a code, and how both are trained.
 
-    `spherical` k-means compares directions; with `by_direction`, leaves are chosen for a query by the directions of
+    `spherical` k-means compares directions; with `by_direction`, lists are chosen for a query by the directions of
     their centroids. `sample` rows at most train the codebooks.
     """
 
-    n_leaves: int
+    n_lists: int
     block: int
     iterations: int
     sample: int
@@ -43,7 +43,7 @@ def build(
     spill: Spill | None,
     threads: int,
 ) -> InvertedFile:
-    """Partition `rows` (n, dim), train the codebooks on a sample of what the leaves leave over, code and pack all."""
+    """Partition `rows` (n, dim), train the codebooks on a sample of what the lists leave over, code and pack all."""
     n = len(rows)
     points, rest = to_points(quantizer, rows, -(-quantizer.dim // shape.block) * shape.block)
     clusters = _clusters(points, shape, threads)
@@ -51,27 +51,27 @@ def build(
     if len(clusters.centroids) > 1:
         points, rest = points[order], rest[order]
     labels = clusters.labels[order]
-    # Of spherical clusters, too, the mean leaves the shortest residuals.
+    # Of spherical clusters, too, the mean lists the shortest residuals.
     centroids = _means(points, labels, clusters.centroids) if shape.spherical else clusters.centroids
     sample = np.sort(np.random.default_rng(shape.seed).permutation(n)[: shape.sample])
-    homes = homes_of(points, centroids, labels, spill, threads)
-    # Of leaves in turn: what is left over of a second one is longer.
-    leaves = np.choose(np.arange(len(sample)) % len(homes), [home[sample] for home in homes])
-    codebooks = coder.train(points[sample], points[sample] - centroids[leaves], shape.block, threads)
+    assignments = assignments_of(points, centroids, labels, spill, threads)
+    # Of lists in turn: what is left over of a second one is longer.
+    lists = np.choose(np.arange(len(sample)) % len(assignments), [assignment[sample] for assignment in assignments])
+    codebooks = coder.train(points[sample], points[sample] - centroids[lists], shape.block, threads)
     index = InvertedFile(
         storage,
         quantizer,
         centroids,
         codebooks,
-        Leaves.empty(),
+        Lists.empty(),
         order,
         np.zeros(len(centroids), np.float32),
         0.0,
         shape.spherical,
         shape.by_direction,
-        len(homes),
+        len(assignments),
     )
-    index.keep(*index.entries(points, rest, homes, np.arange(n, dtype=np.int32), coder, threads))
+    index.keep(*index.entries(points, rest, assignments, np.arange(n, dtype=np.int32), coder, threads))
     coarse = quantizer.encode(rows, packed=not storage.keep_exact) if storage.quantizer is not None else rows
     storage.keep(rows, coarse, order)
     return index
@@ -83,7 +83,7 @@ def _clusters(points: Floats, shape: Shape, threads: int) -> Clustering:
         return Clustering(np.zeros((1, points.shape[1]), np.float32), np.zeros(0, np.int32), ())
     return kmeans(
         points,
-        min(shape.n_leaves, len(points)),
+        min(shape.n_lists, len(points)),
         iterations=shape.iterations,
         spherical=shape.spherical,
         seed=shape.seed,

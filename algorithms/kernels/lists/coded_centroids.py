@@ -24,22 +24,22 @@ class CodedCentroids(NamedTuple):
 
 
 def code_centroids(centroids: Floats, quantizer: ScalarQuantizer, *, by_direction: bool) -> CodedCentroids:
-    """Code `centroids` (leaves, width), or their directions, in blocks of 32, dimensions by fours."""
-    n_leaves = len(centroids)
+    """Code `centroids` (lists, width), or their directions, in blocks of 32, dimensions by fours."""
+    n_lists = len(centroids)
     centroids = centroids[:, : quantizer.dim]
-    lengths = np.ones(n_leaves, np.float32)
+    lengths = np.ones(n_lists, np.float32)
     if by_direction:
         own = np.sqrt(2.0 * half_squares(centroids))
         # As long as the rows, so that the codes are as fine.
         lengths = np.where(own > 0.0, own / max(float(own.max(initial=0.0)), 1e-30), 1.0).astype(np.float32)
         centroids = centroids / lengths[:, None]
     whole = np.clip(np.rint(centroids * np.float32(quantizer.scale)), -128, 127).astype(np.int32)
-    blocks, groups = -(-n_leaves // LANES), -(-quantizer.dim // 4)
+    blocks, groups = -(-n_lists // LANES), -(-quantizer.dim // 4)
     padded = np.full((blocks * LANES, groups * 4), 128, np.int32)
-    padded[:n_leaves, : quantizer.dim] = whole + 128
+    padded[:n_lists, : quantizer.dim] = whole + 128
     codes = aligned_zeros(blocks * groups, DOT_BYTES, np.uint8).reshape(-1)
     codes[:] = padded.reshape(blocks, LANES, groups, 4).transpose(0, 2, 1, 3).astype(np.uint8).reshape(-1)
     norms = np.zeros(blocks * LANES, np.int32)
     if not quantizer.inner:
-        norms[:n_leaves] = np.einsum("ij,ij->i", whole, whole) // 2
+        norms[:n_lists] = np.einsum("ij,ij->i", whole, whole) // 2
     return CodedCentroids(codes, norms, (lengths.astype(np.float64) / quantizer.scale**2).astype(np.float32))

@@ -23,15 +23,15 @@ Auto = Literal["auto"]
 
 LOSS = Loss(factor=3, share=0.998)
 """What the codes that rank candidates may lose, as the rows rank again."""
-LEAVES_SHARE = 0.025
-"""A share of the leaves that finds nine in ten neighbours of common data."""
+LISTS_SHARE = 0.025
+"""A share of the lists that finds nine in ten neighbours of common data."""
 ITERATIONS = 10
-"""Iterations of k-means for the leaves."""
-MOST_POSITIONS = 1024
+"""Iterations of k-means for the lists."""
+MAX_POSITIONS = 1024
 """Tables of more code positions lose precision: their sums have 16 bits."""
 
 
-class LeafIndex(SavedIndex, Grows):
+class ListIndex(SavedIndex, Grows):
     """An inverted file, under euclidean, angular and ip: a subclass builds it, and says how rows are coded."""
 
     def __init__(self, metric: Metric, *, n_components: int | Auto | None, seed: int) -> None:
@@ -54,7 +54,7 @@ class LeafIndex(SavedIndex, Grows):
         """Return what codes rows; called when the index is built or loaded."""
 
     def _spill(self) -> Spill | None:
-        """Return what chooses second leaves; None for no second leaves."""
+        """Return what chooses second lists; None for no second lists."""
         return None
 
     def _hold(self, index: InvertedFile, dim: int, length: float, factor: int) -> None:
@@ -62,14 +62,14 @@ class LeafIndex(SavedIndex, Grows):
         self._index, self._dim, self._length, self._factor = index, dim, length, factor
         self._workers = []
 
-    def _bind(self, n_leaves: int, n_again: int, threads: int, *, symmetric: bool = False) -> Search:
-        """Return the search that visits so many leaves, and ranks so many again; 0 for none."""
+    def _bind(self, n_lists: int, n_again: int, threads: int, *, symmetric: bool = False) -> Search:
+        """Return the search that visits so many lists, and ranks so many again; 0 for none."""
         self._workers = []
-        effort = Effort(n_leaves, n_again, n_again > 0, self._factor, self._length, self._inner, symmetric)
+        effort = Effort(n_lists, n_again, n_again > 0, self._factor, self._length, self._inner, symmetric)
         return bind(self._index, effort, self._dim, threads, self._workers, self.name)
 
     def add(self, vectors: Vectors, *, threads: int = 1) -> None:
-        """Add `vectors` (m, dim) float32 to the leaves as they are; their ids go on from the highest.
+        """Add `vectors` (m, dim) float32 to the lists as they are; their ids go on from the highest.
 
         Raises ParameterError where the dimension differs.
         """
@@ -88,7 +88,7 @@ class LeafIndex(SavedIndex, Grows):
         return self._index.decode()
 
     def index_bytes(self) -> int:
-        """Return the size of leaves and codes, centroids, codebooks, ids, and what is kept of the rows."""
+        """Return the size of lists and codes, centroids, codebooks, ids, and what is kept of the rows."""
         return self._index.nbytes()
 
     def counters(self) -> Mapping[str, int]:

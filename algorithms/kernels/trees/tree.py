@@ -29,6 +29,10 @@ BOX, BALL, BALL_IP = 0, 1, 2
 PREFETCHED = 1024
 
 
+POINTS, NODES = 0, 1
+"""Places in `Walk.counts`: points compared with queries, and nodes visited."""
+
+
 class Tree(NamedTuple):
     """A built tree as flat arrays.
 
@@ -158,6 +162,21 @@ def push_children(
 
 
 @kernel
+def push_siblings(tree: Tree, depth: int, home: int, path_ranks: Array, limit: Any, walk: Walk) -> Any:
+    """Put what `descend` passed by on the empty heap, where its bound is below `limit`; return how many that are.
+
+    The path from the root to the leaf `home` has `depth` inner nodes; `path_ranks` are walk.path_ranks, or bounds.
+    """
+    count, below = 0, home
+    for step in range(depth - 1, -1, -1):
+        node, part = walk.path[step], slice(step * LANES, (step + 1) * LANES)
+        mask = lanes_below(load(walk.path_bounds[part], 0), limit) & all_children(tree, node)
+        count = push_children(tree, node, below, mask, walk.path_bounds[part], path_ranks[part], walk, count)
+        below = node
+    return count
+
+
+@kernel
 def best_bin_first(
     tree: Tree, kind: int, norm: Any, max_leaves: int, walk: Walk, distances: Array, positions: Array
 ) -> None:
@@ -175,13 +194,7 @@ def best_bin_first(
     path_ranks = walk.path_bounds if exact else walk.path_ranks
     depth, home = descend(tree, kind, norm, walk)
     points, visited, leaves = scan_leaf(tree, kind, home, walk.query, lanes, distances, positions), 1 + depth, 1
-    count, below = 0, home
-    for level in range(depth - 1 if leaves < max_leaves else -1, -1, -1):
-        node, part = walk.path[level], slice(level * LANES, (level + 1) * LANES)
-        near = lanes_below(load(walk.path_bounds[part], 0), distances[worst])
-        mask = near & all_children(tree, node)
-        count = push_children(tree, node, below, mask, walk.path_bounds[part], path_ranks[part], walk, count)
-        below = node
+    count = push_siblings(tree, depth, home, path_ranks, distances[worst], walk) if leaves < max_leaves else 0
     while count > 0 and leaves < max_leaves:
         node = pop(walk.ranks, walk.nodes, count)
         count -= 1
@@ -196,33 +209,33 @@ def best_bin_first(
         if node >= inner:
             points += scan_leaf(tree, kind, node, walk.query, lanes, distances, positions)
             leaves += 1
-            continue
-        mask = bound_children(tree, kind, node, walk.query, norm, limit, bounds, lanes[LANES:])
-        count = push_children(tree, node, -1, mask, bounds, ranks, walk, count)
-    walk.counts[0] += points
-    walk.counts[1] += visited
+        else:
+            mask = bound_children(tree, kind, node, walk.query, norm, limit, bounds, lanes[LANES:])
+            count = push_children(tree, node, -1, mask, bounds, ranks, walk, count)
+    walk.counts[POINTS] += points
+    walk.counts[NODES] += visited
 
 
 @kernel
 def unbundle(table: Array) -> tuple[Tree, Walk]:
     """Return what the table of `bundle((*tree, *walk))` stands for."""
     tree = Tree(
-        vector(table, 0, np.int32),
-        matrix(table, 1, np.float32),
-        matrix(table, 2, np.float32),
-        matrix(table, 3, np.float32),
-        vector(table, 4, np.int32),
+        first=vector(table, 0, np.int32),
+        near=matrix(table, 1, np.float32),
+        far=matrix(table, 2, np.float32),
+        points=matrix(table, 3, np.float32),
+        order=vector(table, 4, np.int32),
     )
     walk = Walk(
-        vector(table, 5, np.float32),
-        vector(table, 6, np.int32),
-        vector(table, 7, np.float32),
-        vector(table, 8, np.int32),
-        vector(table, 9, np.float32),
-        vector(table, 10, np.float32),
-        vector(table, 11, np.float32),
-        vector(table, 12, np.float32),
-        vector(table, 13, np.int64),
+        ranks=vector(table, 5, np.float32),
+        nodes=vector(table, 6, np.int32),
+        bounds=vector(table, 7, np.float32),
+        path=vector(table, 8, np.int32),
+        path_bounds=vector(table, 9, np.float32),
+        path_ranks=vector(table, 10, np.float32),
+        query=vector(table, 11, np.float32),
+        lanes=vector(table, 12, np.float32),
+        counts=vector(table, 13, np.int64),
     )
     return tree, walk
 

@@ -107,7 +107,7 @@ def test_threshold_of_a_loaded_index_is_that_of_the_saved_one(tmp_path):
     loaded.load(tmp_path / "index")
     for one in (index, loaded):
         one.add(train[100:])
-    np.testing.assert_array_equal(arrays_of(index)["leaves.codes"], arrays_of(loaded)["leaves.codes"])
+    np.testing.assert_array_equal(arrays_of(index)["lists.codes"], arrays_of(loaded)["lists.codes"])
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -135,9 +135,9 @@ def test_rows_added_far_away(parameters):
 
     def biases():
         """Return all biases by leaf and row."""
-        leaves, file = unpack(index._index.leaves, 8, 16), index._index
-        values = file.shifts[leaves.leaves] + file.bias_step * leaves.biases.astype(np.float64)
-        return dict(zip(zip(leaves.leaves.tolist(), leaves.rows.tolist(), strict=True), values, strict=True))
+        leaves, file = unpack(index._index.lists, 8, 16), index._index
+        values = file.shifts[leaves.lists] + file.bias_step * leaves.biases.astype(np.float64)
+        return dict(zip(zip(leaves.lists.tolist(), leaves.rows.tolist(), strict=True), values, strict=True))
 
     before, step = biases(), index._index.bias_step
     index.add(every[200:250])
@@ -168,7 +168,7 @@ def test_rows_added_to_spherical_clusters_go_the_same_way():
     train = clustered(n, dim) * np.random.default_rng(0).lognormal(0.0, 1.0, (n, 1)).astype(np.float32)
     index = built(Metric.IP, train, spherical=True, n_leaves=25)
     index.add(train)
-    sizes, starts, rows = (arrays_of(index)[f"leaves.{name}"] for name in ("sizes", "starts", "rows"))
+    sizes, starts, rows = (arrays_of(index)[f"lists.{name}"] for name in ("sizes", "starts", "rows"))
     ids, leaf_of = arrays_of(index)["ids"], np.zeros(2 * n, int)
     for leaf in range(25):
         leaf_of[ids[rows[32 * starts[leaf] : 32 * starts[leaf] + sizes[leaf]]]] = leaf

@@ -202,12 +202,12 @@ def test_memory_is_what_is_kept(parameters):
     index = built(Metric.EUCLIDEAN, clustered(n, 40), **parameters)
     kept, file = arrays_of(index), index._index
     coded = code_centroids(file.centroids, file.quantizer, by_direction=False)
-    names = ["codebooks", "ids", "shifts", *(name for name in kept if name.startswith("leaves."))]
+    names = ["codebooks", "ids", "shifts", *(name for name in kept if name.startswith("lists."))]
     expected = sum(kept[name].nbytes for name in names) + sum(array.nbytes for array in coded)
     expected += sum(array[:n].nbytes for array in (file.storage.codes, file.storage._rows) if len(array))
     assert index.index_bytes() == expected
     copies = 1 + parameters.get("spill", False)
-    assert file.leaves.sizes.sum() == copies * n
+    assert file.lists.sizes.sum() == copies * n
 
 
 def test_counts():

@@ -12,11 +12,11 @@ from algorithms.kernels.codes.fast_scan import (
     BLOCK,
     GROUP,
     LARGEST_CODE,
-    MOST,
+    MAX_SUM,
     SEGMENT,
     pack_block,
     scan_block,
-    scan_leaf,
+    scan_list,
 )
 from algorithms.kernels.jit import kernel
 from algorithms.lsh.scalar_codes import LEVELS
@@ -48,7 +48,7 @@ def test_scan_block_equals_numpy(positions, largest):
     for block in range(4):
         at = block * LEVELS * positions
         loop, sums = np.empty((2, BLOCK), np.uint16)
-        for threshold in (0, positions * largest // 2, MOST):
+        for threshold in (0, positions * largest // 2, MAX_SUM):
             mask = sum(1 << i for i in range(BLOCK) if expected[block, i] < threshold)
             assert fast_scan._scan_block_loop(codes, at, tables, threshold, loop) == mask
             assert scan_in_kernel(codes, at, tables, threshold, sums) == mask
@@ -60,7 +60,7 @@ def test_scan_block_equals_numpy(positions, largest):
 @given(
     groups=st.sampled_from([1, 2, 3, 13, LARGEST_CODE // GROUP]),
     size=st.integers(0, 70),
-    threshold=st.sampled_from([0, 1, 900, 4000, 20_000, MOST]),
+    threshold=st.sampled_from([0, 1, 900, 4000, 20_000, MAX_SUM]),
     biased=st.booleans(),
     seed=st.integers(0, 100),
 )
@@ -75,10 +75,10 @@ def test_scan_leaf_equals_numpy(groups, size, threshold, biased, seed):
     factor, offset, before = int(rng.integers(0, 65536)), int(rng.integers(-(10**6), 10**6)), 3
     totals = sums_of(codes, tables, blocks).ravel()
     if biased:
-        totals = np.minimum(totals + (biases.astype(np.int64) * factor >> 16), MOST)
+        totals = np.minimum(totals + (biases.astype(np.int64) * factor >> 16), MAX_SUM)
     inside = np.arange(first * BLOCK, first * BLOCK + size)
     expected = inside[totals[inside] < threshold]
-    for scan in (scan_leaf, fast_scan._scan_leaf_loop):
+    for scan in (scan_list, fast_scan._scan_list_loop):
         scores, places = np.full((2, before + size + BLOCK), 7, np.int32)
         count = scan(codes, first, size, tables, biases, factor, threshold, offset, scores, places, before)
         assert count == before + len(expected)
@@ -99,6 +99,6 @@ def test_packed_codes_sum_as_sketches_do(n):
     sums = np.empty((blocks, BLOCK), np.uint16)
     for block in range(blocks):
         pack_block(sketches, ids, block * BLOCK, codes, block * LEVELS * SEGMENT)
-        scan_in_kernel(codes, block * LEVELS * SEGMENT, tables, MOST, sums[block])
+        scan_in_kernel(codes, block * LEVELS * SEGMENT, tables, MAX_SUM, sums[block])
     expected = tables.reshape(SEGMENT, LEVELS)[np.arange(SEGMENT), sketches[ids]].sum(axis=1)
     np.testing.assert_array_equal(sums.ravel()[:n], expected)

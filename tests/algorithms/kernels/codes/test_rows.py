@@ -16,7 +16,13 @@ from algorithms.kernels.codes.rows import (
     query_offset,
     rank,
 )
-from algorithms.kernels.codes.scalar_quantizer import ScalarQuantizer, allocate_codes, code_stride, query_width
+from algorithms.kernels.codes.scalar_quantizer import (
+    ScalarQuantizer,
+    allocate_codes,
+    code_stride,
+    make_encoder,
+    query_width,
+)
 from algorithms.kernels.jit import kernel
 
 DIMS = [1, 7, 60, 61, 63, 64, 65, 784]
@@ -178,21 +184,9 @@ def test_a_loaded_row_of_floats(inner):
 
 def encoded(quantizer, vector):
     """Return a query's codes and their offset, the buffers around them made as searches make them."""
-    codes = np.zeros(query_width(code_stride(quantizer.dim)), np.int8)
-    basis, basis_scale = quantizer.coded_basis
-    offset = encode_query(
-        vector,
-        quantizer.inner,
-        quantizer.mean,
-        basis,
-        basis_scale,
-        quantizer.scale,
-        np.empty_like(vector),
-        np.zeros(query_width(basis.shape[1]), np.int8),
-        np.empty(len(basis), np.float32),
-        codes,
-    )
-    return codes, offset
+    encoder = make_encoder(quantizer, len(vector), query_width(code_stride(quantizer.dim)))
+    offset = encode_query(vector, quantizer.inner, quantizer.scale, encoder)
+    return encoder.codes, offset
 
 
 @pytest.mark.parametrize("inner", [False, True])

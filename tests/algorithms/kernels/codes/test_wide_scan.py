@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms.kernels.codes.fast_scan import BLOCK
-from algorithms.kernels.codes.wide_scan import MOST_ENTRY, WIDE_WORDS, make_wide_tables, scan_wide_leaf
+from algorithms.kernels.codes.wide_scan import MAX_ENTRY, WIDE_WORDS, make_wide_tables, scan_wide_list
 
 
 @pytest.mark.parametrize("positions", [1, 7, 40])
@@ -16,7 +16,7 @@ def test_sums_are_those_of_the_entries(positions, biased):
     rng = np.random.default_rng(positions)
     size, first = 45, 1
     codes = rng.integers(0, 256, (4 * BLOCK, positions), np.uint8)
-    tables = rng.integers(0, MOST_ENTRY + 1, (positions, WIDE_WORDS)).astype(np.uint16)
+    tables = rng.integers(0, MAX_ENTRY + 1, (positions, WIDE_WORDS)).astype(np.uint16)
     biases = rng.integers(0, 65536, 4 * BLOCK if biased else 0).astype(np.uint16)
     factor, offset = 200_000, -7
     inside = np.arange(first * BLOCK, first * BLOCK + size)
@@ -25,7 +25,7 @@ def test_sums_are_those_of_the_entries(positions, biased):
         totals += biases[inside].astype(np.int64) * factor >> 16
     threshold = int(np.median(totals))
     scores, places = np.full((2, size + 3), 5, np.int32)
-    count = scan_wide_leaf(
+    count = scan_wide_list(
         codes.ravel(), first, size, tables.ravel(), biases, factor, threshold, offset, scores, places, 2
     )
     chosen = totals < threshold
@@ -50,4 +50,4 @@ def test_tables_hold_products_in_units(most_bias):
     assert np.abs(tables.reshape(3, -1) - expected).max() < 0.6
     assert units * most_bias <= 1.01 * 2**27
     if most_bias == 0.0:
-        assert units == pytest.approx(MOST_ENTRY / (2 * bounds.max()), rel=1e-3)
+        assert units == pytest.approx(MAX_ENTRY / (2 * bounds.max()), rel=1e-3)

@@ -44,7 +44,7 @@ def test_decoded_rows_are_near_the_rows(metric, bits, opq, n_lists):
 
 
 def test_fewer_components_and_second_leaves_are_decoded():
-    """What a rotation leaves out is lost to the mean alone, and a row that lies in two leaves is decoded once."""
+    """What a rotation lists out is lost to the mean alone, and a row that lies in two lists is decoded once."""
     train = vectors(260, 3)
     flat = np.concatenate([train, train[:, :1]], axis=1)  # fills 3 of its 4 dimensions
     index = AnisotropicVQ(Metric.EUCLIDEAN, n_leaves=4, dims_per_block=1, spill=True, n_components=3)

@@ -1,4 +1,4 @@
-"""Leaves of packed codes: all that was packed comes out again, and scans add up what NumPy does."""
+"""Lists of packed codes: all that was packed comes out again, and scans add up what NumPy does."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.kernels.codes.fast_scan import BLOCK, GROUP, MOST, scan_leaf
-from algorithms.kernels.lists.partition import NARROW, Entries, Leaves, join, pack, padded_positions, unpack
+from algorithms.kernels.codes.fast_scan import BLOCK, GROUP, MAX_SUM, scan_list
+from algorithms.kernels.lists.partition import NARROW, Entries, Lists, join, pack, padded_positions, unpack
 
 
 def entries(sizes, positions=4, seed=0, *, biased=True):
-    """Draw entries of leaves of these sizes, in a random order, each row in one or two leaves."""
+    """Draw entries of lists of these sizes, in a random order, each row in one or two lists."""
     rng = np.random.default_rng(seed)
     m = sum(sizes)
     return Entries(
@@ -31,43 +31,43 @@ def entries(sizes, positions=4, seed=0, *, biased=True):
 )
 @settings(deadline=None, max_examples=40)
 def test_unpacks_what_was_packed(sizes, groups, biased, seed):
-    """Entries come out leaf by leaf in the order in which they went in, empty leaves or not."""
+    """Entries come out list by list in the order in which they went in, empty lists or not."""
     given_entries = entries(sizes, GROUP * groups, seed, biased=biased)
-    leaves = pack(given_entries, len(sizes), NARROW)
-    np.testing.assert_array_equal(leaves.sizes, sizes)
-    order = np.argsort(given_entries.leaves, kind="stable")
-    found = unpack(leaves, GROUP * groups, NARROW)
+    lists = pack(given_entries, len(sizes), NARROW)
+    np.testing.assert_array_equal(lists.sizes, sizes)
+    order = np.argsort(given_entries.lists, kind="stable")
+    found = unpack(lists, GROUP * groups, NARROW)
     for name, value in found._asdict().items():
         expected = getattr(given_entries, name)
         np.testing.assert_array_equal(value, expected[order] if len(expected) else expected)
         assert value.dtype == expected.dtype
     again = pack(found, len(sizes), NARROW)
-    for left, right in zip(leaves, again, strict=True):
+    for left, right in zip(lists, again, strict=True):
         np.testing.assert_array_equal(left, right)
-    leaves.check(max(sum(sizes), 1), len(sizes), GROUP * groups, NARROW, biased=biased)
+    lists.check(max(sum(sizes), 1), len(sizes), GROUP * groups, NARROW, biased=biased)
 
 
 def test_a_row_may_lie_in_two_leaves():
-    """Entries of the same rows in other leaves are joined behind the first."""
+    """Entries of the same rows in other lists are joined behind the first."""
     first = entries([5, 0, 3])
-    second = first._replace(leaves=(first.leaves + 1) % 3)
+    second = first._replace(lists=(first.lists + 1) % 3)
     both = join(first, second)
-    leaves = pack(both, 3, NARROW)
-    assert leaves.sizes.tolist() == [8, 5, 3]
-    for leaf in range(3):
-        start = leaves.starts[leaf] * BLOCK
-        expected = both.rows[both.leaves == leaf]
-        np.testing.assert_array_equal(leaves.rows[start : start + leaves.sizes[leaf]], expected)
+    lists = pack(both, 3, NARROW)
+    assert lists.sizes.tolist() == [8, 5, 3]
+    for number in range(3):
+        start = lists.starts[number] * BLOCK
+        expected = both.rows[both.lists == number]
+        np.testing.assert_array_equal(lists.rows[start : start + lists.sizes[number]], expected)
 
 
 def test_no_entries():
-    """Leaves may all be empty, and take no more than the bytes that a scan may ask for."""
-    leaves = pack(entries([0, 0, 0]), 3, NARROW)
-    assert leaves.starts.tolist() == [0, 0, 0, 0]
-    assert len(leaves.rows) == len(leaves.biases) == 0
-    assert len(unpack(leaves, 4, NARROW).rows) == 0
-    assert Leaves.empty().nbytes == 0
-    assert leaves.nbytes == sum(array.nbytes for array in leaves)
+    """Lists may all be empty, and take no more than the bytes that a scan may ask for."""
+    lists = pack(entries([0, 0, 0]), 3, NARROW)
+    assert lists.starts.tolist() == [0, 0, 0, 0]
+    assert len(lists.rows) == len(lists.biases) == 0
+    assert len(unpack(lists, 4, NARROW).rows) == 0
+    assert Lists.empty().nbytes == 0
+    assert lists.nbytes == sum(array.nbytes for array in lists)
 
 
 @pytest.mark.parametrize(("positions", "expected"), [(0, 0), (1, 4), (4, 4), (5, 8)])
@@ -87,23 +87,23 @@ def test_scans_of_packed_codes_are_exact(sizes, groups, biased, seed):
     """The score of each entry is the sum that NumPy looks up, plus its share of the bias."""
     positions = GROUP * groups
     packed = entries(sizes, positions, seed, biased=biased)
-    leaves = pack(packed, len(sizes), NARROW)
+    lists = pack(packed, len(sizes), NARROW)
     rng = np.random.default_rng(seed)
-    tables = rng.integers(0, MOST // (2 * positions) + 1, 16 * positions).clip(0, 255).astype(np.uint8)
+    tables = rng.integers(0, MAX_SUM // (2 * positions) + 1, 16 * positions).clip(0, 255).astype(np.uint8)
     factor = 20_000
-    for leaf, size in enumerate(sizes):
+    for number, size in enumerate(sizes):
         scores, places = np.zeros((2, size + BLOCK), np.int32)
-        first = np.int64(leaves.starts[leaf])
-        count = scan_leaf(
-            leaves.codes, first, np.int64(size), tables, leaves.biases, factor, MOST, np.int64(7), scores, places, 0
+        first = np.int64(lists.starts[number])
+        count = scan_list(
+            lists.codes, first, np.int64(size), tables, lists.biases, factor, MAX_SUM, np.int64(7), scores, places, 0
         )
-        mine = packed.leaves == leaf
+        mine = packed.lists == number
         expected = tables.reshape(positions, 16)[np.arange(positions), packed.codes[mine]].sum(axis=1, dtype=np.int64)
         if biased:
             expected += packed.biases[mine].astype(np.int64) * factor >> 16
         assert count == size
         np.testing.assert_array_equal(scores[:count], expected + 7)
-        np.testing.assert_array_equal(leaves.rows[places[:count]], packed.rows[mine])
+        np.testing.assert_array_equal(lists.rows[places[:count]], packed.rows[mine])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_scans_of_packed_codes_are_exact(sizes, groups, biased, seed):
 )
 def test_leaves_that_cannot_be_are_refused(change):
     """Arrays that a scan would read beyond, or that name rows that there aren't, are told apart."""
-    leaves = pack(entries([30, 5, 9]), 3, NARROW)
-    leaves.check(44, 3, 4, NARROW, biased=True)
-    with pytest.raises(ValueError, match=r"are|leaf"):
-        leaves._replace(**change).check(44, 3, 4, NARROW, biased=True)
+    lists = pack(entries([30, 5, 9]), 3, NARROW)
+    lists.check(44, 3, 4, NARROW, biased=True)
+    with pytest.raises(ValueError, match=r"are|list"):
+        lists._replace(**change).check(44, 3, 4, NARROW, biased=True)

@@ -1,4 +1,4 @@
-"""Search of leaves: tables and centroids in bytes against NumPy, and scores against the distances they stand for."""
+"""Search of lists: tables and centroids in bytes against NumPy, and scores against the distances they stand for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from numba import config
 
 from algorithms.anisotropic_vq.coder import AnisotropicCoder, soar
 from algorithms.kernels.codes.codebooks import decode
-from algorithms.kernels.codes.fast_scan import BLOCK, MOST
+from algorithms.kernels.codes.fast_scan import BLOCK, MAX_SUM
 from algorithms.kernels.codes.scalar_quantizer import query_width, train_quantizer
 from algorithms.kernels.codes.storage import Storage
-from algorithms.kernels.lists import parts as leaf_parts
-from algorithms.kernels.lists import search as leaf_search
+from algorithms.kernels.lists import search as lists_search
 from algorithms.kernels.lists.build import Shape, build
 from algorithms.kernels.lists.coded_centroids import code_centroids
 from algorithms.kernels.lists.inverted_file import ERROR_SHARE
 from algorithms.kernels.lists.partition import padded_positions, unpack
+from algorithms.kernels.lists.parts import (
+    arrays_of,
+    candidates_of,
+    counters_of,
+    encoder_of,
+    lists_of,
+    query_of,
+    settings_of,
+)
 from algorithms.kernels.lists.points import to_points
 from algorithms.kernels.lists.worker import Effort, Worker
 from algorithms.kernels.select.selection import ROOM
@@ -38,7 +46,7 @@ def tables_of(point, codebooks, most_bias=0.0):
     radii = np.sqrt((codebooks**2).sum(axis=1)).max(axis=1)
     bounds, tables = np.empty(positions, np.float32), np.zeros(positions * WORDS, np.uint8)
     flat = codebooks.reshape(positions * block, WORDS)
-    units = leaf_search.make_tables(point, flat, radii, most_bias, bounds, tables)
+    units = lists_search.make_tables(point, flat, radii, most_bias, bounds, tables)
     return float(units), bounds.astype(np.float64), tables.reshape(positions, WORDS).astype(np.float64)
 
 
@@ -60,7 +68,7 @@ def test_tables_are_those_of_numpy(positions, block, bias, size, seed):
     expected = (bounds[:, None] - products) * units
     assert units > 0.0
     assert np.abs(tables - expected).max() <= 0.51
-    assert tables.max(axis=1).sum() + bias * units < MOST
+    assert tables.max(axis=1).sum() + bias * units < MAX_SUM
 
 
 @given(positions=st.sampled_from([4, 64, 256, 512]), bias=st.sampled_from([0.0, 50.0]), seed=st.integers(0, 99))
@@ -71,7 +79,7 @@ def test_tables_use_the_bits_that_there_are(positions, bias, seed):
     codebooks = normal(positions, 2 * WORDS, seed + 1).reshape(positions, 2, WORDS)
     units, bounds, _ = tables_of(point, codebooks, bias)
     largest, most = 2 * bounds.max() * units, (2 * bounds.sum() + bias) * units
-    assert largest > 254.9 or most > MOST - 2 * positions
+    assert largest > 254.9 or most > MAX_SUM - 2 * positions
 
 
 def test_tables_of_a_query_of_zeros():
@@ -94,24 +102,24 @@ def test_tables_of_odd_queries(value):
 
 
 @given(
-    n_leaves=st.sampled_from([1, 2, 31, 32, 33, 70]),
+    n_lists=st.sampled_from([1, 2, 31, 32, 33, 70]),
     dim=st.sampled_from([1, 3, 4, 65]),
     inner=st.booleans(),
     seed=st.integers(0, 99),
 )
 @settings(deadline=None, max_examples=40)
-def test_scores_of_centroids_are_those_of_numpy(n_leaves, dim, inner, seed):
+def test_scores_of_centroids_are_those_of_numpy(n_lists, dim, inner, seed):
     """In bytes, half a squared distance less what all share is an integer, and near that of the centroid itself."""
     rows = normal(200, dim, seed)
     quantizer = train_quantizer(rows, None, inner=inner)
-    centroids = np.zeros((n_leaves, dim + 3), np.float32)
-    centroids[:, :dim] = 0.5 * (rows[:n_leaves] - quantizer.mean)  # short enough for no code to be cut off
+    centroids = np.zeros((n_lists, dim + 3), np.float32)
+    centroids[:, :dim] = 0.5 * (rows[:n_lists] - quantizer.mean)  # short enough for no code to be cut off
     coded = code_centroids(centroids, quantizer, by_direction=False)
     query = np.zeros(query_width(dim + 4), np.int8)
     query[:dim] = np.random.default_rng(seed).integers(-128, 128, dim)
     scores = np.zeros(len(coded.norms) + ROOM, np.int32)
-    leaf_search.score_centroids(coded.codes, coded.norms, query, -(-dim // 4), scores)
-    found = (scores[:n_leaves] + 128.0 * query.sum(dtype=np.int64)) * coded.factors
+    lists_search.score_centroids(coded.codes, coded.norms, query, -(-dim // 4), scores)
+    found = (scores[:n_lists] + 128.0 * query.sum(dtype=np.int64)) * coded.factors
     point, own = query[:dim] / quantizer.scale, centroids[:, :dim].astype(np.float64)
     expected = (0.0 if inner else (own**2).sum(axis=1) / 2) - own @ point
     # Each code lies within half a step.
@@ -131,32 +139,34 @@ def test_directions_have_one_length():
     assert coded.factors[1] == pytest.approx(0.01 * coded.factors[0])
 
 
-def built(rows, inner, *, threshold=None, spill=False, n_leaves=6, block=2, n_components=None):
+def built(rows, inner, *, threshold=None, spill=False, n_lists=6, block=2, n_components=None):
     """Return an inverted file over rows."""
     storage = Storage.choose(rows, "sq8", n_components, rerank=True, inner=inner)
     quantizer = storage.quantizer or train_quantizer(rows, None, inner=inner)
     coder = AnisotropicCoder(threshold, quantizer.dim, float(np.sqrt((rows**2).sum(1).mean())), 0)
-    shape = Shape(n_leaves, min(block, quantizer.dim), 5, 1000, spherical=False, by_direction=False, seed=0)
+    shape = Shape(n_lists, min(block, quantizer.dim), 5, 1000, spherical=False, by_direction=False, seed=0)
     return build(rows, storage, quantizer, shape, coder, soar(1.0) if spill else None, 1)
 
 
 def estimates(index, rows, query):
-    """Return all entries, their scores in a search of all leaves, and what NumPy says of them but for a constant."""
-    n_leaves, dim = len(index.centroids), rows.shape[1]
+    """Return all entries, their scores in a search of all lists, and what NumPy says of them but for a constant."""
+    n_lists, dim = len(index.centroids), rows.shape[1]
     centroids = code_centroids(index.centroids, index.quantizer, by_direction=False)
-    effort = Effort(n_leaves, 10**6, again=True, by_rows=1, length=0.0, exact_inner=index.inner)
+    effort = Effort(n_lists, 10**6, rerank=True, rerank_factor=1, length=0.0, exact_inner=index.inner)
     worker = Worker(index, centroids, effort, dim, 1)
-    parts = leaf_parts.Parts(*worker._bundle.arrays)
-    count = leaf_search.find_candidates(worker._bundle.table, query, 1)
-    units = leaf_search.make_tables(
-        parts.point, parts.codebooks, parts.radii, parts.scales[6], parts.bounds, parts.tables
+    parts = worker.parts
+    lists_search.load_query(worker._bundle.table, query)
+    count = lists_search.find_candidates(worker._bundle.table, 1)
+    units = lists_search.make_tables(
+        *(parts.query.point, parts.lists.codebooks, parts.lists.radii),
+        *(parts.settings["max_bias"][0], parts.query.bounds, parts.query.tables),
     )
     positions, block, _ = index.codebooks.shape
-    entries = unpack(index.leaves, padded_positions(positions, 16), 16)
+    entries = unpack(index.lists, padded_positions(positions, 16), 16)
     residuals = np.empty((len(entries.rows), positions * block), np.float32)
     decode(entries.codes[:, :positions].copy(), index.codebooks, residuals)
-    point = parts.point[: positions * block].astype(np.float64)
-    own = index.centroids[entries.leaves].astype(np.float64)
+    point = parts.query.point[: positions * block].astype(np.float64)
+    own = index.centroids[entries.lists].astype(np.float64)
     expected = -(own + residuals) @ point
     if not index.inner:
         x, rest = to_points(index.quantizer, rows, positions * block)
@@ -165,8 +175,8 @@ def estimates(index, rows, query):
         # |q - x'|^2 / 2 less |q|^2 / 2, and a share of the error.
         decoded = own + residuals
         expected += (decoded**2).sum(1) / 2 + ERROR_SHARE * ((x - decoded) ** 2).sum(1) / 2 + rest / 2
-    found = dict(zip(parts.places[:count].tolist(), parts.scores[:count].tolist(), strict=True))
-    sizes, starts = index.leaves.sizes.tolist(), index.leaves.starts.tolist()
+    found = dict(zip(parts.candidates.places[:count].tolist(), parts.candidates.scores[:count].tolist(), strict=True))
+    sizes, starts = index.lists.sizes.tolist(), index.lists.starts.tolist()
     where = [BLOCK * start + i for start, size in zip(starts, sizes, strict=False) for i in range(size)]
     assert sorted(found) == where
     return entries, np.array([found[place] for place in where]) / units, expected
@@ -211,18 +221,19 @@ def test_estimates_follow_true_distances():
 
 
 def test_no_more_than_wanted_are_kept():
-    """Of all vectors, the best are kept, as many as asked for, whatever the number of leaves."""
+    """Of all vectors, the best are kept, as many as asked for, whatever the number of lists."""
     rows = normal(700, 8)
-    index = built(rows, inner=False, n_leaves=3)
+    index = built(rows, inner=False, n_lists=3)
     centroids = code_centroids(index.centroids, index.quantizer, by_direction=False)
     best = None
     for keep in (700, 40, 3):
-        effort = Effort(3, keep, again=False, by_rows=1, length=0.0, exact_inner=False)
+        effort = Effort(3, keep, rerank=False, rerank_factor=1, length=0.0, exact_inner=False)
         worker = Worker(index, centroids, effort, 8, 3)
-        parts = leaf_parts.Parts(*worker._bundle.arrays)
-        count = leaf_search.find_candidates(worker._bundle.table, rows[0], 3)
+        parts = worker.parts
+        lists_search.load_query(worker._bundle.table, rows[0])
+        count = lists_search.find_candidates(worker._bundle.table, 3)
         assert count == keep
-        scores = np.sort(parts.scores[:count])
+        scores = np.sort(parts.candidates.scores[:count])
         best = scores if best is None else best
         np.testing.assert_array_equal(scores, best[:keep])
 
@@ -231,9 +242,26 @@ def test_keys_of_one_row_are_kept_once():
     """Of several keys of a row the first stays, and the order of the others."""
     keys = np.array([(5 << 32) | (2 << 1), (6 << 32) | (9 << 1), (7 << 32) | (2 << 1), (8 << 32) | (1 << 1)], np.int64)
     expected = keys[[0, 1, 3]].tolist()
-    assert leaf_search.keep_once(keys, 4, alike=False) == 3
+    assert lists_search.keep_once(keys, 4, alike=False) == 3
     assert keys[:3].tolist() == expected
     # Those that are alike need not be looked for further away.
     keys = np.array([(5 << 32) | (2 << 1)] * 2 + [(6 << 32) | (9 << 1)] * 2, np.int64)
-    assert leaf_search.keep_once(keys, 4, alike=True) == 2
+    assert lists_search.keep_once(keys, 4, alike=True) == 2
     assert [key >> 32 for key in keys[:2].tolist()] == [5, 6]
+
+
+def test_a_bundle_is_what_was_bundled():
+    """Every array of the parts comes out of the table under its own name."""
+    rows = normal(90, 8)
+    for inner in (False, True):
+        index = built(rows, inner)
+        centroids = code_centroids(index.centroids, index.quantizer, by_direction=False)
+        effort = Effort(3, 20, rerank=True, rerank_factor=1, length=0.0, exact_inner=inner, symmetric=True)
+        worker = Worker(index, centroids, effort, 8, 3)
+        table = worker._bundle.table
+        again = (*lists_of(table), *encoder_of(table), settings_of(table), *query_of(table))
+        again = (*again, *candidates_of(table), counters_of(table))
+        assert len(again) == len(arrays_of(worker.parts))
+        for name, one, other in zip(range(99), arrays_of(worker.parts), again, strict=False):
+            assert one.dtype == other.dtype, name
+            np.testing.assert_array_equal(one, other, err_msg=str(name))
