@@ -43,7 +43,7 @@ def say_best(suite: Suite, algorithms: Sequence[str], options: Options) -> None:
                 continue
             targets = targets_table(rows, DEFAULT_TARGETS)
             lines = [line for target in DEFAULT_TARGETS for line in _at(targets, rows, target)]
-            title = f"{dataset}: the fastest measured setting of each algorithm that reaches a recall ({suite.words})"
+            title = f"{dataset}: the fastest measured setting of each algorithm that reaches a {key.recall.lower()}"
             if lines:
                 print_table(columns, lines, title=title)
             for line in (*_verdicts(targets, rows), *_notes(targets, rows)):

@@ -63,8 +63,9 @@ def spec(**changes: Any) -> BuildSpec:
     fields: dict[str, Any] = {
         "dataset": "digits-64-euclidean",
         "metric": "euclidean",
-        "k": 10,
-        "mode": "single",
+        "workload": "knn",
+        "terms": freeze({"k": 10, "mode": "single"}),
+        "folder": "mine/10/block",
         "threads": 1,
         "build_threads": 2,
         "queries": 50,
