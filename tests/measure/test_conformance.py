@@ -52,6 +52,7 @@ BREACHES = {
     "filters-not": ("filters", "which doesn't match"),
     "filters-late": ("filters", "near that of guessing"),
     "refuses-in-silence": ("filters", "is refused without the name of its column: that predicate can't"),
+    "ranges-not": ("ranges", "lie within the radius"),
     "flushes-not": ("flushes", "after flush: 0.0"),
     "clients-share-state": ("clients at once", "at once got other answers than one alone"),
     "clients-copied": ("clients at once", "a copy by pickle gives other answers"),

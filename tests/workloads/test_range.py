@@ -22,6 +22,7 @@ from harness.store.results import ResultStore
 from harness.workloads.catalogue import find_workload
 from harness.workloads.range.measures import query_recall
 from harness.workloads.range.truth import count_within, radius_of, true_counts
+from support import factory
 
 REGISTRY = load_registry()
 RANGING = [
@@ -97,7 +98,7 @@ def test_engines_find_the_rows_within_the_radius(tmp_path: Path, name: str, metr
     assert as_ranges(search(data.test, lowest - abs(lowest) / 2 - 1e-3), m, n)[0][-1] == 0
 
 
-def test_recall_precision_and_average_precision(factory: Any) -> None:
+def test_recall_precision_and_average_precision() -> None:
     """Of 2, 1 and 0 true rows two queries find one each, one with a row beyond; the third is right to be empty."""
     base = factory.make_result(queries=3)
     arrays = {

@@ -198,6 +198,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(trainer: Any) -> None:
         ({"negatives": {"kind": "mined", "from_start": True, "build": {"M": 0}}}, "M"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("labels")
 def test_what_does_not_fit_is_told_in_one_line(world: Any, parts: dict[str, Any], words: str) -> None:
     """Data, models and settings that a recipe can't know of before it runs are named when it does."""
     with pytest.raises(AnnbenchError, match=words) as told:

@@ -11,10 +11,10 @@ from breaking import Exact
 
 from harness.core.errors import ParameterError
 from harness.data.predicates import And
-from harness.engines.contract import Closes, Concurrent, Deletes, Explains, Filters, Flushes
+from harness.engines.contract import Closes, Concurrent, Deletes, Explains, Filters, Flushes, Ranges
 
 
-class Able(Exact, Closes, Concurrent, Deletes, Explains, Filters, Flushes):
+class Able(Exact, Closes, Concurrent, Deletes, Explains, Filters, Flushes, Ranges):
     """Has every ability, and keeps what each promises."""
 
     def fit(self, train, *, threads=1):
@@ -52,6 +52,18 @@ class Able(Exact, Closes, Concurrent, Deletes, Explains, Filters, Flushes):
             return [self.among(queries[i : i + 1], k, mask)[0] for i, mask in enumerate(masks)]
 
         return search
+
+    def range_searcher(self, *, threads=1, setting=1):
+        def search(queries, radius):
+            every = range(len(self.rows))
+            found = [self.within(query, every, radius) for query in queries]
+            return np.concatenate([[0], np.cumsum([len(row) for row in found])]), np.concatenate(found)
+
+        return search
+
+    def within(self, query, every, radius):
+        away = np.sqrt(((self.rows - query) ** 2).sum(axis=1))
+        return np.array([i for i in every if self.here[i] and away[i] <= radius], np.int64)
 
     def flush(self):
         pass
@@ -110,6 +122,13 @@ class RefusesInSilence(Able):
             return inner(queries, k, predicates)
 
         return search
+
+
+class RangesNot(Able):
+    """Returns twice as wide a circle."""
+
+    def within(self, query, every, radius):
+        return super().within(query, every, 2 * radius)
 
 
 class FlushesNot(Able):
