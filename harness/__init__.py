@@ -1,6 +1,7 @@
 """annbench: measure approximate nearest-neighbour search, and the embeddings that it searches.
 
-The verbs of the command line are functions: `choose`, `prepare`, `run`, `report`, `study` and `load_results`.
+The verbs of the command line are functions: `choose`, `compare`, `load_results`, `prepare`, `report`,
+`run` and `study`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from harness.core.version import __version__
 
 if TYPE_CHECKING:
-    from harness.api import choose, load_results, prepare, report, run, study
+    from harness.api import choose, compare, load_results, prepare, report, run, study
 
-__all__ = ["__version__", "choose", "load_results", "prepare", "report", "run", "study"]
+__all__ = ["__version__", "choose", "compare", "load_results", "prepare", "report", "run", "study"]
 
-_VERBS = ("choose", "load_results", "prepare", "report", "run", "study")
+_VERBS = ("choose", "compare", "load_results", "prepare", "report", "run", "study")
 
 
 def __getattr__(name: str) -> Any:

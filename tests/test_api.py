@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import harness
+from harness.core.errors import ConfigError
 from harness.store.envelope import read_result
 from harness.store.results import ResultStore
 
@@ -58,3 +60,26 @@ def test_a_run_returns_what_was_asked_for(tmp_path: Path) -> None:
     assert second["dataset"].tolist() == first["dataset"].tolist()[:1] * len(second)
     assert len(run(["hnswlib"], grids=efs)) == 2
     assert len(harness.load_results(tmp_path / "r")) >= 4
+
+
+def test_a_comparison_returns_verdicts(tmp_path: Path) -> None:
+    """One index against a slower setting of it: a verdict a row, as a table, as text and as HTML."""
+    folders = {"data": tmp_path / "d", "results": tmp_path / "r"}
+    vectors = np.random.default_rng(0).normal(size=(700, 8)).astype(np.float32)
+    name = harness.prepare(vectors, metric="euclidean", name="mine", data=folders["data"], progress=False).stem
+    found = harness.compare(
+        *("hnswlib(M=8; ef=20)", "hnswlib(M=8; ef=400)"),
+        dataset=name, pairs=2, most_pairs=2, passes=2, queries=20, k=5, **folders,
+    )  # fmt: skip
+    assert len(found.kinds) == len(found.table()) == len(found.document()["rows"]) == 1
+    assert set(found.kinds) <= {"faster", "tied", "unsure"}
+    assert "hnswlib(M=8; ef=400)" in str(found)
+    assert found._repr_html_().startswith("<p>A: hnswlib(M=8; ef=20), B: hnswlib(M=8; ef=400)</p><table")
+
+
+def test_a_comparison_that_cannot_be_is_refused() -> None:
+    """One side alone needs a file for its baseline; fewer pairs at most than at least are none."""
+    with pytest.raises(ConfigError, match="save_baseline"):
+        harness.compare("hnswlib")
+    with pytest.raises(ConfigError, match="most_pairs = 2 is less than pairs = 5"):
+        harness.compare("hnswlib", "hnsw", most_pairs=2)

@@ -18,7 +18,6 @@ from harness.cli.options import (
     Results,
     parse_bytes,
     parse_seconds,
-    registry_with,
 )
 from harness.cli.run import Group, Mode
 from harness.core.errors import ConfigError
@@ -107,13 +106,8 @@ def compare(
 
     Example: annbench compare before/mine after/mine --fail-if-slower 10% --fail-if-recall-drops 0.01
     """
-    from harness.compare.request import Asked, Request, compare_suite
-    from harness.compare.session import compare as compare_sides
-    from harness.compare.sides import LiveSide, read_side
+    from harness.api.comparing import compare as compare_sides
     from harness.core.console import Lines
-    from harness.core.folders import data_folder, results_folder
-    from harness.data.sources.prepare import prepare
-    from harness.measure.session import Options
     from harness.report.comparison import FORMATS, render
 
     if kind not in FORMATS:
@@ -127,45 +121,16 @@ def compare(
     if b is None and save_baseline is None:
         raise ConfigError("a comparison has two sides; with one alone give --save-baseline FILE")
     console = Lines(stderr=True)
-    registry = registry_with(plugin, ann_benchmarks)
-    sides = tuple(read_side(text, registry, str(group)) for text in (a, b) if text is not None)
-    live = [side for side in sides if isinstance(side, LiveSide)]
-    options = Options(
-        data=data_folder(data),
-        results=results_folder(results),
-        threads=threads or 1,
-        build_threads=build_threads,
-        memory=parse_bytes(memory),
-    )
-    wanted = dataset or (DEFAULT_DATASET if len(live) == len(sides) else "*")
-    own = {"k": k, "mode": None if mode is None else mode.value}
-    asked = Asked({name: value for name, value in own.items() if value is not None}, threads, queries)
-    suite = compare_suite(
-        wanted,
-        group=str(group),
-        **asked.own,
-        queries=asked.queries,
-        passes=passes,
-        timeout=parse_seconds(timeout),
-    )
-    if len(live) == len(sides):
-        prepare(wanted, folder=options.data, console=console)
-    request = Request(
-        sides=sides,
-        suite=suite,
-        options=options,
-        targets=targets,
-        pairs=pairs,
-        most_pairs=2 * pairs if most_pairs is None else most_pairs,
-        holdout=holdout,
-        other_machine=other_machine,
-        save=save_baseline,
-        clock=clock.value,
-        asked=asked,
-    )
     with _Display(console, pairs) as display:
         try:
-            report = compare_sides(request, display)
+            report = compare_sides(
+                *(a, b),
+                dataset=dataset, recall=targets, group=str(group), pairs=pairs, most_pairs=most_pairs, passes=passes,
+                queries=queries, threads=threads, build_threads=build_threads, clock=clock.value, holdout=holdout,
+                save_baseline=save_baseline, other_machine=other_machine, timeout=parse_seconds(timeout),
+                memory=parse_bytes(memory), plugins=plugin or (), ann_benchmarks=ann_benchmarks or (), data=data,
+                results=results, listener=display, k=k, mode=None if mode is None else mode.value,
+            ).details  # fmt: skip
         except KeyboardInterrupt:
             display.stop()
             console.print("\n[bold]Interrupted.[/] Every pair that ended is kept; the same command goes on from here.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.comparing import compare
 from harness.core.errors import ConfigError, UnstatedMetricError
 from harness.core.folders import data_folder, plots_folder, results_folder
 from harness.store.failures import FAILURE_SUFFIX
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from harness.plan.suites import Suite
     from harness.report.choice import Choice
     from harness.studies.study import Explanation
+
+__all__ = ["choose", "compare", "load_results", "prepare", "report", "run", "study", "suite_for"]
 
 
 def suite_for(
