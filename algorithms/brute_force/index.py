@@ -144,9 +144,10 @@ class BruteForce(Algorithm, ExactNeighbors, Filters, Deletes, Ranges):
         """Bind the number of threads that products of blocks may use; exact."""
         _refuse(search_params)
         offsets, ids = self._offsets if self._metric.is_dense else None, self._ids
+        longest = self._largest_norm if self._metric.is_dense else 0.0
 
         def search(queries: Any, radius: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-            indptr, found = within_radius(self._metric, self._rows, offsets, queries, radius, threads)
+            indptr, found = within_radius(self._metric, self._rows, offsets, longest, queries, radius, threads)
             return indptr, found if ids is None else ids[found]
 
         return search

@@ -17,12 +17,18 @@ _ROUNDING = 2e-5
 
 
 def within_radius(
-    metric: Metric, rows: Any, offsets: NDArray[np.float32] | None, queries: Any, radius: float, threads: int
+    metric: Metric,
+    rows: Any,
+    offsets: NDArray[np.float32] | None,
+    longest: float,
+    queries: Any,
+    radius: float,
+    threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (indptr (m + 1,), ids) of the rows within `radius` of each query.
 
     `rows` (n, dim) are normalised under angular, 64-bit words under hamming; `offsets` (n,) are half their squared
-    lengths under euclidean, else 0.
+    lengths under euclidean, else 0; `longest` is the length of the longest row.
     """
     if metric is Metric.HAMMING:
         return _by_bits(rows, queries, radius)
@@ -38,7 +44,7 @@ def within_radius(
             part = queries[first : first + _QUERIES]
             for start in range(0, len(rows), _ROWS):
                 block = slice(start, start + _ROWS)
-                q, r = _in_block(metric, rows[block], offsets[block], part, radius)
+                q, r = _in_block(metric, rows[block], offsets[block], longest, part, radius)
                 owners.append(q + first)
                 ids.append(r + start)
     owner, found = np.concatenate(owners), np.concatenate(ids)
@@ -49,7 +55,12 @@ def within_radius(
 
 
 def _in_block(
-    metric: Metric, rows: NDArray[np.float32], offsets: NDArray[np.float32], queries: NDArray[np.float32], radius: float
+    metric: Metric,
+    rows: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    longest: float,
+    queries: NDArray[np.float32],
+    radius: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the (query, row) pairs of two blocks within the radius."""
     lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
@@ -58,7 +69,6 @@ def _in_block(
     else:
         limit = np.full(len(queries), radius - 1.0 if metric is Metric.ANGULAR else radius)
     scores = offsets[None] - queries @ rows.T
-    longest = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max(initial=0.0))
     slack = _ROUNDING * (lengths + longest) * longest + 1e-12
     upper = (limit + slack).astype(np.float32)[:, None]
     owner, found = np.nonzero(scores <= np.nextafter(upper, np.float32(np.inf)))
