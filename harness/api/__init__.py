@@ -72,10 +72,10 @@ def run(
     """Measure what is missing of a suite, and return what was asked for: a row for each of its search settings.
 
     `dataset` and `algorithm` narrow or widen the suite (names or the words all, from-scratch, core), `changes` are
-    fields of a suite: group, k, mode, queries, passes, pass_seconds, timeout. A dataset that isn't there is prepared;
-    `vectors`, an array or a file, becomes one under `metric`. `memory` is in bytes. `ann_benchmarks` are folders of its
-    plug-ins, which are called `annb-<name>` (all of them: the word ann-benchmarks). `progress` shows a bar, in a
-    notebook too; `listener` is told of every event instead.
+    fields of a suite: group, workload, passes, queries, ..., and the workload's own, such as k and mode. A dataset that
+    isn't there is prepared; `vectors`, an array or a file, becomes one under `metric`. `memory` is in bytes.
+    `ann_benchmarks` are folders of its plug-ins, which are called `annb-<name>` (all of them: the word ann-benchmarks).
+    `progress` shows a bar, in a notebook too; `listener` is told of every event instead.
 
     The table is that of `load_results`, of these settings as they are measured now: by the present source, libraries
     and machine. Settings that failed have their reason as `status`; the no-op baseline isn't among them.

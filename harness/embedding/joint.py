@@ -16,6 +16,7 @@ from harness.embedding.judged import Judged
 from harness.embedding.measures.intervals import SURE, compare, holm
 from harness.embedding.measures.ranking import ndcg
 from harness.store.result import Result
+from harness.store.spec import FIRST_WORKLOAD
 
 AT = 10
 
@@ -74,13 +75,15 @@ def joint_rows(results: Iterable[Result], judged: Mapping[str, Judged]) -> list[
     """Judge what each result answered, of those that were asked for 10 neighbours or more on data with judgements.
 
     A result measured on other vectors of that dataset's name is left out: its neighbours are none of these documents.
+    So is one of another workload: a range search ranks nothing.
     """
     rows = []
     for result in results:
         found = judged.get(str(result.spec["dataset"]))
         if found is None or result.spec.get("dataset_sha256") != found.sha256:
             continue
-        if result.document.purpose == "index" and int(result.spec["k"]) >= AT:
+        ranked = result.document.workload == FIRST_WORKLOAD and int(result.spec["k"]) >= AT
+        if result.document.purpose == "index" and ranked:
             rows.append(_row(result, found))
     return together(sorted(rows, key=lambda row: (row.dataset, row.loss, -row.qps)))
 

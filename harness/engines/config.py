@@ -77,7 +77,7 @@ class AlgorithmConfig(BaseModel):
     ordered: bool = True
     """Whether ids come nearest first."""
     workloads: tuple[str, ...] = ("knn",)
-    """The workloads that it serves beside `knn`, as far as its class has the ability: `[knn, range]`."""
+    """The workloads that it serves, such as `[knn, range]`; any but `knn` needs an ability of its class."""
     purpose: Literal["index", "floor"] = "index"
     """`index`, or `floor` for what does nothing and shows the cost of a call."""
     extra: str | None = None

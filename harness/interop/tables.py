@@ -130,7 +130,10 @@ def export_folder(store: ResultStore, folder: Path, dataset: str | None = None) 
             result = read_result(path)
         if result is None:
             continue
-        if result.document.purpose == FLOOR or dataset not in (None, result.spec["dataset"]):
+        # Their layout is that of one workload: a file of another has none of the attributes that their scripts read.
+        if result.document.workload != Knn.name or result.document.purpose == FLOOR:
+            continue
+        if dataset not in (None, result.spec["dataset"]):
             continue
         target = folder / path.relative_to(store.folder)
         try:

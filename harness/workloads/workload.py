@@ -20,7 +20,6 @@ from harness.store.result import Result
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset, Header
-    from harness.engines.conformance import Check
     from harness.engines.contract import Algorithm
     from harness.workloads.measure import Measure
 
@@ -70,11 +69,9 @@ class Workload(ABC):
     terms: ClassVar[type[BaseModel]]
     """Its own fields of a suite and of a spec, such as k; frozen, with defaults."""
     measures: ClassVar[tuple[Measure, ...]]
-    """What it measures beside time, build and memory; the first is the recall that frontiers are drawn over."""
+    """What it measures beside recall, time, build and memory."""
     ability: ClassVar[type | None] = None
-    """The mixin that an engine must have, beside `Algorithm`."""
-    checks: ClassVar[tuple[Check, ...]] = ()
-    """The rules of conformance that only this workload asks for."""
+    """The mixin that an engine must have, beside `Algorithm`; `harness.engines.conformance` has its rule."""
 
     @abstractmethod
     def folder(self, dataset: str, algorithm: str, terms: Any) -> str:

@@ -107,10 +107,12 @@ def test_exact_answers_lose_nothing(own: bool, k: int) -> None:
 
 
 def test_what_is_not_judged_is_left_out() -> None:
-    """Fewer than ten neighbours, other data, other vectors of that name, and floors are no rows."""
+    """Fewer than ten neighbours, other data, other vectors of that name, floors and other workloads are no rows."""
     about = judged()
     right = answered(about.exact[:, :10])
+    by_radius = right.document.model_copy(update={"workload": "range"})
     others = [
+        replace(right, document=by_radius, arrays={}),
         answered(about.exact[:, :9]),
         factory.make_result(dataset="other-data", queries=10),
         answered(about.exact[:, :10], dataset_sha256="e" * 64),

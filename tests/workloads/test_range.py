@@ -18,6 +18,7 @@ from harness.data.metric import Metric, neighbour_distances, pack_bits
 from harness.data.truth import exact_neighbors
 from harness.engines.ranges import as_ranges
 from harness.engines.registry import load_registry
+from harness.interop.tables import export_folder
 from harness.store.results import ResultStore
 from harness.workloads.catalogue import find_workload
 from harness.workloads.range.measures import query_recall
@@ -156,6 +157,9 @@ def test_a_run_of_range_search_gives_a_frontier(tmp_path: Path) -> None:
     store = ResultStore(tmp_path / "results")
     assert {group.key.workload for group in groups(indexes(tidy(store.results())))} == {"range", "knn"}
     assert (tmp_path / "results" / name / "range-10-0.8" / "brute_force").is_dir()
+    # ann-benchmarks' scripts know nearest neighbours only: of the results those alone are copied for them.
+    assert export_folder(store, tmp_path / "theirs") == 1
+    assert not list((tmp_path / "theirs").rglob("range-*"))
 
 
 def test_terms_that_cannot_be_are_refused(tmp_path: Path) -> None:
